@@ -83,13 +83,13 @@ def key(pattern: str, type: KeyType, *, ttl: int | None, writer: str, readers: t
 
     return declare
 
-# %% ../../nbs/00_core/06_keys.ipynb #f376d6ab
+# %% ../../nbs/00_core/06_keys.ipynb #2a8efb5d
 SESSION_TTL = 16 * 3600
 
 
 @key("market:ticker:{symbol}", KeyType.HASH, ttl=120, writer="jobs.market", readers=("jobs.execution", "dashboard"))
 def market_ticker(symbol: str) -> None:
-    """The underlying's last price: `spot`, `source` (quote, trade, parity, none), `ts` (nanoseconds)."""
+    """The underlying's last price: `spot`, `source` (quote, trade, parity, none), `ts` (nanoseconds), `snapshot_id`."""
 
 
 @key("market:bars:{symbol}", KeyType.STREAM, ttl=SESSION_TTL, writer="jobs.market", readers=("signals.features", "dashboard"))

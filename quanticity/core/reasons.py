@@ -6,7 +6,7 @@ a signal not emitted, an order not sent, an order not filled."""
 # %% auto #0
 __all__ = ['Reason']
 
-# %% ../../nbs/00_core/01_reasons.ipynb #e9b17d5d
+# %% ../../nbs/00_core/01_reasons.ipynb #8e726c14
 from enum import StrEnum
 
 
@@ -35,6 +35,7 @@ class Reason(StrEnum):
     OUTSIDE_WINDOW = "outside_window"
     FEATURE_MISSING = "feature_missing"
     FEATURE_STALE = "feature_stale"
+    TOO_EARLY = "too_early"
     REGIME_GATED = "regime_gated"
     LOW_CONFIDENCE = "low_confidence"
     NO_SUCH_EXPIRY = "no_such_expiry"
@@ -56,6 +57,7 @@ class Reason(StrEnum):
     MARKET_CLOSED = "market_closed"
     TOO_CLOSE_TO_EXPIRY = "too_close_to_expiry"
     STALE_QUOTE = "stale_quote"
+    SHORT_NOT_ALLOWED = "short_not_allowed"
     # an order that ended without (further) fill
     EMPTY_SIDE = "empty_side"
     NOT_MARKETABLE = "not_marketable"

@@ -6,9 +6,9 @@
 __all__ = ['FloatArray', 'IntArray', 'BoolArray', 'NANOSECONDS_A_YEAR', 'FIELDS', 'nanoseconds', 'timestamp', 'Contracts',
            'OptionChain', 'encode_chain', 'decode_chain', 'encode_rows', 'decode_row']
 
-# %% ../../nbs/20_market/20_chain.ipynb #4a1b107f
+# %% ../../nbs/20_market/20_chain.ipynb #2a674c99
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -80,7 +80,7 @@ class Contracts:
         return [occ_symbol(self.symbol, self.expiry(i), Right.CALL if c else Right.PUT, k)
                 for i, (c, k) in enumerate(zip(self.is_call.tolist(), self.strike.tolist(), strict=True))]
 
-# %% ../../nbs/20_market/20_chain.ipynb #724f40d7
+# %% ../../nbs/20_market/20_chain.ipynb #61ed5599
 @dataclass(frozen=True, eq=False)
 class OptionChain:
     """All contracts of a root at one moment.
@@ -120,6 +120,10 @@ class OptionChain:
     def id(self) -> str:
         """The snapshot's name: root, event time and sequence number. Every ledger line leads back to one of these."""
         return f"chain:{self.symbol}:{timestamp(self.ts):%Y%m%dT%H%M%SZ}:{self.seq}"
+
+    def with_spot(self, spot: float, spot_source: str) -> "OptionChain":
+        """The same chain with another spot, and where that is from."""
+        return replace(self, spot=spot, spot_source=spot_source)
 
     @property
     def mid(self) -> FloatArray:
