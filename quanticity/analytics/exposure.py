@@ -245,7 +245,7 @@ def _refine(balance: _Balance, a: FloatArray, b: FloatArray, fa: FloatArray, fb:
             break
     return u
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #143c4f43
+# %% ../../nbs/30_analytics/31_exposure.ipynb #b9d1b1f7
 _HALVINGS, _RESOLVED = 8, 0.02
 
 
@@ -254,9 +254,11 @@ def _resolve(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """`u`, f and slope with midpoints added where values and slopes at an interval's ends contradict each other."""
     for _ in range(_HALVINGS):
-        off = 0.5 * (u[1:] - u[:-1]) * (slope[1:] + slope[:-1]) - (f[1:] - f[:-1])
-        size = np.abs(f)
-        at = np.flatnonzero(np.abs(off) > np.maximum(_RESOLVED, 0.05 * np.minimum(size[1:], size[:-1])))
+        width, size, steep = u[1:] - u[:-1], np.abs(f), np.abs(slope)
+        off = 0.5 * width * (slope[1:] + slope[:-1]) - (f[1:] - f[:-1])
+        wrong = np.abs(off) > np.maximum(_RESOLVED, 0.05 * np.minimum(size[1:], size[:-1]))
+        reach = width * np.maximum(steep[1:], steep[:-1]) > 1.5 * (size[1:] + size[:-1])
+        at = np.flatnonzero(wrong | (reach & (f[1:] * f[:-1] > 0.0)))
         if not at.size:
             break
         middle = 0.5 * (u[at] + u[at + 1])
@@ -352,7 +354,7 @@ def _search_points(grid: FloatArray, spot: float, strike: FloatArray, v: FloatAr
             u = np.unique(np.concatenate((u, np.log1p((np.unique(thin) - spot) / spot))))
     return u
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #4efec2b4
+# %% ../../nbs/30_analytics/31_exposure.ipynb #be4037ce
 def _why_nothing(spot: float, open_interest: FloatArray, years: FloatArray) -> Reason:
     """Why no contract can be re-priced."""
     if not 0.0 < spot < np.inf:
@@ -370,8 +372,8 @@ def zero_gamma(
 ) -> ZeroGamma:
     """All spots within `spot * (1 +- span)` where total dealer gamma changes sign, volatilities kept by strike.
 
-    One-dimensional arrays, a row a contract; units as in `pricing.greeks` and `exposures`. Contracts without volatility,
-    time or open interest are passed over. `reason` is NO_CROSSING where the sign never changes, NO_OPEN_INTEREST,
+    One-dimensional arrays, a row a contract; units as in `pricing.greeks` and `exposures`. Contracts without
+    volatility, time or open interest are passed over. `reason` is NO_CROSSING where the sign never changes, NO_OPEN_INTEREST,
     EXPIRED, NO_QUOTE (no volatility) or NO_SPOT where nothing can be re-priced.
     """
     convention = as_convention(convention)

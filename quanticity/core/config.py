@@ -7,7 +7,7 @@ __all__ = ['ZERO_DTE', 'PROCESS_VARIABLES', 'DataConfig', 'PathsConfig', 'RedisC
            'StrategyConfig', 'SignalsConfig', 'RiskConfig', 'ExecutionConfig', 'DelaysConfig', 'DistributionConfig',
            'LoggingConfig', 'SecretsConfig', 'Config', 'variable_name', 'load_config', 'config_reference']
 
-# %% ../../nbs/00_core/03_config.ipynb #4fe6a95d
+# %% ../../nbs/00_core/03_config.ipynb #452f2604
 import hashlib
 import os
 import re
@@ -18,10 +18,11 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
 
 from .errors import ConfigError
-from .validation import Section, declared, field_wants, freeze, got, key, keys_of, read_dotenv, read_yaml, refuse
+from quanticity.core.validation import (
+    Section, declared, freeze, got, jsonable, key, keys_of, merge, read_dotenv, read_yaml, reference_table, refuse,
+)
 
 # %% ../../nbs/00_core/03_config.ipynb #3c138c6e
 _DOTTED = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
@@ -153,7 +154,7 @@ class SecretsConfig(Section):
     openai_api_key: SecretStr | None = key(None, "", "morning analysis")
     ibkr_account: SecretStr | None = key(None, "", "account number at Interactive Brokers")
 
-# %% ../../nbs/00_core/03_config.ipynb #227f58f8
+# %% ../../nbs/00_core/03_config.ipynb #9cc7263a
 class Config(Section):
     """The whole configuration; see `load_config`."""
 
@@ -173,25 +174,14 @@ class Config(Section):
 
     def public(self) -> dict[str, Any]:
         """All but the secrets as JSON's own types; passwords in URLs are left out."""
-        return _public(_jsonable(self.model_dump(exclude={"secrets"})))  # type: ignore[no-any-return]
+        return _public(jsonable(self.model_dump(exclude={"secrets"})))  # type: ignore[no-any-return]
 
     def hash(self) -> str:
         """Hexadecimal SHA-256 of the canonical JSON of `public()`."""
         return hashlib.sha256(orjson.dumps(self.public(), option=orjson.OPT_SORT_KEYS)).hexdigest()
 
-# %% ../../nbs/00_core/03_config.ipynb #b1639228
+# %% ../../nbs/00_core/03_config.ipynb #1cf5293b
 _USERINFO = re.compile(r"(?<=://)[^/\s]*@")
-
-
-def _jsonable(value: Any) -> Any:
-    """The value in JSON's own types, secrets in the clear: only for handing from one validation to the next."""
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, Mapping):
-        return {str(k): _jsonable(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(v) for v in value]
-    return value.as_posix() if isinstance(value, Path) else value
 
 
 def _public(value: Any) -> Any:
@@ -202,24 +192,12 @@ def _public(value: Any) -> Any:
         return [_public(v) for v in value]
     return _USERINFO.sub("", value) if isinstance(value, str) else value
 
-# %% ../../nbs/00_core/03_config.ipynb #0d58f520
-def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    """`low` with the values of `high`, mapping by mapping; an empty section in `high` changes nothing."""
-    merged = dict(low)
-    for name, value in high.items():
-        below = merged.get(name)
-        if isinstance(below, Mapping) and (value is None or isinstance(value, Mapping)):
-            merged[name] = _merge(below, value or {})
-        else:
-            merged[name] = value
-    return merged
-
-
+# %% ../../nbs/00_core/03_config.ipynb #4dacbaef
 def _add(config: Config, source: str, values: Mapping[str, Any], strict: bool = True) -> Config:
     """The configuration with a source's values on top; ConfigError that names the source where they do not fit."""
     if not values:
         return config
-    data = _merge(_jsonable(config.model_dump()), values)
+    data = merge(jsonable(config.model_dump()), values)
     try:
         if not strict:
             return Config.model_validate(data)
@@ -281,7 +259,7 @@ def _variable_values(name: str, source: str, value: str) -> dict[str, Any]:
         _, wants = declared(Config, path) or (0, "a value")
         raise ConfigError(f"{source}: {'.'.join(path)}: got {got(value, path[0] != 'secrets')}, wants {wants}, as JSON") from None
 
-# %% ../../nbs/00_core/03_config.ipynb #564e18a4
+# %% ../../nbs/00_core/03_config.ipynb #f99339b3
 def _unknown_variable(source: str, name: str) -> ConfigError:
     """The error for a variable that is no key."""
     path, strategy = _path(name), "*"
@@ -297,12 +275,14 @@ def _add_variable(config: Config, name: str, source: str, value: str) -> Config:
     if name.upper() == "QUANTICITY_DATA_DIR":
         return _add(config, source, {"data": {"recorded_dir": value}} if value else {}, strict=False)
     if name.upper() in PROCESS_VARIABLES:
+        if name.upper() == "QUANTICITY_CACHE_DIR" and source != name and value:
+            raise ConfigError(f"{source}: has no effect in this file", "set it in the environment of the process")
         return config
     if declared(Config, _path(name)) is None:
         raise _unknown_variable(source, name)
     return _add(config, source, _variable_values(name, source, value), strict=False) if value else config
 
-# %% ../../nbs/00_core/03_config.ipynb #12e9378b
+# %% ../../nbs/00_core/03_config.ipynb #07ca9c54
 def _overlay(folder: Path, source: str, name: str) -> Path:
     """The overlay's file; ConfigError that lists those that exist where there is no such."""
     there = sorted(p.stem for p in folder.glob("*.yaml") if p.stem != "config")
@@ -318,7 +298,7 @@ def _nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in overrides.items():
         for part in reversed(name.split(".")):
             value = {part: value}
-        nested = _merge(nested, value)
+        nested = merge(nested, value)
     return nested
 
 # %% ../../nbs/00_core/03_config.ipynb #2b9c7260
@@ -350,26 +330,7 @@ def load_config(root: Path | str | None = None, environ: Mapping[str, str] | Non
         config = _add_variable(config, name, *variables[name])
     return _add(config, "overrides", _nested(overrides or {}))
 
-# %% ../../nbs/00_core/03_config.ipynb #6984f95b
-def _default(field: FieldInfo) -> str:
-    """A key's default as the reference shows it, in YAML's writing."""
-    if field.is_required():
-        return "(required)"
-    value = _jsonable(field.default)
-    return f"`{value if isinstance(value, str) else orjson.dumps(value).decode()}`"
-
-
-def _rows(section: str) -> list[str]:
-    """One section of the reference: heading, purpose and a table of its keys."""
-    rows = [f"## {section}", "", f"{Config.model_fields[section].description}.", "",
-            "| key | wants | default | unit | meaning |", "|---|---|---|---|---|"]
-    for name, field in keys_of(Config):
-        if name.split(".")[0] == section:
-            unit = field.json_schema_extra.get("unit", "") if isinstance(field.json_schema_extra, dict) else ""
-            rows.append(f"| `{name}` | {field_wants(field)} | {_default(field)} | {unit} | {field.description} |")
-    return [*rows, ""]
-
-
+# %% ../../nbs/00_core/03_config.ipynb #b1bbc887
 def config_reference() -> str:
     """A markdown page of every key: what it wants, its default, unit and meaning."""
     lines = ["# Configuration", "", "Generated from `quanticity.core.config`; do not edit.", "",
@@ -378,5 +339,5 @@ def config_reference() -> str:
              f"`risk.max_order_notional` is `{variable_name('risk.max_order_notional')}`. Unknown keys and names are refused.", "",
              "| variable | meaning |", "|---|---|", *(f"| `{k}` | {v} |" for k, v in PROCESS_VARIABLES.items()), ""]
     for section in Config.model_fields:
-        lines += _rows(section)
+        lines += [f"## {section}", "", f"{Config.model_fields[section].description}.", "", *reference_table(Config, section), ""]
     return "\n".join(lines)

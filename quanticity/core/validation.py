@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['FrozenDict', 'freeze', 'Section', 'key', 'field_wants', 'got', 'declared', 'keys_of', 'suggestion', 'refuse',
-           'read_yaml', 'read_dotenv']
+           'read_yaml', 'read_dotenv', 'jsonable', 'merge', 'reference_table']
 
-# %% ../../nbs/00_core/02_validation.ipynb #7528675c
+# %% ../../nbs/00_core/02_validation.ipynb #0c63123b
+import json
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -224,3 +225,44 @@ def read_dotenv(path: Path, prefix: str) -> dict[str, str]:
         if binding.error:
             raise ConfigError(f"{path}: line {binding.original.line}: not of the form NAME=value")
     return {b.key: b.value or "" for b in bindings if b.key and b.key.upper().startswith(prefix)}
+
+# %% ../../nbs/00_core/02_validation.ipynb #1522ccb1
+def jsonable(value: Any) -> Any:
+    """The value in JSON's own types, secrets in the clear: only for handing from one validation to the next."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Mapping):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(v) for v in value]
+    return value.as_posix() if isinstance(value, Path) else value
+
+
+def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """`low` with the values of `high`, mapping by mapping; an empty section in `high` changes nothing."""
+    merged = dict(low)
+    for name, value in high.items():
+        below = merged.get(name)
+        if isinstance(below, Mapping) and (value is None or isinstance(value, Mapping)):
+            merged[name] = merge(below, value or {})
+        else:
+            merged[name] = value
+    return merged
+
+# %% ../../nbs/00_core/02_validation.ipynb #c7fd1d54
+def _default(field: FieldInfo) -> str:
+    """A key's default as the reference shows it, in YAML's writing."""
+    if field.is_required():
+        return "(required)"
+    value = jsonable(field.default)
+    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
+
+
+def reference_table(model: type[BaseModel], section: str = "") -> list[str]:
+    """Lines of a markdown table of a model's keys, or of one top-level section: key, what it wants, default, unit, meaning."""
+    rows = ["| key | wants | default | unit | meaning |", "|---|---|---|---|---|"]
+    for name, field in keys_of(model):
+        if section in ("", name.split(".")[0]):
+            unit = field.json_schema_extra.get("unit", "") if isinstance(field.json_schema_extra, dict) else ""
+            rows.append(f"| `{name}` | {field_wants(field)} | {_default(field)} | {unit} | {field.description} |")
+    return rows

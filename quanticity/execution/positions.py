@@ -17,9 +17,13 @@ from ..core.types import Contract, Fill, Position, Right, Settlement, Side
 from ..market.chain import nanoseconds
 from ..market.matching import Quote, QuoteOf, takeable
 
-# %% ../../nbs/65_execution/65_positions.ipynb #3c24c3c1
+# %% ../../nbs/65_execution/65_positions.ipynb #e2e5a662
 def _money(value: float) -> float:
     return round(value, 6) + 0.0  # adding zero turns -0.0 to 0.0
+
+
+def _fine(value: float) -> float:
+    return round(value, 9) + 0.0
 
 
 def _trade(position: Position, signed: int, price: float, commission: float) -> Position:
@@ -33,8 +37,8 @@ def _trade(position: Position, signed: int, price: float, commission: float) -> 
         closed = min(abs(held), abs(signed))
         realized = (price - position.average_price) * closed * multiplier * (1 if held > 0 else -1)
         average = 0.0 if total == 0 else position.average_price if abs(held) > abs(signed) else price
-    return Position(position.contract, total, average, _money(position.realized + realized),
-                    _money(position.commission + commission))
+    return Position(position.contract, total, average, _fine(position.realized + realized),
+                    _fine(position.commission + commission))
 
 
 def apply_fill(position: Position | None, fill: Fill) -> Position:
@@ -46,7 +50,7 @@ def apply_fill(position: Position | None, fill: Fill) -> Position:
         raise ValueError(f"fill {fill.id} cannot be booked: {fill.quantity} at {fill.price}, commission {fill.commission}")
     return _trade(before, fill.side.sign * fill.quantity, fill.price, fill.commission)
 
-# %% ../../nbs/65_execution/65_positions.ipynb #85e26f61
+# %% ../../nbs/65_execution/65_positions.ipynb #aa716a8b
 @dataclass(frozen=True, slots=True)
 class Mark:
     """What a position could be closed for.
@@ -76,7 +80,7 @@ def mark_position(position: Position, quote: Quote | None, now: int) -> Mark:
         price, reason = 0.0, None
     value = _money(quantity * price * contract.multiplier)
     cost = quantity * position.average_price * contract.multiplier
-    return Mark(contract, quantity, price, value, _money(value - cost),
+    return Mark(contract, quantity, price, value, _fine(value - cost),
                 nan if quote is None else (now - quote.ts) / 1e9, reason)
 
 # %% ../../nbs/65_execution/65_positions.ipynb #a7c2cf62
@@ -201,12 +205,13 @@ class PositionBook:
         """Money over all positions with the given marks (NaN where a mark is unknown)."""
         return _totals(self._positions.values(), list(marks), self._cash)
 
-# %% ../../nbs/65_execution/65_positions.ipynb #bb28e3f8
+# %% ../../nbs/65_execution/65_positions.ipynb #0f0b1363
 def _totals(positions: Iterable[Position], marks: list[Mark], cash: float) -> Totals:
     held = list(positions)
     marked = {m.contract.occ for m in marks}
     if missing := [p.contract.occ for p in held if p.quantity and p.contract.occ not in marked]:
         raise ValueError(f"no mark for {missing[0]}: pass the marks of all open positions")
-    realized, commission = _money(sum(p.realized for p in held)), _money(sum(p.commission for p in held))
-    unrealized, value = _money(sum(m.unrealized for m in marks)), _money(sum(m.value for m in marks))
-    return Totals(realized, unrealized, commission, _money(realized + unrealized - commission), cash, value)
+    realized, commission = sum(p.realized for p in held), sum(p.commission for p in held)
+    unrealized, value = sum(m.unrealized for m in marks), sum(m.value for m in marks)
+    return Totals(_money(realized), _money(unrealized), _money(commission), _money(realized + unrealized - commission),
+                  cash, _money(value))

@@ -274,7 +274,7 @@ def interest_rate(data_dir: Path, day: date) -> tuple[float, str] | None:
             raise DataError(f"{name}, line {number}: {line!r}, expected YYYY-MM-DD,percent", "mend the line") from None
     return None if percent is None else (math.log1p(percent / 100.0), name)
 
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #a3bf9ce2
+# %% ../../nbs/25_feeds/25_lean_files.ipynb #9f717a50
 def load_daily_bars(data_dir: Path, symbol: str, *, since: date = date.min, before: date = date.max) -> Bars:
     """Daily bars of a stock, oldest first, from `since` to the day before `before`; `ts` is midnight after the day.
 
@@ -287,14 +287,24 @@ def load_daily_bars(data_dir: Path, symbol: str, *, since: date = date.min, befo
         raise DataMissing(f"no daily bars of {symbol} in {root}", f"symbols present: {', '.join(present) or 'none'}")
     file = read_lean(path, root)
     first, limit = since.isoformat().replace("-", ""), before.isoformat().replace("-", "")
+    kept, values = [], []
+    for body in file.bodies:
+        for number, line in enumerate(body.decode(errors="replace").splitlines(), 1):
+            row = line.split(",")
+            if line and not (len(row) == 6 and row[0][:8].isdigit()):
+                raise DataError(f"{file.name}, line {number}: {line!r}, expected YYYYMMDD HH:MM,open,high,low,close,volume",
+                                "mend the line or fetch the file again")
+            if line and first <= row[0][:8] < limit:
+                kept.append(row[0])
+                values.append(row[1:])
     try:
-        lines = [line for body in file.bodies for line in body.decode(errors="replace").splitlines() if line]
-        kept = [line.split(",") for line in lines if first <= line[:8] < limit]
-        n = np.array([[float(x) for x in row[1:6]] for row in kept]).reshape(len(kept), 5)
+        p = np.array(values, dtype=np.float64).reshape(len(values), 5)
     except ValueError as error:
-        raise DataError(f"{file.name}: {error}", "expected YYYYMMDD HH:MM,open,high,low,close,volume") from None
-    ends = [date_of(row[0], file.name) + timedelta(days=1) for row in kept]
+        raise DataError(f"{file.name}: {error}", "fetch the file again") from None
+    ends = [date_of(day, file.name) + timedelta(days=1) for day in kept]
     zone = ZoneInfo(NEW_YORK)
     ts = np.array([nanoseconds(datetime(d.year, d.month, d.day, tzinfo=zone)) for d in ends], np.int64)
-    p = n / PRICE_SCALE
-    return Bars(ts, p[:, 0], p[:, 1], p[:, 2], p[:, 3], n[:, 4])
+    order = np.argsort(ts, kind="stable")
+    p[:, :4] /= PRICE_SCALE
+    p = p[order]
+    return Bars(ts[order], p[:, 0], p[:, 1], p[:, 2], p[:, 3], p[:, 4])

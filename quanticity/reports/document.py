@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['write_whole', 'read_notebook', 'title_of', 'html_page', 'pdf_pages']
 
-# %% ../../nbs/75_reports/78_document.ipynb #52b0b44e
+# %% ../../nbs/75_reports/78_document.ipynb #167b334d
 import base64
 import logging
 import os
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def title_of(notebook: Any) -> tuple[str, str]:
                 return str(found["text"]), str(found["run_id"])
     return "", ""
 
-# %% ../../nbs/75_reports/78_document.ipynb #6fa13504
+# %% ../../nbs/75_reports/78_document.ipynb #a4d3aba0
 _STYLE = """
 :root { color-scheme: light; }
 body { margin: 0; background: #f4f5f7; color: #222; font: 15px/1.55 system-ui, "DejaVu Sans", Verdana, Helvetica, Arial, sans-serif; }
@@ -65,10 +65,13 @@ h1 { font-size: 1.7rem; margin: .6rem 0 .2rem; } h2 { font-size: 1.25rem; margin
 a.anchor-link { display: none; } code { background: #eef1f4; padding: 0 .25em; border-radius: 3px; font-size: .9em; }
 .q-table { overflow-x: auto; margin: 1rem 0 .2rem; } table { border-collapse: collapse; font-size: .82rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; font-size: .95rem; padding: .2rem 0 .4rem; }
-th, td { padding: .25rem .7rem .25rem .3rem; border-bottom: 1px solid #e3e6ea; vertical-align: top; text-align: left; max-width: 34rem; overflow-wrap: anywhere; }
-th { border-bottom: 2px solid #888; white-space: nowrap; } th.r, td.r { text-align: right; white-space: nowrap; } tbody tr:nth-child(even) { background: #f8f9fb; }
+th, td { padding: .25rem .7rem .25rem .3rem; border-bottom: 1px solid #e3e6ea; vertical-align: top; text-align: left;
+  max-width: 34rem; overflow-wrap: anywhere; }
+th { border-bottom: 2px solid #888; white-space: nowrap; } th.r, td.r { text-align: right; white-space: nowrap; }
+tbody tr:nth-child(even) { background: #f8f9fb; }
 .q-source { color: #667; font-size: .78rem; margin: .1rem 0 .6rem; } .q-figure { width: 100%; margin-top: 1rem; } img { max-width: 100%; }
-pre { overflow-x: auto; background: #f6f6f6; padding: .6rem; font-size: .8rem; } .output_error pre { background: #fdecea; border-left: 4px solid #d55e00; }
+pre { overflow-x: auto; background: #f6f6f6; padding: .6rem; font-size: .8rem; }
+.output_error pre { background: #fdecea; border-left: 4px solid #d55e00; }
 @media print { body { background: white; } main { box-shadow: none; } .q-figure, tr { break-inside: avoid; } }
 """
 
@@ -83,7 +86,9 @@ _PAGE = """{%- extends 'basic/index.html.j2' -%}
 {%- block rawcell -%}{%- endblock rawcell -%}
 {%- block data_html -%}
 {{ output.data['text/html'] }}
-{%- if 'image/png' in output.data %}<noscript><img alt="figure" src="data:image/png;base64,{{ output.data['image/png'] | replace('\\n', '') }}"></noscript>{% endif -%}
+{%- if 'image/png' in output.data %}
+<noscript><img alt="figure" src="data:image/png;base64,{{ output.data['image/png'] | replace('\\n', '') }}"></noscript>
+{%- endif -%}
 {%- endblock data_html -%}
 {%- block footer -%}</main></body></html>{%- endblock footer -%}
 """
@@ -105,7 +110,7 @@ def html_page(notebook: Any, title: str = "") -> str:
     page, _ = exporter.from_notebook_node(notebook, resources={"quanticity": words, "metadata": {"name": words["title"]}})
     return str(page)
 
-# %% ../../nbs/75_reports/78_document.ipynb #4371cd3c
+# %% ../../nbs/75_reports/78_document.ipynb #c3e6a42d
 def _new_pdf(title: str, run_id: str) -> Any:
     from fpdf import FPDF
     from matplotlib import get_data_path
@@ -137,7 +142,7 @@ def _new_pdf(title: str, run_id: str) -> Any:
         pdf.add_font("DejaVu", style, fonts / f"{name}.ttf")
     pdf.add_font("Mono", "", fonts / "DejaVuSansMono.ttf")
     pdf.set_title(title or "Report")
-    pdf.creation_date = datetime(1970, 1, 1, tzinfo=timezone.utc)  # none: the same notebook gives the same bytes
+    pdf.creation_date = datetime(1970, 1, 1, tzinfo=UTC)  # none: the same notebook gives the same bytes
     return pdf
 
 # %% ../../nbs/75_reports/78_document.ipynb #5f3b11df
@@ -216,14 +221,14 @@ def _code(pdf: Any, text: str, colour: int = 246) -> None:
     pdf.multi_cell(0, 3.6, text.rstrip("\n") or " ", fill=True, new_x="LMARGIN", new_y="NEXT")
     pdf.ln(1.5)
 
-# %% ../../nbs/75_reports/78_document.ipynb #7046447c
+# %% ../../nbs/75_reports/78_document.ipynb #487b15d9
 def _table(pdf: Any, data: dict[str, Any]) -> None:
     from fpdf.fonts import FontFace
 
     columns, rows = list(data["columns"]), [list(row) for row in data["rows"]]
     size = 7.5 if len(columns) < 7 else 6.3
     pdf.set_font("DejaVu", "", size)
-    wishes = [min(max(pdf.get_string_width(str(row[i])) for row in [columns, *rows]) + 3.5, pdf.epw * 0.55) for i in range(len(columns))]
+    wishes = [min(max(pdf.get_string_width(str(row[i])) for row in [columns, *rows]) + 3.5, pdf.epw * 0.75) for i in range(len(columns))]
     words = [max((pdf.get_string_width(word) for row in [columns, *rows[:60]] for word in str(row[i]).split()), default=0) + 3.5
              for i in range(len(columns))]
     floors = [min(wish, word, pdf.epw * 0.16) for wish, word in zip(wishes, words, strict=True)]

@@ -126,7 +126,7 @@ def exposure_figure(run: Run) -> Any:
     figure.add_trace(_line(run.times, dex / 1e6, "delta exposure", ORANGE, fill="tozeroy", xaxis="x2", yaxis="y2"))
     return figure
 
-# %% ../../nbs/75_reports/76_figures.ipynb #8f74149a
+# %% ../../nbs/75_reports/76_figures.ipynb #c8174dfa
 def _profile(run: Run, kind: str, needs: str) -> dict[datetime, npt.NDArray[np.int64]]:
     values = run.profiles[needs]
     found: dict[datetime, list[int]] = {}
@@ -134,6 +134,9 @@ def _profile(run: Run, kind: str, needs: str) -> dict[datetime, npt.NDArray[np.i
         if what == kind and isinstance(values, np.ndarray) and np.isfinite(values[row]):
             found.setdefault(ts, []).append(row)
     return {ts: np.array(rows) for ts, rows in found.items()}
+
+
+_RIGHT: dict[str, Any] = {"xaxis": "x2", "yaxis": "y2", "showlegend": False}
 
 
 def _near_spot(run: Run) -> list[float] | None:
@@ -155,7 +158,7 @@ def strike_figure(run: Run) -> Any:
                      yaxis={"title": {"text": "GEX, million $ per 1 %"}}, yaxis2={"title": {"text": "DEX, million $"}, "anchor": "x2"})
     for ts, colour in zip(dict.fromkeys((view[0], view[len(view) // 2], view[-1])), (SKY, BLUE, BLACK), strict=False):
         rows, name = profile[ts], f"{new_york(ts):%H:%M}"
-        for column, axes in (("gex", {}), ("dex", {"xaxis": "x2", "yaxis": "y2", "showlegend": False})):
+        for column, axes in (("gex", {}), ("dex", _RIGHT)):
             figure.add_trace(go.Bar(x=run.profiles["x"][rows], y=run.profiles[column][rows] / 1e6, name=name, marker={"color": colour}, **axes))
     return figure
 
@@ -181,7 +184,7 @@ def strike_map(run: Run) -> Any:
                                 colorbar={"title": {"text": "million $ per 1 %"}}))
     return figure
 
-# %% ../../nbs/75_reports/76_figures.ipynb #850f3616
+# %% ../../nbs/75_reports/76_figures.ipynb #07ada869
 def volatility_figure(run: Run) -> Any:
     """At-the-money volatility over the day, and 25-delta skew under it. Plotly figure or `Note`."""
     atm = run.column("atm_volatility")
@@ -209,14 +212,14 @@ def smile_figure(run: Run, expiries: int = 5) -> Any:
                      yaxis={"title": {"text": "volatility per year"}, "tickformat": ".0%"},
                      yaxis2={"tickformat": ".0%", "anchor": "x2", "matches": "y"})
     names = sorted({run.profiles["expiry"][row] for rows in profile.values() for row in rows})[:expiries]
-    for ts, axes in ((first, {}), (last, {"xaxis": "x2", "yaxis": "y2", "showlegend": False})):
+    for ts, axes in ((first, {}), (last, _RIGHT)):
         for expiry, colour in zip(names, COLOURS, strict=False):
             rows = sorted((r for r in profile[ts] if run.profiles["expiry"][r] == expiry), key=lambda r: run.profiles["x"][r])
             if rows:
                 figure.add_trace(_line(run.profiles["x"][rows], run.profiles["volatility"][rows], f"{expiry:%Y-%m-%d}", colour, **axes))
     return figure
 
-# %% ../../nbs/75_reports/76_figures.ipynb #d5735fe6
+# %% ../../nbs/75_reports/76_figures.ipynb #1983eb8d
 def reasons_figure(run: Run) -> Any:
     """How often each reason kept something from happening: bars by kind. Plotly figure or `Note`."""
     import plotly.graph_objects as go
@@ -227,7 +230,7 @@ def reasons_figure(run: Run) -> Any:
     if not bars:
         return Note("Nothing was skipped, vetoed or refused.")
     figure = _figure("What was not emitted, by reason", "ledger.jsonl: skip, veto and refusal lines (reason)", height=180 + 30 * len(bars),
-                     barmode="overlay", xaxis={"title": {"text": "times"}, "type": "log"})
+                     barmode="overlay", xaxis={"title": {"text": "times"}, "type": "log", "dtick": 1})
     figure.update_layout(margin={"l": 260, "r": 60}, yaxis={
         "type": "category", "categoryorder": "array", "categoryarray": [label for _, label, _, _ in sorted(bars)]})
     for _, name, colour in shown:

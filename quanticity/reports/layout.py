@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['LEDGER', 'SNAPSHOTS', 'PROFILES', 'SUMMARY', 'SNAPSHOT_COLUMNS', 'PROFILE_COLUMNS', 'SUMMARY_KEYS', 'write_example']
 
-# %% ../../nbs/75_reports/75_layout.ipynb #af43300b
+# %% ../../nbs/75_reports/75_layout.ipynb #2942ff9d
 import json
 import math
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,9 @@ PROFILE_COLUMNS: dict[str, str] = {
 
 SUMMARY_KEYS = ("session", "symbol", "counts", "pnl", "ledger_sha256")
 
-# %% ../../nbs/75_reports/75_layout.ipynb #d9284afe
-_OPEN = datetime(2015, 12, 24, 14, 30, tzinfo=timezone.utc)
-_CLOSE = datetime(2015, 12, 24, 18, 0, tzinfo=timezone.utc)
+# %% ../../nbs/75_reports/75_layout.ipynb #38816890
+_OPEN = datetime(2015, 12, 24, 14, 30, tzinfo=UTC)
+_CLOSE = datetime(2015, 12, 24, 18, 0, tzinfo=UTC)
 _EXPIRIES = (date(2015, 12, 24), date(2015, 12, 31), date(2016, 1, 15))
 
 

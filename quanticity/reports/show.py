@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['TITLE_MIME', 'static_png', 'caption', 'bundle', 'show', 'Title']
 
-# %% ../../nbs/75_reports/76_show.ipynb #5317d646
+# %% ../../nbs/75_reports/76_show.ipynb #6e936bef
 import base64
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -118,7 +119,7 @@ def _draw_heatmap(panel: Any, trace: Any, layout: Any, number: int, count: int) 
 _DRAW: dict[str, Callable[[Any, Any, Any, int, int], Any]] = {
     "scatter": _draw_scatter, "bar": _draw_bar, "heatmap": _draw_heatmap}
 
-# %% ../../nbs/75_reports/76_show.ipynb #49b345e2
+# %% ../../nbs/75_reports/76_show.ipynb #b0fc6289
 def static_png(figure: Any, width: int = 1000) -> bytes:
     """A PNG of a Plotly figure, drawn by Matplotlib; `width` in the figure's own pixels.
 
@@ -134,13 +135,14 @@ def static_png(figure: Any, width: int = 1000) -> bytes:
     layout, height = figure.layout, figure.layout.height or 400
     canvas = Figure(figsize=(width / 100, height / 100), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(canvas)
-    used = dict.fromkeys((trace.xaxis or "x", trace.yaxis or "y") if trace.type != "pie" else ("x", "y") for trace in figure.data)
+    used = dict.fromkeys((trace.xaxis or "x", trace.yaxis or "y") for trace in figure.data)
     panels = _panels(canvas, layout, list(used), width, height)
     handles: dict[str, Any] = {}
+    drawn: Counter[tuple[str, str | None]] = Counter()
     for trace in figure.data:
-        alike = [t for t in figure.data if t.type == trace.type and t.xaxis == trace.xaxis]
-        number = next(i for i, t in enumerate(alike) if t is trace or t.uid == trace.uid and t == trace)
-        handle = _DRAW[trace.type](panels[trace.xaxis or "x"], trace, layout, number, len(alike))
+        alike = sum(other.type == trace.type and other.xaxis == trace.xaxis for other in figure.data)
+        handle = _DRAW[trace.type](panels[trace.xaxis or "x"], trace, layout, drawn[trace.type, trace.xaxis], alike)
+        drawn[trace.type, trace.xaxis] += 1
         if handle is not None and trace.showlegend is not False and trace.name:
             handles.setdefault(trace.name, handle)
     for x, y in used:
@@ -153,9 +155,10 @@ def static_png(figure: Any, width: int = 1000) -> bytes:
     canvas.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
-# %% ../../nbs/75_reports/76_show.ipynb #646d615e
+# %% ../../nbs/75_reports/76_show.ipynb #f995442d
 def _finish(panel: Any, across: Any, up: Any, panels: dict[str, Any]) -> None:
-    for axis, settings, scale, limit in ((panel.xaxis, across, panel.set_xscale, panel.set_xlim), (panel.yaxis, up, panel.set_yscale, panel.set_ylim)):
+    both = (panel.xaxis, across, panel.set_xscale, panel.set_xlim), (panel.yaxis, up, panel.set_yscale, panel.set_ylim)
+    for axis, settings, scale, limit in both:
         if settings.type == "log":
             scale("log")
         if settings.range is not None:
@@ -166,13 +169,14 @@ def _finish(panel: Any, across: Any, up: Any, panels: dict[str, Any]) -> None:
             panel.set_ylim(-0.6, len(settings.categoryarray) - 0.4)
         _dress(axis, settings)
 
-# %% ../../nbs/75_reports/76_show.ipynb #cc420441
+# %% ../../nbs/75_reports/76_show.ipynb #95113a4a
 _DIV = """<div class="q-figure" id="{id}" style="height:{height}px"></div>
 <script>(function () {{
   var figure = {json};
   function draw() {{
     var box = document.getElementById("{id}");
-    if (window.Plotly) window.Plotly.newPlot(box, figure.data, figure.layout, {{responsive: true, displaylogo: false}});
+    if (window.Plotly) window.Plotly.newPlot(box, figure.data, figure.layout, 
+      {{responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]]}});
     else box.textContent = "The interactive figure needs plotly.js on the page.";
   }}
   if (window.Plotly || document.readyState === "complete") draw(); else window.addEventListener("load", draw);

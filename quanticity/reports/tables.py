@@ -7,17 +7,16 @@ __all__ = ['TABLE_MIME', 'Table', 'money', 'contract_name', 'words', 'headline',
            'refusals_table', 'orders_table', 'fills_table', 'deliveries_table', 'messages_table', 'causality_table',
            'signal_label', 'provenance_table', 'columns_table']
 
-# %% ../../nbs/75_reports/77_tables.ipynb #049b090c
+# %% ../../nbs/75_reports/77_tables.ipynb #70a06600
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
 from html import escape
 from typing import Any
 
 from ..core.events import Event, EventKind
 from .figures import Note, why_quiet
 from .layout import LEDGER, PROFILE_COLUMNS, PROFILES, SNAPSHOT_COLUMNS, SNAPSHOTS, SUMMARY
-from .run import Run, chain_of, clock, counted
+from .run import Run, chain_of, clock
 
 # %% ../../nbs/75_reports/77_tables.ipynb #42bf9457
 TABLE_MIME = "application/vnd.quanticity.table+json"
@@ -70,7 +69,7 @@ def words(reason: Any) -> str:
     """A reason code as words."""
     return str(reason or "").replace("_", " ")
 
-# %% ../../nbs/75_reports/77_tables.ipynb #8b2d04e2
+# %% ../../nbs/75_reports/77_tables.ipynb #1ba64248
 def headline(run: Run) -> Table:
     """Session, source, counts and P&L, as the summary has them."""
     session, pnl, counts = run.summary["session"], run.summary["pnl"], run.summary["counts"]
@@ -78,7 +77,8 @@ def headline(run: Run) -> Table:
             ("market data from", str(session.get("source", ""))), ("run", run.run_id)]
     rows += [(f"P&L {name}", f"{money(pnl[name])} dollars") for name in ("realized", "unrealized", "commission", "net") if name in pnl]
     rows.append(("events", ", ".join(f"{kind} {count:,}" for kind, count in counts.items() if count) or "none"))
-    return Table("The session", ("", ""), tuple(rows), "ll", "summary.json: session, symbol, pnl, counts", tuple(map(str, run.summary.get("notes", ()))))
+    notes = tuple(map(str, run.summary.get("notes", ())))
+    return Table("The session", ("", ""), tuple(rows), "ll", "summary.json: session, symbol, pnl, counts", notes)
 
 # %% ../../nbs/75_reports/77_tables.ipynb #68a7d876
 def _parts(parts: Mapping[str, Any]) -> str:
@@ -131,7 +131,7 @@ def refusals_table(run: Run) -> Table | Note:
         return Note("Risk refused no order.")
     return Table("Refused by risk", ("New York", "signal", "reason", "detail"), rows, "llll", "ledger.jsonl: refusal lines")
 
-# %% ../../nbs/75_reports/77_tables.ipynb #9bec7536
+# %% ../../nbs/75_reports/77_tables.ipynb #7608737d
 def orders_table(run: Run) -> Table | Note:
     """Each order with its terms and how it ended: filled, cancelled with the reason, or still working."""
     filled: dict[str, int] = {}
@@ -145,8 +145,8 @@ def orders_table(run: Run) -> Table | Note:
                          if o.get(name) is not None)
         done = filled.get(o["id"], 0)
         end = " ".join(filter(None, (f"filled {done}" if done else "", f"cancelled: {cancelled[o['id']]}" if o["id"] in cancelled else "")))
-        rows.append((clock(event.ts), o["role"], f"{o['side']} {o['quantity']}", contract_name(o["contract"]), o["type"], terms, clock(o.get("good_till")),
-                     end or "no fill"))
+        rows.append((clock(event.ts), o["role"], f"{o['side']} {o['quantity']}", contract_name(o["contract"]), o["type"], terms,
+                     clock(o.get("good_till")), end or "no fill"))
     if not rows:
         return Note(f"No order was sent. {why_quiet(run)}")
     return Table("Orders", ("New York", "role", "side", "contract", "type", "terms", "good till", "end"), tuple(rows), "llllllll",
@@ -195,7 +195,7 @@ def messages_table(run: Run) -> Table | Note:
         return Note("No message was written: messages follow fills only.")
     return Table("Messages", ("New York", "text", *tiers), tuple(rows), "ll" + "l" * len(tiers), "ledger.jsonl: message and delivery lines")
 
-# %% ../../nbs/75_reports/77_tables.ipynb #958b16ce
+# %% ../../nbs/75_reports/77_tables.ipynb #eab14e35
 def causality_table(run: Run) -> Table | Note:
     """For each signal, stage by stage from snapshot to delivery: ids and times."""
     snapshot_time = dict(zip(run.snapshots["id"], run.snapshots["ts"], strict=True))
@@ -208,7 +208,8 @@ def causality_table(run: Run) -> Table | Note:
             rows.append((signal.id if stage == "snapshot" else "", stage, str(len(ids)), span, _ids(ids)))
     if not rows:
         return Note("There was no signal, so there is no chain of causes to show.")
-    return Table("From market data to delivery", ("signal", "stage", "lines", "New York", "ids"), tuple(rows), "llrll", "ledger.jsonl: id, cause; snapshots.parquet: id")
+    return Table("From market data to delivery", ("signal", "stage", "lines", "New York", "ids"), tuple(rows), "llrll",
+                 "ledger.jsonl: id, cause; snapshots.parquet: id")
 
 
 def _ids(ids: list[str], most: int = 3) -> str:
@@ -220,7 +221,7 @@ def signal_label(signal: Event) -> str:
     p = signal.data["proposal"]
     return f"{clock(signal.ts)[:5]} {p['contract']['strike']:g}{p['contract']['right']} …{signal.id[-4:]}"
 
-# %% ../../nbs/75_reports/77_tables.ipynb #50776c23
+# %% ../../nbs/75_reports/77_tables.ipynb #1d8a3b28
 def provenance_table(run: Run) -> Table:
     """Files with their SHA-256, and the hashes and provenance that the run recorded of itself."""
     rows = [("file", name, digest) for name, digest in run.files.items()]
@@ -239,11 +240,15 @@ def _flat(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else "none" if value is None else str(value)
 
 
+def _held(value: Any) -> bool:
+    return bool(value) if isinstance(value, list) else value is not None and bool(value == value)
+
+
 def columns_table(run: Run) -> Table:
     """What each stored column means, and how many of its rows hold a value."""
     rows = []
     for file, columns, meanings in ((SNAPSHOTS, run.snapshots, SNAPSHOT_COLUMNS), (PROFILES, run.profiles, PROFILE_COLUMNS)):
         for name, meaning in meanings.items():
-            held = sum(value is not None and value == value and value != [] for value in list(columns[name]))
+            held = sum(map(_held, columns[name]))
             rows.append((file, name, meaning, f"{held:,} of {len(columns[name]):,}"))
     return Table("Columns", ("file", "column", "meaning", "rows with a value"), tuple(rows), "lllr")

@@ -14,7 +14,7 @@ import pytest
 import quanticity
 from quanticity.core import keys
 from quanticity.core.errors import ServerError
-from quanticity.store import server as server_module
+from quanticity.store import watchdog as watchdog_module
 from quanticity.store.server import start_server
 from quanticity.store.state import connect
 
@@ -140,7 +140,7 @@ def test_an_adopted_orphan_gets_a_watchdog(place: Path) -> None:
 
 
 def test_an_orphan_that_hangs_is_stopped(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "_PATIENCE", 0.3)
+    monkeypatch.setattr(watchdog_module, "PATIENCE", 0.3)
     user = User(place)
     os.kill(psutil.Process(user.server).ppid(), signal.SIGKILL)
     user.kill()

@@ -15,6 +15,7 @@ import quanticity
 from quanticity.core import keys
 from quanticity.core.errors import ServerError
 from quanticity.store import server as server_module
+from quanticity.store import watchdog
 from quanticity.store.server import EmbeddedServer, server_binary, start_server
 from quanticity.store.state import connect
 
@@ -144,7 +145,7 @@ def test_the_first_may_leave_before_the_second(tmp_path: Path) -> None:
     first.stop()
     assert connect(second.url).get(BEAT) is None
     second.stop()
-    assert not server_module._command_line(first.pid)  # a zombie at most, until the watchdog looks
+    assert not watchdog.command_line(first.pid)  # a zombie at most, until the watchdog looks
 
 
 def test_signal_handlers_are_left_alone(tmp_path: Path) -> None:

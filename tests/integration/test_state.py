@@ -171,6 +171,10 @@ def test_scripts_survive_a_flush_of_the_script_cache(state: State) -> None:
     state.once(DONE, "a", NOW)
     state.client.execute_command("SCRIPT", "FLUSH")
     assert state.once(DONE, "a", NOW) is False
+    state.client.execute_command("SCRIPT", "FLUSH")
+    with state.transaction() as tx:
+        known, new = tx.once(DONE, "a", NOW), tx.append_once(STREAM, {"n": 1}, DONE, "b", NOW)
+    assert (known.value, new.value) == (False, True)
 
 
 def test_outbox(state: State) -> None:

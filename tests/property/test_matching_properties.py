@@ -167,11 +167,11 @@ def test_profit_is_cash_plus_what_is_held(rows, first, second):
     now = nanoseconds(at)
     shown = Quote(now, min(first, second), max(first, second), 1, 1)
     totals = book.totals(book.mark(lambda contract: shown, now))
-    assert abs(totals.realized + totals.unrealized - totals.commission - (cash + totals.value)) < 1e-4
-    assert abs(totals.net - (totals.cash + totals.value)) < 1e-4 and abs(totals.cash - cash) < 1e-4
+    assert abs(totals.realized + totals.unrealized - totals.commission - (cash + totals.value)) < 3e-6  # three roundings
+    assert abs(totals.net - (totals.cash + totals.value)) <= 1e-6 and abs(totals.cash - cash) <= 1e-6
     for contract in CONTRACTS:
         book.settle(contract, 746.0, CLOSE)
-    assert abs(book.totals().net - book.totals().cash) < 1e-4
+    assert abs(book.totals().net - book.totals().cash) <= 1e-6
     assert book.open_positions() == []
 
 

@@ -89,7 +89,9 @@ def test_units_of_money_cancel(c, call, unit):
     slack = 1e-12 / (v * np.sqrt(t)) ** 2  # the rounding of k * unit, seen through d1
     for name, power in (("delta", 0), ("gamma", -1), ("vega", 1), ("vanna", 0)):
         wanted = getattr(g, name) * unit**power
-        size = {"delta": 1.0, "gamma": 1 / (s * unit * v * np.sqrt(t)), "vega": s * unit * np.sqrt(t), "vanna": 1 / v}[name]
+        size = {"delta": 1.0, "gamma": 1 / (s * unit * v * np.sqrt(t)), "vega": s * unit * np.sqrt(t), "vanna": 1 / v}[
+            name
+        ]
         assert abs(getattr(scaled, name) - wanted) <= slack * size
 
 
@@ -102,7 +104,9 @@ def test_implied_volatility_round_trip(c, call):
     if reason != VolatilityReason.OK:
         assert np.isnan(found) and reason == VolatilityReason.NO_TIME_VALUE
         parity = s * np.exp(-q * t) - k * np.exp(-r * t)
-        assert price - max(parity if call else -parity, 0) <= 8 * EPS * (price + abs(parity) + abs(r * t * k) + abs(q * t * s))
+        assert price - max(parity if call else -parity, 0) <= 8 * EPS * (
+            price + abs(parity) + abs(r * t * k) + abs(q * t * s)
+        )
         return
     vega = greeks(s, k, t, r, q, v, call).vega
     assert abs(found - v) <= max(1e-10, 10 * EPS * price / max(vega, 1e-300))
@@ -123,8 +127,13 @@ def test_whatever_the_price_the_answer_prices_back(price, c, call):
         assert not inside or reason == VolatilityReason.NOT_CONVERGED
 
 
-@given(st.lists(st.tuples(moneyness, st.integers(1, 500), vols, st.booleans(), st.integers(0, 10_000)), min_size=1, max_size=30),
-       st.integers(0, 30), st.randoms(use_true_random=False))
+@given(
+    st.lists(
+        st.tuples(moneyness, st.integers(1, 500), vols, st.booleans(), st.integers(0, 10_000)), min_size=1, max_size=30
+    ),
+    st.integers(0, 30),
+    st.randoms(use_true_random=False),
+)
 def test_exposures_add_up_over_any_partition_and_order(rows, cut, random):
     def total(part):
         if not part:

@@ -57,15 +57,31 @@ def test_replay_clock_moves_forward_only() -> None:
     assert replay.now() == datetime(2015, 12, 24, 15, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(("day", "hours"), [
-    ("2015-12-23", REGULAR), ("2015-12-24", HALF), ("2026-11-27", HALF), ("2026-12-24", HALF), ("2018-07-03", HALF), ("2018-12-24", HALF),
-    ("2015-12-25", None),  # Christmas
-    ("2015-12-26", None),  # a Saturday
-    ("2021-04-02", None), ("2019-04-19", None),  # Good Friday
-    ("2021-01-18", None), ("2022-06-20", None), ("2021-06-18", REGULAR),  # Juneteenth is a holiday since 2022
-    ("2018-12-05", None), ("2012-10-29", None), ("2001-09-12", None), ("2025-01-09", None),  # closures out of turn
-    ("2021-01-04", REGULAR), ("2021-12-31", REGULAR), ("2022-01-03", REGULAR),
-])
+@pytest.mark.parametrize(
+    ("day", "hours"),
+    [
+        ("2015-12-23", REGULAR),
+        ("2015-12-24", HALF),
+        ("2026-11-27", HALF),
+        ("2026-12-24", HALF),
+        ("2018-07-03", HALF),
+        ("2018-12-24", HALF),
+        ("2015-12-25", None),  # Christmas
+        ("2015-12-26", None),  # a Saturday
+        ("2021-04-02", None),
+        ("2019-04-19", None),  # Good Friday
+        ("2021-01-18", None),
+        ("2022-06-20", None),
+        ("2021-06-18", REGULAR),  # Juneteenth is a holiday since 2022
+        ("2018-12-05", None),
+        ("2012-10-29", None),
+        ("2001-09-12", None),
+        ("2025-01-09", None),  # closures out of turn
+        ("2021-01-04", REGULAR),
+        ("2021-12-31", REGULAR),
+        ("2022-01-03", REGULAR),
+    ],
+)
 def test_sessions(day: str, hours: tuple[str, ...] | None) -> None:
     assert new_york(day) == hours
     found = session_hours(date.fromisoformat(day))
@@ -85,10 +101,18 @@ def test_neighbours_step_over_holidays_and_years() -> None:
     assert next_session(date(2020, 12, 31)).date == date(2021, 1, 4) and previous_session(date(2021, 1, 4)).date == date(2020, 12, 31)
 
 
-@pytest.mark.parametrize(("at", "equity", "index"), [
-    ("2015-12-24 09:29:59", False, False), ("2015-12-24 09:30:00", True, True), ("2015-12-24 12:59:59", True, True),
-    ("2015-12-24 13:00:00", False, True), ("2015-12-24 13:15:00", False, False), ("2015-12-25 11:00:00", False, False), ("2021-01-04 16:10:00", False, True),
-])
+@pytest.mark.parametrize(
+    ("at", "equity", "index"),
+    [
+        ("2015-12-24 09:29:59", False, False),
+        ("2015-12-24 09:30:00", True, True),
+        ("2015-12-24 12:59:59", True, True),
+        ("2015-12-24 13:00:00", False, True),
+        ("2015-12-24 13:15:00", False, False),
+        ("2015-12-25 11:00:00", False, False),
+        ("2021-01-04 16:10:00", False, True),
+    ],
+)
 def test_is_open(at: str, equity: bool, index: bool) -> None:
     ts = datetime.fromisoformat(at).replace(tzinfo=NEW_YORK)
     assert (is_open(ts), is_open(ts, "index")) == (equity, index)
@@ -107,16 +131,26 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK)
 
 
-@pytest.mark.parametrize(("root", "expiry", "stops"), [
-    ("GOOG", "2015-12-24", "2015-12-24 13:00"), ("GOOG", "2021-01-15", "2021-01-15 16:00"),
-    ("GOOG", "2014-12-20", "2014-12-19 16:00"),  # dated on a Saturday until 2015
-    ("GOOG", "2019-04-19", "2019-04-18 16:00"),  # dated on Good Friday
-    ("SPXW", "2021-01-15", "2021-01-15 16:00"), ("SPXW", "2026-11-27", "2026-11-27 13:00"), ("SPXW", "2021-01-08", "2021-01-08 16:00"),
-    ("SPX", "2021-01-15", "2021-01-14 16:15"), ("SPX", "2014-12-20", "2014-12-18 16:15"),
-    ("SPX", "2019-04-18", "2019-04-17 16:15"), ("SPX", "2019-04-19", "2019-04-17 16:15"),  # the third Friday is Good Friday
-    ("SPX", "2021-01-08", "2021-01-08 16:00"),  # not the monthly date: PM-settled like SPXW
-    ("VIX", "2021-01-20", "2021-01-19 16:15"), ("XSP", "2021-01-15", "2021-01-15 16:00"), ("SPY", "2021-01-15", "2021-01-15 16:15"),
-])
+@pytest.mark.parametrize(
+    ("root", "expiry", "stops"),
+    [
+        ("GOOG", "2015-12-24", "2015-12-24 13:00"),
+        ("GOOG", "2021-01-15", "2021-01-15 16:00"),
+        ("GOOG", "2014-12-20", "2014-12-19 16:00"),  # dated on a Saturday until 2015
+        ("GOOG", "2019-04-19", "2019-04-18 16:00"),  # dated on Good Friday
+        ("SPXW", "2021-01-15", "2021-01-15 16:00"),
+        ("SPXW", "2026-11-27", "2026-11-27 13:00"),
+        ("SPXW", "2021-01-08", "2021-01-08 16:00"),
+        ("SPX", "2021-01-15", "2021-01-14 16:15"),
+        ("SPX", "2014-12-20", "2014-12-18 16:15"),
+        ("SPX", "2019-04-18", "2019-04-17 16:15"),
+        ("SPX", "2019-04-19", "2019-04-17 16:15"),  # the third Friday is Good Friday
+        ("SPX", "2021-01-08", "2021-01-08 16:00"),  # not the monthly date: PM-settled like SPXW
+        ("VIX", "2021-01-20", "2021-01-19 16:15"),
+        ("XSP", "2021-01-15", "2021-01-15 16:00"),
+        ("SPY", "2021-01-15", "2021-01-15 16:15"),
+    ],
+)
 def test_expiry_close(root: str, expiry: str, stops: str) -> None:
     close = expiry_close(date.fromisoformat(expiry), root)
     assert close == moment(stops) and close.tzinfo is UTC
@@ -185,8 +219,18 @@ def test_the_folder_of_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_a_year_from_the_cache_needs_no_pandas(tmp_path: Path) -> None:
-    code = ("import sys; from datetime import date; from quanticity.core.clock import session_hours; "
-            "assert session_hours(date(2015, 12, 24)).is_half_day; print(sorted({'pandas', 'numpy', 'pydantic'} & set(sys.modules)))")
-    said = [subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT), "QUANTICITY_CACHE_DIR": str(tmp_path)}, capture_output=True,
-                           text=True, check=True).stdout.strip() for _ in range(2)]
+    code = (
+        "import sys; from datetime import date; from quanticity.core.clock import session_hours; "
+        "assert session_hours(date(2015, 12, 24)).is_half_day; print(sorted({'pandas', 'numpy', 'pydantic'} & set(sys.modules)))"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONPATH": str(ROOT), "QUANTICITY_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for _ in range(2)
+    ]
     assert "pandas" in said[0] and said[1] == "[]"

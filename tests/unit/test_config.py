@@ -1,5 +1,6 @@
 """core.config: every source, their order, what is refused and how it is said, secrets, hash, reference."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,14 +54,14 @@ def test_each_source_wins_over_those_below(project: Path) -> None:
     seen.append(load_config(project, {}).risk.max_orders_per_day)
     seen.append(load_config(project, {ORDERS: "13"}).risk.max_orders_per_day)
     last = load_config(project, {ORDERS: "13"}, {"risk.max_orders_per_day": 14})
-    assert [*seen, last.risk.max_orders_per_day] == [20, 10, 11, 12, 13, 14]
+    assert [*seen, last.risk.max_orders_per_day] == [Config().risk.max_orders_per_day, 10, 11, 12, 13, 14]
     assert last.risk.max_daily_loss == 1500.0  # untouched keys of a lower source stay
 
 
 def test_the_processs_environment_is_the_default(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ORDERS, "7")
     assert load_config(project).risk.max_orders_per_day == 7
-    assert load_config(project, {}).risk.max_orders_per_day == 20
+    assert load_config(project, {}) == Config()
 
 
 def test_without_a_root_the_current_folder_counts_and_paths_are_shown_as_given(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,13 +81,21 @@ def test_data_dir_is_the_short_name_and_the_long_one_wins(project: Path) -> None
     assert load_config(project, {"QUANTICITY_DATA_DIR": "/short"}).data.recorded_dir == Path("/short")
 
 
-@pytest.mark.parametrize(("name", "value", "key", "wants"), [
-    ("REDIS__URL", "redis://h:1", "redis.url", "redis://h:1"), ("REDIS__URL", "null", "redis.url", None), ("REDIS__URL", "", "redis.url", "redis://file:1"),
-    ("REDIS__APPEND_ONLY", "false", "redis.append_only", False), ("MARKET__RATE", "0.05", "market.rate", 0.05),
-    ("DISTRIBUTION__CHANNELS", '["file", "discord"]', "distribution.channels", ("file", "discord")),
-    ("DISTRIBUTION__DELAYS__FREE", "1800", "distribution.delays.free", 1800.0), ("RISK", '{"max_open_positions": 5}', "risk.max_open_positions", 5),
-    ("LOGGING__LEVEL", "WARNING", "logging.level", "warning"), ("PATHS__STATE_DIR", "/s", "paths.state_dir", Path("/s")),
-])
+@pytest.mark.parametrize(
+    ("name", "value", "key", "wants"),
+    [
+        ("REDIS__URL", "redis://h:1", "redis.url", "redis://h:1"),
+        ("REDIS__URL", "null", "redis.url", None),
+        ("REDIS__URL", "", "redis.url", "redis://file:1"),
+        ("REDIS__APPEND_ONLY", "false", "redis.append_only", False),
+        ("MARKET__RATE", "0.05", "market.rate", 0.05),
+        ("DISTRIBUTION__CHANNELS", '["file", "discord"]', "distribution.channels", ("file", "discord")),
+        ("DISTRIBUTION__DELAYS__FREE", "1800", "distribution.delays.free", 1800.0),
+        ("RISK", '{"max_open_positions": 5}', "risk.max_open_positions", 5),
+        ("LOGGING__LEVEL", "WARNING", "logging.level", "warning"),
+        ("PATHS__STATE_DIR", "/s", "paths.state_dir", Path("/s")),
+    ],
+)
 def test_variables_are_converted(project: Path, name: str, value: str, key: str, wants: Any) -> None:
     write(project, "redis: {url: 'redis://file:1'}\n")
     found: Any = load_config(project, {f"QUANTICITY_{name}": value})
@@ -104,30 +113,34 @@ def test_strategies_from_every_source(project: Path) -> None:
     assert config.strategies["mine"].symbols == ("GOOG",)
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    ("risk: {max_order_notional: lots}", "risk.max_order_notional: got 'lots' (text), wants a number greater than 0"),
-    ("risk: {max_order_notional: '5000'}", "risk.max_order_notional: got '5000' (text), wants a number greater than 0"),
-    ("risk: {max_order_notional: true}", "risk.max_order_notional: got true (true or false), wants a number greater than 0"),
-    ("risk: {max_order_notional: -5}", "risk.max_order_notional: got -5 (number), wants a number greater than 0"),
-    ("risk: {max_order_notional: .nan}", "risk.max_order_notional: got nan (number), wants a number greater than 0"),
-    ("risk: {max_order_notional: .inf}", "risk.max_order_notional: got inf (number), wants a number greater than 0"),
-    ("risk: {max_orders_per_day: 2.5}", "risk.max_orders_per_day: got 2.5 (number), wants a whole number at least 1"),
-    ("redis: {append_only: 1}", "redis.append_only: got 1 (number), wants true or false"),
-    ("redis: {port: 70000}", "redis.port: got 70000 (number), wants a whole number from 0 to 65535"),
-    ("market: {calendar: LSE}", "market.calendar: got 'LSE' (text), wants one of NYSE"),
-    ("data: {recorded_dir: 5}", "data.recorded_dir: got 5 (number), wants a path, or null"),
-    ("data: {recorded_dir: 2015-12-24}", None),
-    ("distribution: {channels: file}", "distribution.channels: got 'file' (text), wants a list of text"),
-    ("risk: [1, 2]", "risk: got [1, 2] (list), wants a mapping of order_notional"),
-    ("risk: {max_ordr_notional: 5}", "unknown key risk.max_ordr_notional; did you mean risk.max_order_notional?"),
-    ("rsk: {}", "unknown key rsk; did you mean risk?"), ("max_order_notional: 5", "unknown key max_order_notional; did you mean risk.max_order_notional?"),
-    ("1: 2", "unknown key 1; known here: data, paths"),
-    ("strategies: {mine: {module: a.b}}", "strategies.mine.playbook: missing, wants a dotted module name"),
-    ("strategies: {mine: {module: a b, playbook: c}}", "strategies.mine.module: got 'a b' (text), wants a dotted module name"),
-    ("strategies: {Mine: {module: a, playbook: c}}", "strategies.Mine: the name wants lower-case letters"),
-    ("strategies: {zero_dte: {symbols: [goog]}}", "strategies.zero_dte.symbols: got ['goog'] (list), wants a list of symbols in capitals"),
-    ("strategies: {zero_dte: {enable: no}}", "unknown key strategies.zero_dte.enable; did you mean strategies.zero_dte.enabled?"),
-])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("risk: {max_order_notional: lots}", "risk.max_order_notional: got 'lots' (text), wants a number greater than 0"),
+        ("risk: {max_order_notional: '5000'}", "risk.max_order_notional: got '5000' (text), wants a number greater than 0"),
+        ("risk: {max_order_notional: true}", "risk.max_order_notional: got true (true or false), wants a number greater than 0"),
+        ("risk: {max_order_notional: -5}", "risk.max_order_notional: got -5 (number), wants a number greater than 0"),
+        ("risk: {max_order_notional: .nan}", "risk.max_order_notional: got nan (number), wants a number greater than 0"),
+        ("risk: {max_order_notional: .inf}", "risk.max_order_notional: got inf (number), wants a number greater than 0"),
+        ("risk: {max_orders_per_day: 2.5}", "risk.max_orders_per_day: got 2.5 (number), wants a whole number at least 1"),
+        ("redis: {append_only: 1}", "redis.append_only: got 1 (number), wants true or false"),
+        ("redis: {port: 70000}", "redis.port: got 70000 (number), wants a whole number from 0 to 65535"),
+        ("market: {calendar: LSE}", "market.calendar: got 'LSE' (text), wants one of NYSE"),
+        ("data: {recorded_dir: 5}", "data.recorded_dir: got 5 (number), wants a path, or null"),
+        ("data: {recorded_dir: 2015-12-24}", None),
+        ("distribution: {channels: file}", "distribution.channels: got 'file' (text), wants a list of text"),
+        ("risk: [1, 2]", "risk: got [1, 2] (list), wants a mapping of order_notional"),
+        ("risk: {max_ordr_notional: 5}", "unknown key risk.max_ordr_notional; did you mean risk.max_order_notional?"),
+        ("rsk: {}", "unknown key rsk; did you mean risk?"),
+        ("max_order_notional: 5", "unknown key max_order_notional; did you mean risk.max_order_notional?"),
+        ("1: 2", "unknown key 1; known here: data, paths"),
+        ("strategies: {mine: {module: a.b}}", "strategies.mine.playbook: missing, wants a dotted module name"),
+        ("strategies: {mine: {module: a b, playbook: c}}", "strategies.mine.module: got 'a b' (text), wants a dotted module name"),
+        ("strategies: {Mine: {module: a, playbook: c}}", "strategies.Mine: the name wants lower-case letters"),
+        ("strategies: {zero_dte: {symbols: [goog]}}", "strategies.zero_dte.symbols: got ['goog'] (list), wants a list of symbols in capitals"),
+        ("strategies: {zero_dte: {enable: no}}", "unknown key strategies.zero_dte.enable; did you mean strategies.zero_dte.enabled?"),
+    ],
+)
 def test_a_file_is_strict(project: Path, text: str, says: str | None) -> None:
     path = write(project, text + "\n")
     if says is None:  # a date in YAML is text enough for a path
@@ -151,22 +164,32 @@ def test_a_named_overlay_must_exist(project: Path, name: str) -> None:
     assert refusal(project).endswith("overlays here: paper")
 
 
-@pytest.mark.parametrize(("name", "value", "says"), [
-    (ORDERS, "many", f"{ORDERS}: risk.max_orders_per_day: got 'many' (text), wants a whole number at least 1"),
-    (ORDERS, "0", f"{ORDERS}: risk.max_orders_per_day: got '0' (text), wants a whole number at least 1"),
-    ("QUANTICITY_RISK_MAX_ORDERS_PER_DAY", "5", f"QUANTICITY_RISK_MAX_ORDERS_PER_DAY: unknown name; did you mean {ORDERS}?"),
-    ("QUANTICITY_RISK__MAX_ORDER_PER_DAY", "5", f"QUANTICITY_RISK__MAX_ORDER_PER_DAY: unknown name; did you mean {ORDERS}?"),
-    ("QUANTICITY_RISK__MAX_ORDER_PER_DAY", "", f"QUANTICITY_RISK__MAX_ORDER_PER_DAY: unknown name; did you mean {ORDERS}?"),
-    ("QUANTICITY_DATADIR", "x", "QUANTICITY_DATADIR: unknown name; did you mean QUANTICITY_DATA_DIR?"),
-    ("QUANTICITY_XYZZY", "x", "QUANTICITY_XYZZY: unknown name; names are QUANTICITY_SECTION__KEY"),
-    ("QUANTICITY_STRATEGIES__ZERO_DTE__ENABLE", "x",
-     "QUANTICITY_STRATEGIES__ZERO_DTE__ENABLE: unknown name; did you mean QUANTICITY_STRATEGIES__ZERO_DTE__ENABLED?"),
-    ("QUANTICITY_DISTRIBUTION__CHANNELS", "file", "QUANTICITY_DISTRIBUTION__CHANNELS: distribution.channels: got 'file' (text), wants a list of text, as JSON"),
-    ("QUANTICITY_RISK", '{"max_ordr": 1}', "QUANTICITY_RISK: unknown key risk.max_ordr; "),
-    ("QUANTICITY_RISK", "5", "QUANTICITY_RISK: risk: got "),
-    ("QUANTICITY_MARKET__RATE", "nan", "QUANTICITY_MARKET__RATE: market.rate: got 'nan' (text), wants a number from -0.1 to 1"),
-    ("QUANTICITY_REDIS__URL", "me:hunter2@h", "QUANTICITY_REDIS__URL: redis.url: got '***@h' (text), wants a URL that starts with redis://"),
-])
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        (ORDERS, "many", f"{ORDERS}: risk.max_orders_per_day: got 'many' (text), wants a whole number at least 1"),
+        (ORDERS, "0", f"{ORDERS}: risk.max_orders_per_day: got '0' (text), wants a whole number at least 1"),
+        ("QUANTICITY_RISK_MAX_ORDERS_PER_DAY", "5", f"QUANTICITY_RISK_MAX_ORDERS_PER_DAY: unknown name; did you mean {ORDERS}?"),
+        ("QUANTICITY_RISK__MAX_ORDER_PER_DAY", "5", f"QUANTICITY_RISK__MAX_ORDER_PER_DAY: unknown name; did you mean {ORDERS}?"),
+        ("QUANTICITY_RISK__MAX_ORDER_PER_DAY", "", f"QUANTICITY_RISK__MAX_ORDER_PER_DAY: unknown name; did you mean {ORDERS}?"),
+        ("QUANTICITY_DATADIR", "x", "QUANTICITY_DATADIR: unknown name; did you mean QUANTICITY_DATA_DIR?"),
+        ("QUANTICITY_XYZZY", "x", "QUANTICITY_XYZZY: unknown name; names are QUANTICITY_SECTION__KEY"),
+        (
+            "QUANTICITY_STRATEGIES__ZERO_DTE__ENABLE",
+            "x",
+            "QUANTICITY_STRATEGIES__ZERO_DTE__ENABLE: unknown name; did you mean QUANTICITY_STRATEGIES__ZERO_DTE__ENABLED?",
+        ),
+        (
+            "QUANTICITY_DISTRIBUTION__CHANNELS",
+            "file",
+            "QUANTICITY_DISTRIBUTION__CHANNELS: distribution.channels: got 'file' (text), wants a list of text, as JSON",
+        ),
+        ("QUANTICITY_RISK", '{"max_ordr": 1}', "QUANTICITY_RISK: unknown key risk.max_ordr; "),
+        ("QUANTICITY_RISK", "5", "QUANTICITY_RISK: risk: got "),
+        ("QUANTICITY_MARKET__RATE", "nan", "QUANTICITY_MARKET__RATE: market.rate: got 'nan' (text), wants a number from -0.1 to 1"),
+        ("QUANTICITY_REDIS__URL", "me:hunter2@h", "QUANTICITY_REDIS__URL: redis.url: got '***@h' (text), wants a URL that starts with redis://"),
+    ],
+)
 def test_a_variable_is_refused_by_its_name_also_in_dotenv(project: Path, name: str, value: str, says: str) -> None:
     assert refusal(project, {name: value}).startswith(says)
     (project / ".env").write_text(f"{name}='{value}'\n")
@@ -176,6 +199,13 @@ def test_a_variable_is_refused_by_its_name_also_in_dotenv(project: Path, name: s
 def test_other_programs_variables_are_let_be(project: Path) -> None:
     (project / ".env").write_text("AWS_REGION=x\nQUANT=5\n")
     assert load_config(project, {"PATH": "/bin", "QUANT_X": "1", **dict.fromkeys(PROCESS_VARIABLES, "")}) == Config()
+
+
+def test_what_dotenv_cannot_set_is_refused_there(project: Path) -> None:
+    (project / ".env").write_text("QUANTICITY_CACHE_DIR=/x\n")
+    assert refusal(project) == f"{project / '.env'}: QUANTICITY_CACHE_DIR: has no effect in this file; set it in the environment of the process"
+    (project / ".env").unlink()
+    assert load_config(project, {"QUANTICITY_CACHE_DIR": "/x"}) == Config()
 
 
 def test_overrides_are_strict_and_named(project: Path) -> None:
@@ -230,12 +260,16 @@ def test_nothing_can_be_changed(project: Path) -> None:
 def test_the_hash_is_stable(project: Path) -> None:
     write(project, "strategies:\n  a: {module: m, playbook: p, parameters: {x: 1, y: 2}}\n  b: {module: m, playbook: p}\nrisk: {max_daily_loss: 5}\n")
     one = load_config(project, {}).hash()
-    write(project, "risk: {max_daily_loss: 5.0}\nstrategies:\n  b: {playbook: p, module: m}\n  a: {playbook: p, module: m, parameters: {y: 2, x: 1}}\n")
+    write(
+        project, "risk: {max_daily_loss: 5.0}\nstrategies:\n  b: {playbook: p, module: m}\n  a: {playbook: p, module: m, parameters: {y: 2, x: 1}}\n"
+    )
     assert load_config(project, {}).hash() == one
     assert load_config(project, {}, {"risk.max_daily_loss": 6}).hash() != one
     code = f"from quanticity.core.config import load_config; print(load_config({str(project)!r}, {{}}).hash())"
     for seed in ("0", "1"):
-        done = subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True
+        )
         assert done.stdout.strip() == one
 
 
@@ -246,10 +280,11 @@ def test_an_empty_section_or_file_changes_nothing(project: Path) -> None:
     assert load_config(project, {}) == Config()
 
 
-def test_the_committed_files_load_and_hold_no_secret() -> None:
-    assert load_config(ROOT, {}, None if not (ROOT / ".env").exists() else {}).risk.max_open_positions >= 1
+def test_the_committed_files_load_and_hold_no_secret(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")  # without this machine's .env
+    assert load_config(tmp_path, {}).risk.max_open_positions >= 1
     for overlay in sorted(p.stem for p in (ROOT / "config").glob("*.yaml") if p.stem != "config"):
-        load_config(ROOT, {"QUANTICITY_ENV": overlay})
+        load_config(tmp_path, {"QUANTICITY_ENV": overlay})
     text = (ROOT / "config" / "config.yaml").read_text()
     for name, _ in keys_of(Config):
         if not name.startswith("secrets."):
@@ -279,7 +314,9 @@ def test_the_reference_has_every_key_with_its_meaning() -> None:
 
 
 def test_importing_it_loads_no_heavy_package() -> None:
-    code = ("import sys, quanticity.core.config as c; c.load_config(None, {}); "
-            "print([m for m in ('pandas', 'numpy', 'pydantic_settings', 'email_validator', 'rich', 'structlog', 'asyncio') if m in sys.modules])")
+    code = (
+        "import sys, quanticity.core.config as c; c.load_config(None, {}); "
+        "print([m for m in ('pandas', 'numpy', 'pydantic_settings', 'email_validator', 'rich', 'structlog', 'asyncio') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT)}, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

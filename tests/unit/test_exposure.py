@@ -15,9 +15,14 @@ COLUMNS = ("gex", "dex", "vex", "chex")
 def chain(count, seed, years=None):
     random = np.random.default_rng(seed)
     days = random.integers(1, 90, count)
-    return dict(strike=np.round(100 / random.uniform(0.8, 1.25, count)), days=days,
-                years=days / 365 if years is None else np.full(count, years), vol=random.uniform(0.1, 0.4, count),
-                is_call=random.random(count) < 0.5, interest=random.integers(0, 5000, count).astype(float))
+    return dict(
+        strike=np.round(100 / random.uniform(0.8, 1.25, count)),
+        days=days,
+        years=days / 365 if years is None else np.full(count, years),
+        vol=random.uniform(0.1, 0.4, count),
+        is_call=random.random(count) < 0.5,
+        interest=random.integers(0, 5000, count).astype(float),
+    )
 
 
 def priced(c, spot=100.0):
@@ -25,7 +30,9 @@ def priced(c, spot=100.0):
 
 
 def exposed(c, convention="naive", multiplier=100, **kwargs):
-    return exposures(100.0, c["strike"], c["days"], c["is_call"], c["interest"], multiplier, priced(c), convention, **kwargs)
+    return exposures(
+        100.0, c["strike"], c["days"], c["is_call"], c["interest"], multiplier, priced(c), convention, **kwargs
+    )
 
 
 def zero(c, **kwargs):
@@ -34,7 +41,9 @@ def zero(c, **kwargs):
 
 def crossings(c, spots, convention="naive"):
     """Sign changes of total gamma on a fine grid, straight from the greeks."""
-    totals = np.array([(dealer_sign(c["is_call"], convention) * c["interest"] * priced(c, s).gamma).sum() for s in spots])
+    totals = np.array(
+        [(dealer_sign(c["is_call"], convention) * c["interest"] * priced(c, s).gamma).sum() for s in spots]
+    )
     at = np.flatnonzero(np.sign(totals[1:]) * np.sign(totals[:-1]) < 0)
     return 0.5 * (spots[at] + spots[at + 1])
 
@@ -100,7 +109,12 @@ def test_what_is_left_out_is_counted_and_in_no_sum():
     reason[2] = VolatilityReason.BELOW_INTRINSIC
     found = exposed(c, reason=reason)
     assert found.counted == 3
-    assert dict(found.left_out) == {Reason.BELOW_INTRINSIC: 1, Reason.EXPIRED: 1, Reason.NO_QUOTE: 1, Reason.NO_OPEN_INTEREST: 2}
+    assert dict(found.left_out) == {
+        Reason.BELOW_INTRINSIC: 1,
+        Reason.EXPIRED: 1,
+        Reason.NO_QUOTE: 1,
+        Reason.NO_OPEN_INTEREST: 2,
+    }
     assert np.isnan(found.gex).tolist() == [True, True, True, True, False, False, True, False]
     assert found.gex[5] == 0.0
     for name, column in zip(TOTALS, COLUMNS, strict=True):
@@ -164,8 +178,13 @@ def test_zero_gamma_sees_the_spikes_of_the_last_hours(hours):
 
 def two_contracts(strikes=(80.0, 125.0)):
     """A call and a put whose gammas are equal exactly at spot 100: K1 K2 = S^2 and r = -sigma^2/2."""
-    return dict(strike=np.array(strikes), years=np.array([0.5, 0.5]), vol=np.array([0.2, 0.2]),
-                is_call=np.array([True, False]), interest=np.array([7.0, 7.0]))
+    return dict(
+        strike=np.array(strikes),
+        years=np.array([0.5, 0.5]),
+        vol=np.array([0.2, 0.2]),
+        is_call=np.array([True, False]),
+        interest=np.array([7.0, 7.0]),
+    )
 
 
 @pytest.mark.parametrize("points", [40, 41])
@@ -197,9 +216,12 @@ def test_no_crossing_and_why():
     gross = zero(c, convention="gross")
     assert np.isnan(gross.value) and gross.reason is Reason.NO_CROSSING and gross.convention is Convention.GROSS
     assert (gross.profile > 0).all()
-    for change, reason in ((dict(interest=np.zeros(20)), Reason.NO_OPEN_INTEREST),
-                           (dict(interest=np.full(20, np.nan)), Reason.NO_OPEN_INTEREST),
-                           (dict(years=np.zeros(20)), Reason.EXPIRED), (dict(vol=np.full(20, np.nan)), Reason.NO_QUOTE)):
+    for change, reason in (
+        (dict(interest=np.zeros(20)), Reason.NO_OPEN_INTEREST),
+        (dict(interest=np.full(20, np.nan)), Reason.NO_OPEN_INTEREST),
+        (dict(years=np.zeros(20)), Reason.EXPIRED),
+        (dict(vol=np.full(20, np.nan)), Reason.NO_QUOTE),
+    ):
         found = zero({**c, **change})
         assert np.isnan(found.value) and found.reason is reason and found.counted == 0 and found.roots.size == 0
     empty = zero({k: v[:0] for k, v in c.items()})

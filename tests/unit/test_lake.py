@@ -136,7 +136,7 @@ def test_unknown_columns(lake: Lake) -> None:
 
 @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:-20], lambda b: b[: len(b) // 2], lambda b: b"text, not parquet"])
 def test_damaged_files_are_one_line(lake: Lake, damage) -> None:  # type: ignore[no-untyped-def]
-    system, path = lake._system, lake.write(BARS, "bars", DAY, "GOOG")
+    system, path = lake.system, lake.write(BARS, "bars", DAY, "GOOG")
     system.pipe_file(path, damage(system.cat_file(path)))
     with pytest.raises(DataError, match="cannot read .*; write it again from its source") as caught:
         lake.read("bars", DAY, "GOOG")
@@ -196,7 +196,7 @@ def test_an_object_store_that_refuses_is_one_line(monkeypatch: pytest.MonkeyPatc
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Access Denied")
 
-    monkeypatch.setattr(type(lake._system), "pipe_file", refuse)
+    monkeypatch.setattr(type(lake.system), "pipe_file", refuse)
     with pytest.raises(OutputError, match="cannot write .*: Access Denied; check the bucket"):
         lake.write(BARS, "bars", DAY, "GOOG")
 

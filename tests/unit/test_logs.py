@@ -20,7 +20,7 @@ from quanticity.core.errors import ConfigError
 from quanticity.core.logs import add_secrets, configure_logging, get_logger, mask_text, mask_value
 
 ROOT = Path(__file__).resolve().parents[2]
-SECRET = "Zx9-hunter2/%\"q"  # with characters that URLs, JSON and repr write differently
+SECRET = 'Zx9-hunter2/%"q'  # with characters that URLs, JSON and repr write differently
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +46,23 @@ def written(write: Callable[[logs.Logger], None], **options: Any) -> str:
 
 
 def test_json_is_an_object_a_line() -> None:
-    text = written(lambda log: log.bind(symbol="GOOG").info("order refused", reason="stale_quote", size=np.float64(1.5), n=3, ok=True, none=None), json=True)
+    text = written(
+        lambda log: log.bind(symbol="GOOG").info("order refused", reason="stale_quote", size=np.float64(1.5), n=3, ok=True, none=None), json=True
+    )
     (line,) = text.splitlines()
     event = json.loads(line)
     assert event.pop("ts").endswith("Z")
-    assert event == {"level": "info", "event": "order refused", "logger": "quanticity.test", "symbol": "GOOG", "reason": "stale_quote",
-                     "size": 1.5, "n": 3, "ok": True, "none": None}
+    assert event == {
+        "level": "info",
+        "event": "order refused",
+        "logger": "quanticity.test",
+        "symbol": "GOOG",
+        "reason": "stale_quote",
+        "size": 1.5,
+        "n": 3,
+        "ok": True,
+        "none": None,
+    }
 
 
 def test_text_is_for_people() -> None:
@@ -78,11 +89,26 @@ def test_configuring_again_takes_effect_for_loggers_made_before() -> None:
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-@pytest.mark.parametrize("where", [
-    SECRET, f"before {SECRET} after", {"a": SECRET}, {"a": {"b": [1, ("x", {"c": SECRET})]}}, [SECRET], (SECRET,), {SECRET: 1}, SECRET.encode(),
-    {"a": {SECRET}}, Credentials("me", SECRET), RuntimeError(SECRET), Path("/x") / "y" / SECRET.replace("/", "_"), repr(SECRET), json.dumps({"x": SECRET}),
-    SecretStr(SECRET),
-])
+@pytest.mark.parametrize(
+    "where",
+    [
+        SECRET,
+        f"before {SECRET} after",
+        {"a": SECRET},
+        {"a": {"b": [1, ("x", {"c": SECRET})]}},
+        [SECRET],
+        (SECRET,),
+        {SECRET: 1},
+        SECRET.encode(),
+        {"a": {SECRET}},
+        Credentials("me", SECRET),
+        RuntimeError(SECRET),
+        Path("/x") / "y" / SECRET.replace("/", "_"),
+        repr(SECRET),
+        json.dumps({"x": SECRET}),
+        SecretStr(SECRET),
+    ],
+)
 def test_a_configured_secret_never_appears(where: Any, as_json: bool) -> None:
     secrets = [SecretStr(SECRET), SECRET.replace("/", "_"), None]
     text = written(lambda log: log.bind(bound=where).info("event", value=where), json=as_json, secrets=secrets)
@@ -108,8 +134,25 @@ def test_nor_in_exceptions_and_their_causes(as_json: bool) -> None:
         assert secret not in text.replace('raise ConnectionError(f"', "")  # nor in the source lines of the traceback
 
 
-@pytest.mark.parametrize("key", ["token", "discord_token", "API_KEY", "apikey", "api-key", "password", "X-Api-Key", "client_secret", "Authorization",
-                                 "passwd", "bearer_token", "aws_access_key", "credentials", "private_key"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "token",
+        "discord_token",
+        "API_KEY",
+        "apikey",
+        "api-key",
+        "password",
+        "X-Api-Key",
+        "client_secret",
+        "Authorization",
+        "passwd",
+        "bearer_token",
+        "aws_access_key",
+        "credentials",
+        "private_key",
+    ],
+)
 @pytest.mark.parametrize("value", ["hunter2", 987654321, ["hunter2"], {"a": "hunter2"}])
 def test_a_key_that_sounds_like_a_secret_is_masked_at_any_depth(key: str, value: Any) -> None:
     for event in ({key: value}, {"a": [{"b": ({key: value},)}]}):
@@ -117,17 +160,37 @@ def test_a_key_that_sounds_like_a_secret_is_masked_at_any_depth(key: str, value:
         assert "hunter2" not in text and "987654321" not in text and "***" in text
 
 
-@pytest.mark.parametrize("text", [
-    "redis://:hunter2@h:6379", "rediss://u:hunter2@h", "https://hunter2@github.test/x", "s3://key:hunter2@bucket", "amqp://u:p@ss-hunter2@h",
-    "api_key=hunter2", "?symbol=A&apikey=hunter2&x=1", '{"api_key": "hunter2"}', "{'password': 'hunter2'}", "token: hunter2", 'password="a hunter2 b"',
-    "Authorization: Bearer hunter2", "authorization=Basic hunter2", "sent Bearer hunter2hunter2", "Login(user='a', token='hunter2')", '{\\"token\\": \\"hunter2\\"}',
-    "QUANTICITY_SECRETS__DISCORD_TOKEN=hunter2", "OPENAI_API_KEY: hunter2", "password=SecretStr('hunter2')",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis://:hunter2@h:6379",
+        "rediss://u:hunter2@h",
+        "https://hunter2@github.test/x",
+        "s3://key:hunter2@bucket",
+        "amqp://u:p@ss-hunter2@h",
+        "api_key=hunter2",
+        "?symbol=A&apikey=hunter2&x=1",
+        '{"api_key": "hunter2"}',
+        "{'password': 'hunter2'}",
+        "token: hunter2",
+        'password="a hunter2 b"',
+        "Authorization: Bearer hunter2",
+        "authorization=Basic hunter2",
+        "sent Bearer hunter2hunter2",
+        "Login(user='a', token='hunter2')",
+        '{\\"token\\": \\"hunter2\\"}',
+        "QUANTICITY_SECRETS__DISCORD_TOKEN=hunter2",
+        "OPENAI_API_KEY: hunter2",
+        "password=SecretStr('hunter2')",
+    ],
+)
 def test_text_that_gives_itself_away(text: str) -> None:
     assert "hunter2" not in mask_text(text) and "hunter2" not in mask_text(f"x {text}\ny")
 
 
-@pytest.mark.parametrize("text", ["GOOG 2015-12-24 747.5C bid 1.45", "redis://host:6379/0", "order o1 refused: stale_quote", "me@host.test", "12:30:05 a@b"])
+@pytest.mark.parametrize(
+    "text", ["GOOG 2015-12-24 747.5C bid 1.45", "redis://host:6379/0", "order o1 refused: stale_quote", "me@host.test", "12:30:05 a@b"]
+)
 def test_other_text_is_left_alone(text: str) -> None:
     assert mask_text(text, ["some-secret"]) == text
 
@@ -160,7 +223,10 @@ def test_other_libraries_warn_through_the_mask_once() -> None:
 
 
 def test_structlog_is_not_loaded_before_the_first_event() -> None:
-    code = ("import sys; from quanticity.core.logs import configure_logging, get_logger; configure_logging('warning'); log = get_logger('x'); log.info('no'); "
-            "print(sorted({'structlog', 'rich', 'pydantic'} & set(sys.modules))); log.warning('yes'); print('structlog' in sys.modules)")
+    code = (
+        "import sys; from quanticity.core.logs import configure_logging, get_logger; configure_logging('warning'); log = get_logger('x'); "
+        "log.info('no'); "
+        "print(sorted({'structlog', 'rich', 'pydantic'} & set(sys.modules))); log.warning('yes'); print('structlog' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["[]", "True"] and "yes" in done.stderr and "no " not in done.stderr

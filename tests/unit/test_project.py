@@ -23,7 +23,9 @@ def test_the_committed_file_loads() -> None:
 
 
 def test_values_are_typed_and_frozen(tmp_path: Path) -> None:
-    project = project_of(tmp_path, "[notebooks]\npath = books\nreports = books/reports\nkernel = q%1\ntimeout_seconds = 5\n[promotion]\ngates = tests replay\n")
+    project = project_of(
+        tmp_path, "[notebooks]\npath = books\nreports = books/reports\nkernel = q%1\ntimeout_seconds = 5\n[promotion]\ngates = tests replay\n"
+    )
     assert project.reports_dir == tmp_path / "books" / "reports"
     assert (project.notebooks.kernel, project.notebooks.timeout_seconds, project.promotion.gates) == ("q%1", 5, ("tests", "replay"))
     with pytest.raises(ValidationError, match="frozen"):
@@ -34,20 +36,23 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     assert project_of(tmp_path, "") == Project(root=tmp_path)
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    ("[notebooks]\ntimeout_seconds = long\n", "notebooks.timeout_seconds: got 'long' (text), wants a whole number greater than 0"),
-    ("[notebooks]\ntimeout_seconds = 0\n", "notebooks.timeout_seconds: got '0' (text), wants a whole number greater than 0"),
-    ("[notebooks]\nkernal = python3\n", "unknown key notebooks.kernal; did you mean notebooks.kernel?"),
-    ("[notebook]\n", "unknown key notebook; did you mean notebooks?"),
-    ("[DEFAULT]\nx = 1\n", "unknown key DEFAULT; known here: notebooks, runs, promotion"),
-    ("[notebooks]\nroot = /\n", "unknown key notebooks.root"),
-    ("[root]\n", "unknown key root"),
-    ("[promotion]\ngates = tests, luck\n", "promotion.gates: got 'tests, luck' (text), wants a list out of in_step, tests"),
-    ("kernel = python3\n", "line 1: a key before the first section; begin with a line such as [notebooks]"),
-    ("[runs]\ndir\n", "line 2: not of the form key = value"),
-    ("[runs]\ndir = a\ndir = b\n", "line 3: dir is there twice"),
-    ("[runs]\n[runs]\n", "line 2: section runs is there twice"),
-])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[notebooks]\ntimeout_seconds = long\n", "notebooks.timeout_seconds: got 'long' (text), wants a whole number greater than 0"),
+        ("[notebooks]\ntimeout_seconds = 0\n", "notebooks.timeout_seconds: got '0' (text), wants a whole number greater than 0"),
+        ("[notebooks]\nkernal = python3\n", "unknown key notebooks.kernal; did you mean notebooks.kernel?"),
+        ("[notebook]\n", "unknown key notebook; did you mean notebooks?"),
+        ("[DEFAULT]\nx = 1\n", "unknown key DEFAULT; known here: notebooks, runs, promotion"),
+        ("[notebooks]\nroot = /\n", "unknown key notebooks.root"),
+        ("[root]\n", "unknown key root"),
+        ("[promotion]\ngates = tests, luck\n", "promotion.gates: got 'tests, luck' (text), wants a list out of in_step, tests"),
+        ("kernel = python3\n", "line 1: a key before the first section; begin with a line such as [notebooks]"),
+        ("[runs]\ndir\n", "line 2: not of the form key = value"),
+        ("[runs]\ndir = a\ndir = b\n", "line 3: dir is there twice"),
+        ("[runs]\n[runs]\n", "line 2: section runs is there twice"),
+    ],
+)
 def test_what_is_wrong_is_one_line_that_names_it(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(ConfigError) as error:
         project_of(tmp_path, text)

@@ -36,19 +36,26 @@ def test_order_does_not_matter_and_in_the_money_options_are_not_used():
 
 def test_rows_without_volatility_are_not_used():
     delta, vol, is_call = linear_smile()
-    more = skew_25_delta(np.append(delta, [0.26, -0.26, np.nan]), np.append(vol, [np.nan, 0.0, 0.3]), np.append(is_call, [True, False, True]))
+    more = skew_25_delta(
+        np.append(delta, [0.26, -0.26, np.nan]),
+        np.append(vol, [np.nan, 0.0, 0.3]),
+        np.append(is_call, [True, False, True]),
+    )
     assert more == skew_25_delta(delta, vol, is_call)
 
 
-@pytest.mark.parametrize(("calls", "puts", "missing"), [
-    ((0.3, 0.4), (-0.2, -0.3), {"call_vol", "risk_reversal", "butterfly"}),
-    ((0.2, 0.3), (-0.35, -0.45), {"put_vol", "risk_reversal", "butterfly", "put_skew"}),
-    ((0.2, 0.3), (), ALL - {"call_vol"}),
-    ((), (-0.2, -0.3), ALL - {"put_vol"}),
-    ((0.25,), (), ALL - {"call_vol"}),
-    ((0.02,), (-0.03,), ALL),
-    ((0.4,), (), ALL),
-])
+@pytest.mark.parametrize(
+    ("calls", "puts", "missing"),
+    [
+        ((0.3, 0.4), (-0.2, -0.3), {"call_vol", "risk_reversal", "butterfly"}),
+        ((0.2, 0.3), (-0.35, -0.45), {"put_vol", "risk_reversal", "butterfly", "put_skew"}),
+        ((0.2, 0.3), (), ALL - {"call_vol"}),
+        ((), (-0.2, -0.3), ALL - {"put_vol"}),
+        ((0.25,), (), ALL - {"call_vol"}),
+        ((0.02,), (-0.03,), ALL),
+        ((0.4,), (), ALL),
+    ],
+)
 def test_no_extrapolation(calls, puts, missing):
     found = skew_25_delta(*linear_smile(calls, puts))
     assert dict(found.missing) == dict.fromkeys([n for n in found.__slots__ if n in missing], Reason.TOO_FEW_STRIKES)
@@ -79,9 +86,16 @@ def test_at_the_money_by_the_forward():
     assert at_the_money_vol(100.0, [100.0, 100.0], [0.2, 0.3], [True, False]) == (0.25, None)
 
 
-@pytest.mark.parametrize(("forward", "vol", "reason"), [
-    (90.0, 0.2, Reason.TOO_FEW_STRIKES), (110.0, 0.2, Reason.TOO_FEW_STRIKES), (100.0, np.nan, Reason.NO_QUOTE),
-    (np.nan, 0.2, Reason.NO_SPOT), (0.0, 0.2, Reason.NO_SPOT)])
+@pytest.mark.parametrize(
+    ("forward", "vol", "reason"),
+    [
+        (90.0, 0.2, Reason.TOO_FEW_STRIKES),
+        (110.0, 0.2, Reason.TOO_FEW_STRIKES),
+        (100.0, np.nan, Reason.NO_QUOTE),
+        (np.nan, 0.2, Reason.NO_SPOT),
+        (0.0, 0.2, Reason.NO_SPOT),
+    ],
+)
 def test_at_the_money_or_why_not(forward, vol, reason):
     value, why = at_the_money_vol(forward, [95.0, 95.0, 105.0, 105.0], vol, [True, False, True, False])
     assert np.isnan(value) and why is reason
@@ -91,7 +105,12 @@ def test_each_expiry_on_its_own():
     delta, vol, is_call = linear_smile()
     ids = np.concatenate((np.full(8, 30), np.full(8, 7), [90]))
     rows = np.random.default_rng(2).permutation(17)
-    columns = (ids, np.concatenate((delta, delta, [0.3])), np.concatenate((vol, vol + 0.1, [0.2])), np.concatenate((is_call, is_call, [True])))
+    columns = (
+        ids,
+        np.concatenate((delta, delta, [0.3])),
+        np.concatenate((vol, vol + 0.1, [0.2])),
+        np.concatenate((is_call, is_call, [True])),
+    )
     expiries, skews = skew_by_expiry(*(c[rows] for c in columns))
     assert expiries.tolist() == [7, 30, 90]
     assert skews[1] == skew_25_delta(delta, vol, is_call)

@@ -9,7 +9,20 @@ import pytest
 from pydantic import ValidationError
 
 from quanticity.core.errors import ConfigError
-from quanticity.core.validation import FrozenDict, Section, declared, field_wants, freeze, got, key, keys_of, read_dotenv, read_yaml, refuse, suggestion
+from quanticity.core.validation import (
+    FrozenDict,
+    Section,
+    declared,
+    field_wants,
+    freeze,
+    got,
+    key,
+    keys_of,
+    read_dotenv,
+    read_yaml,
+    refuse,
+    suggestion,
+)
 
 
 class Engine(Section):
@@ -36,9 +49,17 @@ def refusal(data: dict[str, Any], **options: Any) -> str:
 def test_frozen_mappings_refuse_every_change_and_still_copy() -> None:
     frozen = freeze({"a": [1, {"b": 2}]})
     assert frozen == {"a": (1, {"b": 2})}
-    changes: list[Any] = [lambda: frozen.update(x=1), lambda: frozen.pop("a"), lambda: frozen.clear(), lambda: frozen.setdefault("x", 1),
-                          lambda: frozen.__setitem__("x", 1), lambda: frozen.__delitem__("a"), lambda: frozen.popitem(),
-                          lambda: frozen["a"][1].update(b=3), lambda: frozen.__ior__({"x": 1})]
+    changes: list[Any] = [
+        lambda: frozen.update(x=1),
+        lambda: frozen.pop("a"),
+        lambda: frozen.clear(),
+        lambda: frozen.setdefault("x", 1),
+        lambda: frozen.__setitem__("x", 1),
+        lambda: frozen.__delitem__("a"),
+        lambda: frozen.popitem(),
+        lambda: frozen["a"][1].update(b=3),
+        lambda: frozen.__ior__({"x": 1}),
+    ]
     for change in changes:
         with pytest.raises(TypeError, match="frozen"):
             change()
@@ -47,28 +68,33 @@ def test_frozen_mappings_refuse_every_change_and_still_copy() -> None:
         assert other == frozen and isinstance(other, FrozenDict)
 
 
-@pytest.mark.parametrize(("data", "says"), [
-    ({"places": "many"}, "garage.yaml: places: got 'many' (text), wants a whole number at least 0"),
-    ({"places": True}, "garage.yaml: places: got true (true or false), wants a whole number at least 0"),
-    ({"places": None}, "garage.yaml: places: got nothing (null), wants a whole number at least 0"),
-    ({"engines": {"v8": {"power": 0}}}, "garage.yaml: engines.v8.power: got 0 (number), wants a number greater than 0 and at most 500"),
-    ({"engines": {"v8": {"fuel": "coal"}}}, "garage.yaml: engines.v8.fuel: got 'coal' (text), wants one of petrol, diesel"),
-    ({"engines": {"v8": 5}}, "garage.yaml: engines.v8: got 5 (number), wants a mapping of power, fuel"),
-    ({"engines": 5}, "garage.yaml: engines: got 5 (number), wants a mapping"),
-    ({"tags": ("a", 1)}, "garage.yaml: tags: got ('a', 1) (list), wants a list of text"),
-    ({"owner": 7}, "garage.yaml: owner: got 7 (number), wants text, or null"),
-    ({"place": 1}, "garage.yaml: unknown key place; did you mean places?"),
-    ({"engines": {"v8": {"powr": 1}}}, "garage.yaml: unknown key engines.v8.powr; did you mean engines.v8.power?"),
-    ({"zzz": 1}, "garage.yaml: unknown key zzz; known here: engines, places, owner, tags, secret"),
-    ({"places": "x", "owner": 7}, "garage.yaml: places: got 'x' (text), wants a whole number at least 0 (and 1 more)"),
-])
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ({"places": "many"}, "garage.yaml: places: got 'many' (text), wants a whole number at least 0"),
+        ({"places": True}, "garage.yaml: places: got true (true or false), wants a whole number at least 0"),
+        ({"places": None}, "garage.yaml: places: got nothing (null), wants a whole number at least 0"),
+        ({"engines": {"v8": {"power": 0}}}, "garage.yaml: engines.v8.power: got 0 (number), wants a number greater than 0 and at most 500"),
+        ({"engines": {"v8": {"fuel": "coal"}}}, "garage.yaml: engines.v8.fuel: got 'coal' (text), wants one of petrol, diesel"),
+        ({"engines": {"v8": 5}}, "garage.yaml: engines.v8: got 5 (number), wants a mapping of power, fuel"),
+        ({"engines": 5}, "garage.yaml: engines: got 5 (number), wants a mapping"),
+        ({"tags": ("a", 1)}, "garage.yaml: tags: got ('a', 1) (list), wants a list of text"),
+        ({"owner": 7}, "garage.yaml: owner: got 7 (number), wants text, or null"),
+        ({"place": 1}, "garage.yaml: unknown key place; did you mean places?"),
+        ({"engines": {"v8": {"powr": 1}}}, "garage.yaml: unknown key engines.v8.powr; did you mean engines.v8.power?"),
+        ({"zzz": 1}, "garage.yaml: unknown key zzz; known here: engines, places, owner, tags, secret"),
+        ({"places": "x", "owner": 7}, "garage.yaml: places: got 'x' (text), wants a whole number at least 0 (and 1 more)"),
+    ],
+)
 def test_one_line_names_source_key_got_and_wants(data: dict[str, Any], says: str) -> None:
     assert refusal(data) == says
 
 
 def test_a_secret_is_not_shown() -> None:
     assert refusal({"secret": ["hunter2"]}, secret=("secret",)) == "garage.yaml: secret: got list (not shown), wants text"
-    assert "hunter2" not in got("redis://me:hunter2@host") and "hunter2" not in got("me:hunter2@host") and "hunter2" not in got(["http://u:hunter2@h"])
+    assert (
+        "hunter2" not in got("redis://me:hunter2@host") and "hunter2" not in got("me:hunter2@host") and "hunter2" not in got(["http://u:hunter2@h"])
+    )
 
 
 def test_a_long_value_is_cut_to_a_line() -> None:
@@ -83,11 +109,20 @@ def test_keys_and_words() -> None:
     assert suggestion(Garage, ("engines", "v8", "fule")) == "did you mean engines.v8.fuel?"
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    ("a: [1\nb: 2\n", "line 2: not valid YAML"), ("a: 1\na: 2\n", "line 2: key a is there twice"), ("- a\n", "got list (not shown), wants a mapping"),
-    ("hunter2", "got text (not shown), wants a mapping"), ("a: *hunter2\n", "line 1: not valid YAML"), ("a:\n\t- 1\n", "line 2: not valid YAML"),
-    ("a: !!python/object:os.system x\n", "line 1: not valid YAML"), ("a: '\x00'", "not valid YAML"), ("x: {a: 1, b: 2, a: 3}\n", "line 1: key a is there twice"),
-])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [1\nb: 2\n", "line 2: not valid YAML"),
+        ("a: 1\na: 2\n", "line 2: key a is there twice"),
+        ("- a\n", "got list (not shown), wants a mapping"),
+        ("hunter2", "got text (not shown), wants a mapping"),
+        ("a: *hunter2\n", "line 1: not valid YAML"),
+        ("a:\n\t- 1\n", "line 2: not valid YAML"),
+        ("a: !!python/object:os.system x\n", "line 1: not valid YAML"),
+        ("a: '\x00'", "not valid YAML"),
+        ("x: {a: 1, b: 2, a: 3}\n", "line 1: key a is there twice"),
+    ],
+)
 def test_broken_yaml_names_file_and_line_and_shows_nothing_of_it(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(text)
