@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-HIDDEN = ("default_exp", "hide", "parameters")
 
 
 def gather(source: Path) -> Path:
     """Copy docs/ and the notebooks into `source` (made anew); return the folder of the notebooks."""
     shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(ROOT / "docs", source, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    shutil.copy(ROOT / "docs" / "conf.py", source)
+    shutil.copytree(ROOT / "docs", source, ignore=shutil.ignore_patterns("build.py", "readme.py", "__pycache__"))
     books = source / "notebooks"
     shutil.copytree(ROOT / "nbs", books, ignore=shutil.ignore_patterns("reports", ".*", "_proc", "index.ipynb"))
     return books
@@ -50,6 +48,7 @@ def tidy(book: Path) -> None:
         lines = "".join(cell["source"]).splitlines()
         directives = {line[2:].strip().split(":")[0].split(" ")[0] for line in lines if line.startswith("#|")}
         injected = "injected-parameters" in cell["metadata"].get("tags", ())
+        cell["metadata"].pop("execution", None)  # nbdev's timings, in a form that nbformat refuses
         if cell["cell_type"] == "raw" or injected or directives & {"default_exp", "hide"}:
             continue
         if cell["cell_type"] == "code":

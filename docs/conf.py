@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 project = "quanticity"
 author = "The quanticity authors"
-copyright = "The quanticity authors"  # noqa: A001
+copyright = "The quanticity authors"
 extensions = ["myst_nb", "mathtext"]
 root_doc = "index"
 exclude_patterns = ["_build"]

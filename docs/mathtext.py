@@ -13,8 +13,9 @@ from sphinx.util import logging
 LOG = logging.getLogger(__name__)
 INK = "#010203"  # replaced by the colour of the text around
 # what LaTeX writes and Matplotlib's mathtext does not know
-SAME = [(r"\\[td]frac\b", r"\\frac"), (r"\\le(?![a-z])", r"\\leq"), (r"\\ge(?![a-z])", r"\\geq"), (r"\\[bB]igg?[lrm]?(?![a-zA-Z])", ""),
-        (r"\\(?:text|textrm)\b", r"\\mathrm"), (r"\\sqrt\s*([A-Za-z0-9])", r"\\sqrt{\1}"), (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
+SAME = [(r"\\[td]frac(?![a-z])", r"\\frac"), (r"\\le(?![a-z])", r"\\leq"), (r"\\ge(?![a-z])", r"\\geq"), (r"\\[bB]igg?[lrm]?(?![a-zA-Z])", ""),
+        (r"\\(?:text|textrm)\b", r"\\mathrm"), (r"\\sqrt\s*(\\[a-z]+|[A-Za-z0-9])", r"\\sqrt{\1}"),
+        (r"\\frac\s*([A-Za-z0-9])\s*([A-Za-z0-9])", r"\\frac{\1}{\2}"),
         (r"\\(?:begin|end)\{(?:aligned|align\*?|split|gathered)\}", ""), (r"(?<!\\)&", "")]
 
 

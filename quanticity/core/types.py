@@ -8,10 +8,10 @@ __all__ = ['RiskDecision', 'Right', 'Exercise', 'Settlement', 'Contract', 'occ_s
            'Message', 'Delivery', 'plain', 'contract_from_plain', 'proposal_from_plain', 'signal_from_plain',
            'ticket_from_plain', 'fill_from_plain', 'message_from_plain']
 
-# %% ../../nbs/00_core/02_types.ipynb #32a7e81b
+# %% ../../nbs/00_core/02_types.ipynb #daff460f
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -39,13 +39,13 @@ class Settlement(StrEnum):
     PHYSICAL = "physical"
     CASH = "cash"
 
-# %% ../../nbs/00_core/02_types.ipynb #908c43dc
+# %% ../../nbs/00_core/02_types.ipynb #07759550
 @dataclass(frozen=True, slots=True)
 class Contract:
     """One listed option.
 
-    `symbol` is the option root (`SPXW`), `expiry` the New York date of its last trading day, `expires_at` the moment it
-    stops trading (UTC), `strike` dollars.
+    `symbol` is the option root (`SPXW`), `expiry` the expiry date in its OCC symbol, `expires_at` the moment it stops
+    trading (UTC; for AM-settled index options the evening before), `strike` dollars.
     """
 
     symbol: str
@@ -298,11 +298,11 @@ class Delivery:
     ts: datetime
     text: str
 
-# %% ../../nbs/00_core/02_types.ipynb #cb2c5316
+# %% ../../nbs/00_core/02_types.ipynb #6ad795c7
 def plain(record: Any) -> Any:
     """Nested dictionaries, lists and scalars of a record: times as ISO 8601 UTC, enumerations as their values."""
     if isinstance(record, datetime):
-        return record.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+        return record.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(record, StrEnum):
         return record.value
     if isinstance(record, date):

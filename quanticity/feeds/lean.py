@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CHICAGO', 'INDEX_OF', 'available_sessions', 'load_session']
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #9ff17e40
+# %% ../../nbs/25_feeds/26_lean.ipynb #2d2b2cda
 import math
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from ..core.clock import expiry_close, option_close, session_hours
 from ..core.errors import DataError, DataMissing, UserError
 from ..core.types import Exercise, Settlement
 from .lean_files import (NEW_YORK, PRICE_SCALE, LeanFile, LeanTable, date_of, day_files, event_time,
-                                         interest_rate, lean_data, load_daily_bars, read_lean, read_table)
+                                         interest_rate, lean_data, load_daily_bars, read_lean, read_table, sha256_of)
 from ..market.chain import NANOSECONDS_A_YEAR, Contracts, FloatArray, IntArray, nanoseconds
 from ..market.session import MarketSession
 from ..market.tape import Bars, Imbalances, Quotes, Trades, empty
@@ -48,7 +48,7 @@ def available_sessions(data_dir: Path) -> list[tuple[str, date]]:
     folders = [f for kind in ("option", "indexoption") for f in sorted(root.glob(f"{kind}/usa/minute/*")) if f.is_dir()]
     return sorted((f.name.upper(), day) for f in folders for day in day_files(f, "quote"))
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #96903449
+# %% ../../nbs/25_feeds/26_lean.ipynb #66d6cf30
 _Key = tuple[str, int, int]  # expiry YYYYMMDD, strike * 10,000, 0 call or 1 put
 _MEMBER = re.compile(r"(\d{8})_\w+_minute_(quote|trade|openinterest)_(?:american|european)_(call|put)_(\d+)_(\d{8})\.csv")
 
@@ -77,7 +77,7 @@ def _contracts(keys: list[_Key], symbol: str, index: bool, where: str) -> tuple[
         except UserError:
             ends[digits] = datetime(expiry.year, expiry.month, expiry.day, 16, tzinfo=ZoneInfo(NEW_YORK)).astimezone(UTC)
             notes.append(f"expiry {expiry} is beyond the calendar: taken to end at 16:00 New York")
-    days = {d: (end.astimezone(ZoneInfo(NEW_YORK)).date() - _EPOCH).days for d, end in ends.items()}
+    days = {d: (date_of(d, where) - _EPOCH).days for d in ends}
     stamps = {d: nanoseconds(end) for d, end in ends.items()}
     return Contracts(symbol, INDEX_OF.get(symbol, symbol), np.array([k[1] for k in keys]) / PRICE_SCALE,
                      np.array([days[k[0]] for k in keys], np.int64), np.array([stamps[k[0]] for k in keys], np.int64),
@@ -285,7 +285,38 @@ def _prior(root: Path, universe: _Universe, contracts: Contracts, keys: list[_Ke
     close = np.where(rows[:, 1] > 0, rows[:, 1], math.nan)
     return rows[:, 3], _implied(close, spot, contracts.strike, years, contracts.is_call, rate, dividend), []
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #5ce3feb3
+# %% ../../nbs/25_feeds/26_lean.ipynb #4d030de9
+def _known_before(root: Path, contracts: Contracts, keys: list[_Key], day: date, first: dict[_Key, float], bars: Bars,
+                  rate: float, dividend: float) -> tuple[FloatArray, FloatArray, dict[str, str], list[str]]:
+    """Open interest and volatility of the last close, by the universe file that may be believed; its hashes and notes."""
+    kind = "option" if contracts.settlement is Settlement.PHYSICAL else "indexoption"
+    universe, notes = _prior_universe(root, root / kind / "usa" / "universes" / contracts.symbol.lower(), day, first, bars)
+    if universe is None:
+        return np.full(len(keys), math.nan), np.full(len(keys), math.nan), {}, notes
+    interest, volatility, more = _prior(root, universe, contracts, keys, rate, dividend)
+    hashes, daily = {universe.name: universe.sha256}, f"equity/usa/daily/{contracts.underlying.lower()}.zip"
+    if not more:
+        hashes[daily] = sha256_of(root / daily)
+    return interest, volatility, hashes, [*notes, *more]
+
+
+def _morning_interest(file: LeanFile, keys: list[_Key], row: dict[_Key, int], day: date, opens: int, otherwise: FloatArray) -> FloatArray:
+    """The last open interest published before the open, else what was known otherwise."""
+    table = read_table(file, ("time", "open interest"))
+    interest, out = table.numbers["open interest"], otherwise.copy()
+    known = (event_time(table.numbers["time"], day, bar_ns=0) <= opens) & ~np.isnan(interest)
+    out[_index(file, keys, table, row)[known]] = interest[known]
+    return out
+
+
+def _rate(root: Path, day: date, fallback: float) -> tuple[float, dict[str, str], list[str]]:
+    """The rate of a day, the hash of the file it is from, and a note where it is the fallback."""
+    found = interest_rate(root, day)
+    if found is None:
+        return fallback, {}, [f"no interest rate on or before {day}: {fallback:g} a year assumed"]
+    return found[0], {found[1]: sha256_of(root / found[1])}, []
+
+# %% ../../nbs/25_feeds/26_lean.ipynb #0bfe467e
 def load_session(data_dir: Path, symbol: str, day: date, *, rate: float = 0.0, dividend: float = 0.0) -> MarketSession:
     """One recorded option session of a root (`GOOG`, `SPX`, `SPXW`).
 
@@ -293,18 +324,14 @@ def load_session(data_dir: Path, symbol: str, day: date, *, rate: float = 0.0, d
     price and whole volume. `rate` (continuous, per year) is used where the data has no rate for the day; `dividend` always.
     Raises DataMissing (folder, symbol or day absent) and DataError (a file or row that cannot be used), each one line.
     """
-    symbol = symbol.upper()
-    root = lean_data(data_dir)
+    symbol, root = symbol.upper(), lean_data(data_dir)
     folder, index = _folder(root, symbol)
     quote_file, quote_keys = _quote_file(root, folder, symbol, day)
-    trade_file = _option_file(root, folder, "trade", day)
-    interest_file = _option_file(root, folder, "openinterest", day)
+    trade_file, interest_file = (_option_file(root, folder, kind, day) for kind in ("trade", "openinterest"))
     opens, closes = _closes(symbol, day)
-    notes: list[str] = []
     keys = sorted({*quote_keys, *(trade_file[1] if trade_file else ()), *(interest_file[1] if interest_file else ())})
     row = {key: i for i, key in enumerate(keys)}
-    contracts, more = _contracts(keys, symbol, index, quote_file.name)
-    notes += more
+    contracts, notes = _contracts(keys, symbol, index, quote_file.name)
 
     table = read_table(quote_file, _QUOTE, keep=_CLOSES)
     quotes = _quotes(table, event_time(table.numbers["time"], day), _index(quote_file, quote_keys, table, row), PRICE_SCALE)
@@ -315,36 +342,15 @@ def load_session(data_dir: Path, symbol: str, day: date, *, rate: float = 0.0, d
         trades, first = _trades(table, ts, at), _first_prices(table, ts, at, keys)
     else:
         notes.append(f"no option trades of {symbol} on {day}")
-    bars, underlying_quotes, files, more = _underlying(root, contracts.underlying, index, day)
-    notes += more
-    found = interest_rate(root, day)
-    if found is None:
-        notes.append(f"no interest rate on or before {day}: {rate:g} a year assumed")
-    rate = found[0] if found else rate
+    bars, underlying_quotes, files, about_underlying = _underlying(root, contracts.underlying, index, day)
+    rate, rate_file, about_rate = _rate(root, day, rate)
 
-    used = [quote_file, *([trade_file[0]] if trade_file else []), *([interest_file[0]] if interest_file else []), *files]
-    hashes = {file.name: file.sha256 for file in used}
-    open_interest, prior_volatility = np.full(len(keys), math.nan), np.full(len(keys), math.nan)
-    universes = root / ("indexoption" if index else "option") / "usa" / "universes" / symbol.lower()
-    universe, more = _prior_universe(root, universes, day, first, bars)
-    notes += more
-    if universe:
-        hashes[universe.name] = universe.sha256
-        open_interest, prior_volatility, more = _prior(root, universe, contracts, keys, rate, dividend)
-        notes += more
+    interest, volatility, prior_files, about_prior = _known_before(root, contracts, keys, day, first, bars, rate, dividend)
     if interest_file:
-        table = read_table(interest_file[0], ("time", "open interest"))
-        open_interest = _morning_interest(table, _index(*interest_file, table, row), event_time(table.numbers["time"], day, bar_ns=0),
-                                          nanoseconds(opens), open_interest)
-    elif not universe:
-        notes.append(f"no open interest of {symbol} for {day}")
-    return MarketSession("lean", day, opens, closes, contracts, quotes, trades, bars, underlying_quotes, open_interest,
-                         prior_volatility, rate, dividend, empty(Imbalances), hashes, tuple(notes))
-
-
-def _morning_interest(table: LeanTable, index: IntArray, ts: IntArray, opens: int, otherwise: FloatArray) -> FloatArray:
-    """The last open interest published before the open, else what was known otherwise."""
-    out = otherwise.copy()
-    known = (ts <= opens) & ~np.isnan(table.numbers["open interest"])
-    out[index[known]] = table.numbers["open interest"][known]
-    return out
+        interest = _morning_interest(*interest_file, row, day, nanoseconds(opens), interest)
+    elif np.isnan(interest).all():
+        about_prior.append(f"no open interest of {symbol} for {day}")
+    options = [found[0] for found in (trade_file, interest_file) if found]
+    hashes = {file.name: file.sha256 for file in (quote_file, *options, *files)} | rate_file | prior_files
+    return MarketSession("lean", day, opens, closes, contracts, quotes, trades, bars, underlying_quotes, interest, volatility,
+                         rate, dividend, empty(Imbalances), hashes, (*notes, *about_underlying, *about_rate, *about_prior))

@@ -28,7 +28,7 @@ def _carried(price: FloatArray, size: FloatArray) -> tuple[FloatArray, FloatArra
     known = last >= 0
     return np.where(known, price[last] / PRICE_SCALE, np.nan), np.where(known, size[last], 0.0)
 
-# %% ../../nbs/25_feeds/27_lean_ticks.ipynb #a5fb6b53
+# %% ../../nbs/25_feeds/27_lean_ticks.ipynb #50174a8a
 @dataclass(frozen=True, eq=False)
 class EquityTicks:
     """Trades and best quotes of a stock, tick by tick, `index` 0 throughout, sizes in shares.
@@ -45,7 +45,21 @@ class EquityTicks:
     crossed: int
     files: dict[str, str]
 
+# %% ../../nbs/25_feeds/27_lean_ticks.ipynb #7634fb2a
+def _clean(root: Path, folder: Path, kind: str, day: date, symbol: str,
+           columns: tuple[str, ...]) -> tuple[LeanFile, dict[str, FloatArray], int]:
+    """A file's numbers without suspicious rows, in order of time, and how many rows those were."""
+    files = day_files(folder, kind)
+    if day not in files:
+        nearest = ", ".join(str(d) for d in sorted(sorted(files, key=lambda d: (abs((d - day).days), d))[:5])) or "none"
+        raise DataMissing(f"no {kind} ticks of {symbol} on {day} in {root}", f"nearest days present: {nearest}")
+    file = read_lean(files[day], root)
+    table: LeanTable = read_table(file, columns, texts=_TEXTS)
+    order = np.argsort(table.numbers["time"], kind="stable")
+    order = order[~(table.numbers["suspicious"][order] > 0)]
+    return file, {name: values[order] for name, values in table.numbers.items()}, len(table) - len(order)
 
+# %% ../../nbs/25_feeds/27_lean_ticks.ipynb #cddf008e
 def load_equity_ticks(data_dir: Path, symbol: str, day: date) -> EquityTicks:
     """Read `equity/usa/tick/{symbol}/{day}_trade.zip` and `_quote.zip`; times are exact, a tick is known when it happens.
 
@@ -67,17 +81,3 @@ def load_equity_ticks(data_dir: Path, symbol: str, day: date) -> EquityTicks:
     quotes = Quotes(ts, np.zeros(len(ts), np.int64), bid, ask, bid_size, ask_size)
     return EquityTicks(symbol.upper(), day, trades, quotes, dropped_trades + dropped_quotes, int(np.count_nonzero(bid > ask)),
                        {f.name: f.sha256 for f in (trade_file, quote_file)})
-
-
-def _clean(root: Path, folder: Path, kind: str, day: date, symbol: str,
-           columns: tuple[str, ...]) -> tuple[LeanFile, dict[str, FloatArray], int]:
-    """A file's numbers without suspicious rows, in order of time, and how many rows those were."""
-    files = day_files(folder, kind)
-    if day not in files:
-        nearest = ", ".join(str(d) for d in sorted(sorted(files, key=lambda d: (abs((d - day).days), d))[:5])) or "none"
-        raise DataMissing(f"no {kind} ticks of {symbol} on {day} in {root}", f"nearest days present: {nearest}")
-    file = read_lean(files[day], root)
-    table: LeanTable = read_table(file, columns, texts=_TEXTS)
-    order = np.argsort(table.numbers["time"], kind="stable")
-    order = order[~(table.numbers["suspicious"][order] > 0)]
-    return file, {name: values[order] for name, values in table.numbers.items()}, len(table) - len(order)

@@ -36,14 +36,14 @@ def timestamp(ns: int) -> datetime:
     """The UTC datetime of nanoseconds since 1970-01-01 UTC, cut to microseconds."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(ns) // 1_000)
 
-# %% ../../nbs/20_market/20_chain.ipynb #3e63cef4
+# %% ../../nbs/20_market/20_chain.ipynb #6c501122
 @dataclass(frozen=True, eq=False)
 class Contracts:
     """The listed contracts of one option root, one row each.
 
     `symbol` is the option root, `underlying` what it is written on. Arrays of length n: `strike` float64 dollars,
-    `expiry_day` int64 days since 1970-01-01 of the last trading day, `expires_at` int64 nanoseconds UTC when it stops
-    trading, `is_call` bool, `multiplier` float64. Exercise style and settlement are those of the root.
+    `expiry_day` int64 days since 1970-01-01 of the expiry in the OCC symbol, `expires_at` int64 nanoseconds UTC when it stops
+    trading (the day before its expiry for AM-settled index options), `is_call` bool, `multiplier` float64. Exercise style and settlement are those of the root.
     """
 
     symbol: str
@@ -66,7 +66,7 @@ class Contracts:
         return len(self.strike)
 
     def expiry(self, row: int) -> date:
-        """The last trading day of a row."""
+        """The expiry date of a row, as in its OCC symbol."""
         return _EPOCH + timedelta(days=int(self.expiry_day[row]))
 
     def contract(self, row: int) -> Contract:
@@ -140,7 +140,7 @@ class OptionChain:
         """Seconds since each contract's last quote, infinite where it had none."""
         return np.where(self.quote_time > 0, (self.ts - self.quote_time) / 1e9, np.inf)
 
-# %% ../../nbs/20_market/20_chain.ipynb #0716570f
+# %% ../../nbs/20_market/20_chain.ipynb #923a4e9f
 FIELDS = ("strike", "expiry_day", "expiry_minute", "is_call", "multiplier", "bid", "ask", "bid_size", "ask_size",
           "quote_second", "volume", "open_interest", "prior_volatility")
 _MINUTE, _DAY = 60 * 1_000_000_000, 86_400 * 1_000_000_000
@@ -149,7 +149,7 @@ _MINUTE, _DAY = 60 * 1_000_000_000, 86_400 * 1_000_000_000
 def _matrix(chain: OptionChain) -> npt.NDArray[np.float32]:
     listed = chain.contracts
     out = np.empty((len(FIELDS), len(chain)), np.float32)
-    out[0], out[1], out[2] = listed.strike, listed.expiry_day, (listed.expires_at // _MINUTE) % 1440
+    out[0], out[1], out[2] = listed.strike, listed.expiry_day, listed.expires_at // _MINUTE - listed.expiry_day * 1440
     out[3], out[4] = listed.is_call, listed.multiplier
     out[5], out[6], out[7], out[8] = chain.bid, chain.ask, chain.bid_size, chain.ask_size
     out[9] = np.where(chain.quote_time > 0, (chain.quote_time - _midnight(chain.ts)) / 1e9, np.nan)

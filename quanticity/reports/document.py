@@ -56,7 +56,7 @@ def title_of(notebook: Any) -> tuple[str, str]:
                 return str(found["text"]), str(found["run_id"])
     return "", ""
 
-# %% ../../nbs/75_reports/78_document.ipynb #a4d3aba0
+# %% ../../nbs/75_reports/78_document.ipynb #3d2c46df
 _STYLE = """
 :root { color-scheme: light; }
 body { margin: 0; background: #f4f5f7; color: #222; font: 15px/1.55 system-ui, "DejaVu Sans", Verdana, Helvetica, Arial, sans-serif; }
@@ -80,7 +80,7 @@ _PAGE = """{%- extends 'basic/index.html.j2' -%}
 <!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ resources.quanticity.title | e }}</title><style>{{ resources.quanticity.style }}</style>
-{%- if resources.quanticity.plotly %}<script>{{ resources.quanticity.plotly }}</script>{% endif -%}
+{%- if resources.quanticity.plotly %}<script>/*plotly.js*/</script>{% endif -%}
 </head><body><main>
 {%- endblock header -%}
 {%- block rawcell -%}{%- endblock rawcell -%}
@@ -93,7 +93,7 @@ _PAGE = """{%- extends 'basic/index.html.j2' -%}
 {%- block footer -%}</main></body></html>{%- endblock footer -%}
 """
 
-# %% ../../nbs/75_reports/78_document.ipynb #de048290
+# %% ../../nbs/75_reports/78_document.ipynb #e8fcf387
 def html_page(notebook: Any, title: str = "") -> str:
     """An executed notebook as one HTML page without its code, which fetches nothing from anywhere.
 
@@ -103,12 +103,12 @@ def html_page(notebook: Any, title: str = "") -> str:
     from plotly.offline import get_plotlyjs
 
     exporter = HTMLExporter(raw_template=_PAGE, template_name="basic", exclude_input=True, exclude_input_prompt=True,
-                            exclude_output_prompt=True, exclude_anchor_links=True, embed_images=True)
+                            exclude_output_prompt=True, exclude_anchor_links=True)
     figures = any('class="q-figure"' in "".join(output.get("data", {}).get("text/html", ""))
                   for cell in notebook.cells for output in cell.get("outputs", ()))
-    words = {"title": title or title_of(notebook)[0] or "Report", "style": _STYLE, "plotly": get_plotlyjs() if figures else ""}
+    words = {"title": title or title_of(notebook)[0] or "Report", "style": _STYLE, "plotly": figures}
     page, _ = exporter.from_notebook_node(notebook, resources={"quanticity": words, "metadata": {"name": words["title"]}})
-    return str(page)
+    return str(page).replace("/*plotly.js*/", get_plotlyjs() if figures else "", 1)  # last: nbconvert would parse all its megabytes
 
 # %% ../../nbs/75_reports/78_document.ipynb #c3e6a42d
 def _new_pdf(title: str, run_id: str) -> Any:

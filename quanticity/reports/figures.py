@@ -36,7 +36,7 @@ def spoken(counts: dict[str, int]) -> str:
     """Reasons and how often, as words: `no open interest (12), expired (1)`."""
     return ", ".join(f"{reason.replace('_', ' ')} ({count})" for reason, count in counts.items()) or "no reason was recorded"
 
-# %% ../../nbs/75_reports/76_figures.ipynb #7e7e2f09
+# %% ../../nbs/75_reports/76_figures.ipynb #c43b4bfe
 BLACK, ORANGE, SKY, GREEN = "#222222", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, RED, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, BLACK, YELLOW)
@@ -59,7 +59,8 @@ def _figure(title: str, source: str, notes: Sequence[str] = (), height: int = 40
 def _line(x: Any, y: Any, name: str, colour: str, dash: str = "solid", **more: Any) -> Any:
     import plotly.graph_objects as go
 
-    return go.Scatter(x=x, y=y, name=name, mode="lines", line={"color": colour, "width": 1.8, "dash": dash, **more.pop("line", {})}, **more)
+    line = {"color": colour, "width": 1.8, "dash": dash, **more.pop("line", {})}
+    return go.Scatter(**{"x": x, "y": y, "name": name, "mode": "lines", "line": line, **more})
 
 # %% ../../nbs/75_reports/76_figures.ipynb #dcc74255
 def _two_panels(upper: str, lower: str, formats: tuple[str, str]) -> dict[str, Any]:
@@ -184,7 +185,7 @@ def strike_map(run: Run) -> Any:
                                 colorbar={"title": {"text": "million $ per 1 %"}}))
     return figure
 
-# %% ../../nbs/75_reports/76_figures.ipynb #07ada869
+# %% ../../nbs/75_reports/76_figures.ipynb #5a040d49
 def volatility_figure(run: Run) -> Any:
     """At-the-money volatility over the day, and 25-delta skew under it. Plotly figure or `Note`."""
     atm = run.column("atm_volatility")
@@ -192,11 +193,14 @@ def volatility_figure(run: Run) -> Any:
         return Note("No at-the-money volatility all day: no quote near the money could be solved for one.")
     figure = _figure("Implied volatility and skew", "snapshots.parquet: ts, atm_volatility, risk_reversal_25, put_skew_25", height=460,
                      **_two_panels("at the money, per year", "25-delta skew", (".1%", ".1%")))
-    figure.add_trace(_line(run.times, atm, "at-the-money volatility", BLACK))
+    figure.add_trace(_line(run.times, atm, "at-the-money volatility", BLACK, **_DOTTED))
     for name, label, colour in (("risk_reversal_25", "risk reversal (call - put)", BLUE), ("put_skew_25", "put skew (put - ATM)", RED)):
         if _has(values := run.column(name)):
-            figure.add_trace(_line(run.times, values, label, colour, xaxis="x2", yaxis="y2"))
+            figure.add_trace(_line(run.times, values, label, colour, xaxis="x2", yaxis="y2", **_DOTTED))
     return figure
+
+
+_DOTTED: dict[str, Any] = {"mode": "lines+markers", "marker": {"size": 4}}  # a value between two gaps must be seen
 
 
 def smile_figure(run: Run, expiries: int = 5) -> Any:
@@ -266,7 +270,7 @@ def why_quiet(run: Run) -> str:
             told.append(f"{label}: {spoken(reasons)}")
     return ("Why: " + "; ".join(told) + ".") if told else "The ledger holds no reason: no strategy was asked."
 
-# %% ../../nbs/75_reports/76_figures.ipynb #743c7810
+# %% ../../nbs/75_reports/76_figures.ipynb #5bbfa10f
 _STAGES: tuple[tuple[EventKind, str, str, str], ...] = (
     (EventKind.SIGNAL, "signal", "diamond", BLUE), (EventKind.REFUSAL, "refusal", "x", RED), (EventKind.ORDER, "order", "square", SKY),
     (EventKind.CANCEL, "cancel", "cross", BLACK), (EventKind.FILL, "fill", "circle", ORANGE),
@@ -279,26 +283,29 @@ def timeline_figure(run: Run, rows: Sequence[tuple[str, Sequence[Event]]]) -> An
 
     if not rows:
         return Note(f"There was no signal, so nothing followed from one. {why_quiet(run)}")
-    labels = [label for label, _ in rows]
-    figure = _figure("From signal to delivery", "ledger.jsonl: ts, kind, cause", height=170 + 46 * len(rows),
+    middle = (len(_STAGES) - 1) / 2
+    figure = _figure("From signal to delivery", "ledger.jsonl: ts, kind, cause", height=170 + 95 * len(rows),
                      xaxis=_CLOCK | {"title": {"text": "New York time"}},
-                     yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]})
+                     yaxis={"tickvals": [-number for number in range(len(rows))], "ticktext": [label for label, _ in rows],
+                            "range": [0.55 - len(rows), 0.55]})
     figure.update_layout(margin={"l": 170})
-    for kind, name, symbol, colour in _STAGES:
-        found = [(label, event) for label, events in rows for event in events if event.kind is kind]
+    for place, (kind, name, symbol, colour) in enumerate(_STAGES):
+        found = [(number, event) for number, (_, events) in enumerate(rows) for event in events if event.kind is kind]
         if found:
-            figure.add_trace(go.Scatter(x=[new_york(event.ts) for _, event in found], y=[label for label, _ in found], name=name,
-                                        mode="markers", text=[event.id for _, event in found],
+            figure.add_trace(go.Scatter(x=[new_york(event.ts) for _, event in found], y=[0.12 * (middle - place) - number for number, _ in found],
+                                        name=name, mode="markers", text=[event.id for _, event in found],
                                         marker={"symbol": symbol, "size": 10, "color": colour, "line": {"color": BLACK, "width": 0.5}}))
     return figure
 
-# %% ../../nbs/75_reports/76_figures.ipynb #c6416336
+# %% ../../nbs/75_reports/76_figures.ipynb #6294e0ad
 def coverage_figure(run: Run) -> Any:
     """Contracts listed, quoted and solved for volatility over the day, and rows refused at the door. Figure or `Note`."""
     if not len(run.times):
         return Note("No snapshot was taken: no market data arrived within the session.")
-    figure = _figure("Market data behind the numbers", "snapshots.parquet: ts, contracts, contracts_quoted, contracts_with_volatility, rows_refused",
-                     height=430, **_two_panels("contracts", "rows refused", (",.6~f", ",.6~f")))
+    refused = {str(reason): int(count) for reason, count in dict(run.summary.get("refusals", {})).items()}
+    notes = [f"Market-data rows refused at the door: {spoken(refused)}."] if refused else []
+    figure = _figure("Market data behind the numbers", "snapshots.parquet: ts, contracts, contracts_quoted, contracts_with_volatility, rows_refused; "
+                     "summary.json: refusals", notes, height=430, **_two_panels("contracts", "rows refused", (",.6~f", ",.6~f")))
     for name, label, colour in (("contracts", "listed", BLACK), ("contracts_quoted", "quoted both sides", SKY),
                                 ("contracts_with_volatility", "with volatility", BLUE)):
         figure.add_trace(_line(run.times, run.column(name), label, colour))

@@ -213,15 +213,15 @@ def _example_pnl(rows: dict[str, list[Any]], ledger: list[Event]) -> dict[str, f
     pnl = {name: rows[name][-1] for name in ("realized", "unrealized", "commission")}
     return pnl | {"net": round(pnl["realized"] + pnl["unrealized"] - pnl["commission"], 2)}
 
-# %% ../../nbs/75_reports/75_layout.ipynb #ea333271
+# %% ../../nbs/75_reports/75_layout.ipynb #6fd3761e
 def _example_summary(ledger: list[Event], text: bytes, pnl: dict[str, float]) -> dict[str, Any]:
     kinds = [event.kind.value for event in ledger]
-    refusals = [event.data["reason"] for event in ledger if event.kind is EventKind.REFUSAL]
+    reasons = [str(event.data["reason"]) for event in ledger if "reason" in event.data]
     return {
         "run_id": "DEMO-20151224-example", "symbol": "DEMO",
         "session": {"date": "2015-12-24", "opens": plain(_OPEN), "closes": plain(_CLOSE), "source": "example"},
         "counts": {kind.value: kinds.count(kind.value) for kind in EventKind}, "pnl": pnl,
-        "refusals": {reason: refusals.count(reason) for reason in dict.fromkeys(refusals)},
+        "reasons": {reason: reasons.count(reason) for reason in sorted(set(reasons))}, "refusals": {Reason.CROSSED_QUOTE.value: 10},
         "ledger_sha256": sha256(text).hexdigest(), "seconds": {"load": 0.0, "replay": 0.0},
         "hashes": {"notebooks": "0" * 64, "modules": "0" * 64, "config": "0" * 64, "data": "0" * 64, "environment": "0" * 64},
         "provenance": {"note": "invented data, not a market"}, "notes": ["This run is invented: no number in it is from a market."]}

@@ -38,7 +38,7 @@ def _panels(canvas: Any, layout: Any, used: list[tuple[str, str]], width: float,
             panels[x].spines[side].set_visible(False)
     return panels
 
-# %% ../../nbs/75_reports/76_show.ipynb #4796b3a0
+# %% ../../nbs/75_reports/76_show.ipynb #d2301946
 def _dress(axis: Any, settings: Any) -> None:
     from matplotlib.dates import AutoDateLocator, DateFormatter
     from matplotlib.ticker import FuncFormatter
@@ -51,21 +51,20 @@ def _dress(axis: Any, settings: Any) -> None:
     elif form.endswith("%"):
         digits = int(form.strip(".%") or 0)
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.{digits}%}"))
+    elif settings.ticktext:
+        axis.set_ticks(list(settings.tickvals), list(settings.ticktext))
     elif settings.type != "category":
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     if settings.showticklabels is False:
         axis.set_tick_params(labelbottom=False)
     axis.set_tick_params(labelsize=8.5, colors=_INK)
 
-# %% ../../nbs/75_reports/76_show.ipynb #5e63e6fd
+# %% ../../nbs/75_reports/76_show.ipynb #1d2eaef4
 def _draw_scatter(panel: Any, trace: Any, layout: Any, number: int, count: int) -> Any:
     mode = trace.mode or "lines"
     if mode not in ("lines", "markers", "lines+markers"):
         raise ValueError(f"no still picture of scatter mode {mode!r}")
     x, y, line, marker = _plain(trace.x), _plain(trace.y), trace.line, trace.marker
-    if order := list(layout.yaxis.categoryarray or ()):
-        y = [order.index(label) for label in y]
-        panel.set_yticks(range(len(order)), order)
     colour = line.color if "lines" in mode else marker.color
     if trace.fill == "tozeroy":
         panel.fill_between(x, y, 0, color=colour, alpha=0.25, linewidth=0)
@@ -75,7 +74,7 @@ def _draw_scatter(panel: Any, trace: Any, layout: Any, number: int, count: int) 
         x, y, color=colour, label=trace.name, drawstyle="steps-post" if line.shape == "hv" else "default",
         linestyle=_DASHES[line.dash or "solid"] if "lines" in mode else "none", linewidth=(line.width or 2) * 0.8,
         marker=_MARKERS[marker.symbol or "circle"] if "markers" in mode else "", markersize=(marker.size or 6) * 0.75,
-        markeredgecolor=_INK, markeredgewidth=0.5, zorder=3 if "markers" in mode else 2)[0]
+        markeredgecolor=_INK, markeredgewidth=0.5 if mode == "markers" else 0, zorder=3 if "markers" in mode else 2)[0]
 
 
 def _plain(values: Any) -> Any:
@@ -155,7 +154,7 @@ def static_png(figure: Any, width: int = 1000) -> bytes:
     canvas.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
-# %% ../../nbs/75_reports/76_show.ipynb #f995442d
+# %% ../../nbs/75_reports/76_show.ipynb #29cc6900
 def _finish(panel: Any, across: Any, up: Any, panels: dict[str, Any]) -> None:
     both = (panel.xaxis, across, panel.set_xscale, panel.set_xlim), (panel.yaxis, up, panel.set_yscale, panel.set_ylim)
     for axis, settings, scale, limit in both:
@@ -163,8 +162,9 @@ def _finish(panel: Any, across: Any, up: Any, panels: dict[str, Any]) -> None:
             scale("log")
         if settings.range is not None:
             limit(*settings.range)
-        if settings.matches in panels:
-            panel.sharex(panels[settings.matches])
+        other = panels.get(f"x{settings.matches[1:]}") if settings.matches else None
+        if other is not None and other is not panel:
+            (panel.sharex if axis is panel.xaxis else panel.sharey)(other)
         if settings.type == "category" and settings.categoryarray and panel.get_yticklabels() and axis is panel.yaxis:
             panel.set_ylim(-0.6, len(settings.categoryarray) - 0.4)
         _dress(axis, settings)

@@ -69,12 +69,14 @@ def words(reason: Any) -> str:
     """A reason code as words."""
     return str(reason or "").replace("_", " ")
 
-# %% ../../nbs/75_reports/77_tables.ipynb #1ba64248
+# %% ../../nbs/75_reports/77_tables.ipynb #21a53d8f
 def headline(run: Run) -> Table:
     """Session, source, counts and P&L, as the summary has them."""
     session, pnl, counts = run.summary["session"], run.summary["pnl"], run.summary["counts"]
     rows = [("symbol", run.symbol), ("session", f"{run.date}, {clock(session.get('opens'))} to {clock(session.get('closes'))} New York"),
             ("market data from", str(session.get("source", ""))), ("run", run.run_id)]
+    rows += [(name, f"{session[name]:,}" if isinstance(session[name], int) else f"{session[name]}")
+             for name in ("underlying", "contracts", "quotes", "trades") if session.get(name) is not None]
     rows += [(f"P&L {name}", f"{money(pnl[name])} dollars") for name in ("realized", "unrealized", "commission", "net") if name in pnl]
     rows.append(("events", ", ".join(f"{kind} {count:,}" for kind, count in counts.items() if count) or "none"))
     notes = tuple(map(str, run.summary.get("notes", ())))
@@ -221,12 +223,18 @@ def signal_label(signal: Event) -> str:
     p = signal.data["proposal"]
     return f"{clock(signal.ts)[:5]} {p['contract']['strike']:g}{p['contract']['right']} …{signal.id[-4:]}"
 
-# %% ../../nbs/75_reports/77_tables.ipynb #1d8a3b28
+# %% ../../nbs/75_reports/77_tables.ipynb #6de93ea6
 def provenance_table(run: Run) -> Table:
     """Files with their SHA-256, and the hashes and provenance that the run recorded of itself."""
     rows = [("file", name, digest) for name, digest in run.files.items()]
     rows += [("hash", name, _flat(value)) for name, value in dict(run.summary.get("hashes", {})).items()]
-    rows += [("provenance", name, _flat(value)) for name, value in dict(run.summary.get("provenance", {})).items()]
+    for name, value in dict(run.summary.get("provenance", {})).items():
+        if name == "data" and isinstance(value, Mapping):
+            rows += [("input file", file, _flat(digest)) for file, digest in value.items()]
+        elif isinstance(value, Mapping) and len(value) > 8:
+            rows.append(("provenance", name, f"{len(value)} of them, each with its hash in {SUMMARY}: provenance.{name}"))
+        elif name not in run.summary.get("hashes", {}):
+            rows.append(("provenance", name.replace("_", " "), _flat(value)))
     rows += [("seconds", name, _flat(value)) for name, value in dict(run.summary.get("seconds", {})).items()]
     return Table("Where the numbers come from", ("what", "name", "value"), tuple(rows), "lll",
                  f"SHA-256 of {LEDGER}, {SNAPSHOTS}, {PROFILES}, {SUMMARY} as read; summary.json: hashes, provenance, seconds")

@@ -185,6 +185,28 @@ def test_a_damaged_zip_is_named(data, damage):
     refused(DataError, QUOTES, "truncated or corrupt", call=lambda: load_session(data, "XYZ", DAY))
 
 
+def test_a_changed_digit_fails_the_checksum(data):
+    path = data / QUOTES
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as z:
+        z.writestr(CALL, ROW)
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"18000,20000", b"18000,30000"))
+    refused(DataError, QUOTES, "truncated or corrupt", call=lambda: load_session(data, "XYZ", DAY))
+
+
+def test_no_single_damaged_byte_gets_past_as_anything_but_a_data_error(data):
+    path = data / QUOTES
+    raw, whole = path.read_bytes(), load_session(data, "XYZ", DAY)
+    for at in range(len(raw)):
+        path.write_bytes(raw[:at] + bytes([raw[at] ^ 0x5A]) + raw[at + 1:])
+        try:
+            session = load_session(data, "XYZ", DAY)
+        except DataError as error:
+            assert "\n" not in str(error)
+        else:  # a byte that means nothing for the contents (a date, a flag of another system), or a strike that parses
+            np.testing.assert_array_equal(session.quotes.bid, whole.quotes.bid[:len(session.quotes)])
+
+
 @pytest.mark.parametrize("name", ["readme.txt", CALL.replace("call", "straddle"), CALL.replace("20151224", "20151223", 1),
                                   CALL.replace("1000000", "abc")])
 def test_a_member_that_names_no_contract(tmp_path, name):

@@ -132,6 +132,14 @@ def test_size_is_shared_in_price_time_priority():
                                                ("Filled", "low", 1)]
 
 
+def test_a_newer_quote_starts_afresh_and_is_shared_again():
+    play = Play(order("a", quantity=5))
+    play.step(1.0, 1.1, 9, 3)
+    play.step(1.0, 1.1, 9, 9)  # takes 2 of the newer 9
+    play.send(order("b", quantity=9))
+    assert told(play.step()) == [("Filled", "b", 7)]
+
+
 def test_the_sides_are_apart_and_so_are_contracts():
     play = Play(order("buy", quantity=3), order("sell", Side.SELL, quantity=3), order("put", contract=PUT, quantity=3))
     assert [e.quantity for e in play.step(1.0, 1.1, 3, 3)] == [3, 3, 3]
@@ -146,6 +154,13 @@ def test_no_fill_at_the_step_of_submission():
     assert engine.step(T0, lambda c: quote) == []
     assert engine.step(T0, lambda c: quote) == []  # the same time is the same step
     assert len(engine.step(T0 + 1, lambda c: quote)) == 1  # the quote was not updated since: it is what shows
+
+
+def test_two_calls_at_one_time_are_one_step():
+    engine = MatchingEngine(2)
+    quote = Quote(T0, *WIDE)
+    engine.submit(order("o"), T0)
+    assert [len(engine.step(T0 + t, lambda c: quote)) for t in (1, 1, 1, 2)] == [0, 0, 0, 1]
 
 
 @pytest.mark.parametrize("latency", [1, 2, 5])
@@ -224,6 +239,38 @@ def test_children_work_for_the_filled_part_only():
     assert play.step(1.6, 1.7, 9, 9) == []
     assert told(play.step(1.0, 1.1, 9, 9)) == [("Filled", "entry", 3)]
     assert told(play.step(1.7, 1.8, 9, 9)) == [("Filled", "target", 3), ("Cancelled", "stop", Reason.OCA_CANCELLED)]
+
+
+def test_an_exit_of_all_that_was_filled_leaves_the_other_nothing_to_do():
+    play = Play(*bracket())
+    play.step(1.0, 1.1, 9, 2)
+    assert told(play.step(1.6, 1.7, 9, 9)) == [("Filled", "target", 2)]
+    assert play.step(0.7, 1.2, 9, 9) == []  # the stop is touched, but there is nothing left of the two
+    assert play.step(0.7, 1.2, 9, 9) == []
+    assert told(play.step(0.7, 0.8, 9, 9)) == [("Filled", "entry", 3)]
+    assert told(play.step(0.7, 0.8, 9, 9)) == [("Triggered", "stop", None)]
+    assert told(play.step(0.7, 0.8, 9, 9)) == [("Filled", "stop", 3), ("Cancelled", "target", Reason.OCA_CANCELLED)]
+
+
+def test_a_stop_does_not_trigger_before_its_parent_has_filled():
+    play = Play(*bracket(limit=0.6, stop=0.5))
+    assert play.step(0.4, 0.7, 9, 9) == []
+    assert told(play.step(0.55, 0.6, 9, 9))[0] == ("Filled", "entry", 5)
+    assert play.step(0.55, 0.6, 9, 9) == []
+
+
+def test_an_activated_child_waits_out_the_latency():
+    play = Play(*bracket(), latency=2)
+    play.step(*WIDE)
+    assert told(play.step(*WIDE))[0] == ("Filled", "entry", 5)
+    assert play.step(1.7, 1.8, 9, 9) == []
+    assert told(play.step(1.7, 1.8, 9, 9))[0] == ("Filled", "target", 5)
+
+
+def test_a_full_fill_cancels_a_larger_order_of_the_group():
+    play = Play(order("small", Side.SELL, quantity=3, oca_group="g"),
+                order("large", Side.SELL, OrderType.LIMIT, quantity=5, limit_price=9.0, oca_group="g"))
+    assert told(play.step(*WIDE)) == [("Filled", "small", 3), ("Cancelled", "large", Reason.OCA_CANCELLED)]
 
 
 def test_both_exits_in_one_step_sell_once():

@@ -74,8 +74,6 @@ def test_trades_are_within_the_quotes_that_stood(session):
 def test_the_chain_obeys_parity_and_is_convex(session):
     state = ChainState(session.contracts, session.open_interest, session.prior_volatility, session.rate, session.dividend)
     pairs = pair_rows(session.contracts)
-    for batch in list(batches(session))[5:380:25]:
-        pass
     for count, batch in enumerate(batches(session)):
         state.apply(batch.quotes, batch.trades, batch.underlying_bars, batch.underlying_quotes)
         if count < 5 or count > 380 or count % 25:

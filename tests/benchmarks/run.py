@@ -1,0 +1,120 @@
+"""`make bench`: speed as ratios against floors measured in the same run, and the event engine's rate.
+
+Writes what it measured to build/bench.json and prints a table. Exit code 1 where a stated bound is missed.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parent.parent
+
+
+def process(command: list[str]) -> tuple[float, float]:
+    """Wall seconds and peak memory (MB) of a whole process; a failure shows what it printed."""
+    started = time.perf_counter()
+    child = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    output = child.stdout.read() if child.stdout else b""
+    _, status, usage = os.wait4(child.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed:\n{output.decode()}")
+    return time.perf_counter() - started, usage.ru_maxrss / 1024
+
+
+def whole_process(data: Path, symbol: str, day: str, repeats: int) -> dict[str, Any]:
+    """Replay without report against the two floors, in turn, `repeats` times."""
+    from quanticity.feeds.lean import load_session
+    from quanticity.feeds.lean_files import lean_data
+
+    root = lean_data(data)
+    files = [str(next(p for p in (root / name, root.parent / name, data / name) if p.exists()))
+             for name in load_session(data, symbol, date.fromisoformat(day)).files]
+    with tempfile.TemporaryDirectory() as folder:
+        commands = {
+            "replay": [sys.executable, "-m", "quanticity.app", "replay", "--source", "lean", "--data", str(data), "--symbol", symbol, "--date", day,
+                       "--out", f"{folder}/run", "--no-report"],
+            "floor, pyarrow": [sys.executable, str(HERE / "floor.py"), "pyarrow", *files],
+            "floor, pandas": [sys.executable, str(HERE / "floor.py"), "pandas", *files],
+        }
+        for command in commands.values():
+            process(command)
+        seen: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+        for _ in range(repeats):
+            for name, command in commands.items():
+                seen[name].append(process(command))
+    return {name: {"seconds": statistics.median(s for s, _ in runs), "peak_mb": max(m for _, m in runs)} for name, runs in seen.items()}
+
+
+def engine(session: Any, repeats: int) -> dict[str, Any]:
+    """Data in memory to ledger written, state server included: two-sided quote events a second."""
+    import numpy as np
+
+    from quanticity.core.config import load_config
+    from quanticity.jobs.replay import run_session
+    from quanticity.store.server import EmbeddedServer
+    from quanticity.store.state import connect
+
+    events = int(np.count_nonzero(np.isfinite(session.quotes.bid) & np.isfinite(session.quotes.ask)))
+    config, seconds = load_config(environ={}), []
+    with tempfile.TemporaryDirectory() as folder, EmbeddedServer(Path(folder) / "server", append_only=False) as server:
+        for number in range(repeats + 1):
+            state = connect(server.url, prefix=f"replay:{number}:")
+            started = time.perf_counter()
+            run = run_session(session, config, state, Path(folder) / str(number))
+            (Path(folder) / f"{number}.jsonl").write_bytes(b"".join(line + b"\n" for line in run.lines))
+            seconds.append(time.perf_counter() - started)
+            state.clear_namespace()
+            state.close()
+    median = statistics.median(seconds[1:])
+    return {"events": events, "seconds": median, "events_per_second": events / median}
+
+
+def main() -> int:
+    """Measure, print, write, judge."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("QUANTICITY_DATA_DIR") or PROJECT.parent / "shared" / "data"))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=PROJECT / "build" / "bench.json")
+    arguments = parser.parse_args()
+    for name in [n for n in os.environ if n.startswith("QUANTICITY_") and n != "QUANTICITY_CACHE_DIR"]:
+        del os.environ[name]
+    from quanticity.feeds.simulator import simulate_session
+
+    result: dict[str, Any] = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+    verdicts: list[tuple[str, bool]] = []
+    if (arguments.data / "lean").is_dir():
+        from quanticity.feeds.lean import load_session
+
+        data = arguments.data.resolve()
+        result["whole_process"] = w = whole_process(data, "GOOG", "2015-12-24", arguments.repeats)
+        result["engine"] = e = engine(load_session(data, "GOOG", date(2015, 12, 24)), arguments.repeats)
+        print("GOOG 2015-12-24, whole process (median of alternating runs)")
+        for name, values in w.items():
+            print(f"  {name:<16} {values['seconds']:6.2f} s   {values['peak_mb']:5.0f} MB   replay is {w['replay']['seconds'] / values['seconds']:.2f} times that")
+        verdicts += [("replay at most 4 times the floor of unzipping and one CSV pass (pyarrow)", w["replay"]["seconds"] <= 4 * w["floor, pyarrow"]["seconds"]),
+                     ("replay's peak memory under 1 GB", w["replay"]["peak_mb"] < 1024),
+                     ("engine at least 80,000 two-sided quote events a second", e["events_per_second"] >= 80_000)]
+    else:
+        print("recorded data is not at hand: only the simulated session is measured (set QUANTICITY_DATA_DIR for the rest)")
+        result["engine"] = e = engine(simulate_session(seed=7), arguments.repeats)
+    print(f"event engine alone: {e['events']:,} two-sided quote events in {e['seconds']:.2f} s, {e['events_per_second']:,.0f} a second")
+    for text, fine in verdicts:
+        print(f"  {'met   ' if fine else 'MISSED'}  {text}")
+    result["verdicts"] = {text: fine for text, fine in verdicts}
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    return 0 if all(fine for _, fine in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
