@@ -83,7 +83,7 @@ def _plain(values: Any) -> Any:
         return values
     return list(values) if values is not None else []
 
-# %% ../../nbs/75_reports/76_show.ipynb #754c6b05
+# %% ../../nbs/75_reports/76_show.ipynb #8641733f
 def _draw_bar(panel: Any, trace: Any, layout: Any, number: int, count: int) -> Any:
     flat = trace.orientation == "h"
     places, lengths = (_plain(trace.y), trace.x) if flat else (_plain(trace.x), trace.y)
@@ -91,11 +91,15 @@ def _draw_bar(panel: Any, trace: Any, layout: Any, number: int, count: int) -> A
         raise ValueError(f"no still picture of bar mode {layout.barmode!r}")
     order = list(layout.yaxis.categoryarray or ()) if flat else []
     at = np.array([order.index(place) for place in places] if order else places, dtype=np.float64)
+    lengths = np.asarray(lengths, dtype=np.float64)
+    if (view := layout[f"xaxis{(trace.xaxis or 'x')[1:]}"].range) and not flat:  # bars out of view cost time
+        seen = (at >= min(view)) & (at <= max(view))
+        at, lengths = at[seen], lengths[seen]
     step = float(np.min(np.diff(np.unique(at)))) if len(np.unique(at)) > 1 else 1.0
     thick = step * 0.85 / (count if layout.barmode == "group" else 1)
     shift = (number - (count - 1) / 2) * thick if layout.barmode == "group" else 0.0
     draw = panel.barh if flat else panel.bar
-    bars = draw(at + shift, np.asarray(lengths, dtype=np.float64), thick, color=trace.marker.color, label=trace.name)
+    bars = draw(at + shift, lengths, thick, color=trace.marker.color, label=trace.name)
     if order:
         panel.set_yticks(range(len(order)), order)
     if trace.text is not None:

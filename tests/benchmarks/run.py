@@ -41,7 +41,7 @@ def whole_process(data: Path, symbol: str, day: str, repeats: int) -> dict[str, 
              for name in load_session(data, symbol, date.fromisoformat(day)).files]
     with tempfile.TemporaryDirectory() as folder:
         commands = {
-            "replay": [sys.executable, "-m", "quanticity.app", "replay", "--source", "lean", "--data", str(data), "--symbol", symbol, "--date", day,
+            "replay": [str(Path(sys.executable).parent / "quanticity"), "replay", "--source", "lean", "--data", str(data), "--symbol", symbol, "--date", day,
                        "--out", f"{folder}/run", "--no-report"],
             "floor, pyarrow": [sys.executable, str(HERE / "floor.py"), "pyarrow", *files],
             "floor, pandas": [sys.executable, str(HERE / "floor.py"), "pandas", *files],

@@ -40,7 +40,7 @@ def test_the_page_tells_the_day(made: tuple[bool, ReportPaths]) -> None:
     assert "<title>DEMO on 2015-12-24: session report</title>" in page and "DEMO-20151224-example" in page
     assert page.count('class="q-figure"') == (10 if signals else 8)
     assert ("No signal was emitted. Why: not proposed: feature missing (166)" in page) is not signals
-    assert len(re.findall(r"Source: ", page)) == (18 if signals else 11)
+    assert len(re.findall(r"Source: ", page)) == (20 if signals else 11)
 
 
 def test_a_browser_draws_every_figure_without_network(made: tuple[bool, ReportPaths], tmp_path: Path) -> None:

@@ -43,9 +43,9 @@ def walk(rows):
 @st.composite
 def brackets(draw, index):
     contract, quantity, middle = draw(st.sampled_from(CONTRACTS)), draw(st.integers(2, 9)), draw(st.integers(12, 18))
-    up, down = middle * 0.05 + draw(st.integers(1, 3)) * 0.05, middle * 0.05 - draw(st.integers(1, 2)) * 0.05
+    up, down = middle * 0.05 + draw(st.integers(1, 2)) * 0.05, middle * 0.05 - draw(st.integers(1, 6)) * 0.05
     common = dict(signal_id=f"s{index}", contract=contract, quantity=quantity)
-    trail = draw(st.one_of(st.none(), st.integers(1, 5).map(lambda n: n * 0.05)))
+    trail = draw(st.sampled_from([None, None, None, 0.10, 0.25]))
     till = draw(st.one_of(st.none(), st.integers(4, 16).map(lambda m: CLOSE - timedelta(minutes=16 - m))))
     entry = OrderTicket(f"s{index}/entry", side=Side.BUY, type=OrderType.LIMIT, role=OrderRole.ENTRY, limit_price=middle * 0.05,
                         good_till=till, **common)

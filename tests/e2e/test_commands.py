@@ -1,0 +1,62 @@
+"""The other commands: keys, config, doctor, report, help."""
+
+from pathlib import Path
+
+import pytest
+
+from .support import one_line, quanticity
+
+
+def test_help_teaches(tmp_path: Path) -> None:
+    done = quanticity(tmp_path, "--help")
+    assert done.returncode == 0
+    for command in ("demo", "replay", "report", "doctor", "keys", "config"):
+        assert command in done.stdout
+        assert quanticity(tmp_path, command, "--help").returncode == 0
+    assert "--source" in quanticity(tmp_path, "replay", "--help").stdout
+
+
+def test_keys(tmp_path: Path) -> None:
+    page = quanticity(tmp_path, "keys").stdout
+    assert "options:chain:{symbol}:by_contract" in page and "| TTL |" in page
+
+
+def test_config(tmp_path: Path) -> None:
+    done = quanticity(tmp_path, "config", "check")
+    assert done.returncode == 0 and "zero_dte" in done.stdout
+    assert "risk.max_order_notional" in quanticity(tmp_path, "config", "reference").stdout.replace("`", "")
+
+
+def test_config_refuses_a_strategy_that_is_not_there(tmp_path: Path) -> None:
+    line = one_line(quanticity(tmp_path, "config", "check", QUANTICITY_STRATEGIES__ZERO_DTE__MODULE="quanticity.strategies.nowhere"))
+    assert "strategies.zero_dte.module" in line and "nowhere" in line
+
+
+def test_doctor_is_well_here(tmp_path: Path) -> None:
+    done = quanticity(tmp_path, "doctor")
+    assert done.returncode == 0, done.stdout
+    for check in ("python", "packages", "configuration", "calendar", "notebook kernel", "state server", "paths.state_dir", "recorded data"):
+        assert check in done.stdout
+
+
+@pytest.mark.parametrize(("variables", "part"), [
+    ({"QUANTICITY_REDIS__URL": "redis://127.0.0.1:1/0"}, "state server"),
+    ({"QUANTICITY_PATHS__STATE_DIR": "/proc/quanticity"}, "paths.state_dir"),
+    ({"QUANTICITY_DATA_DIR": "/nowhere"}, "recorded data"),
+    ({"QUANTICITY_RISK__MAX_DAILY_LOSS": "-1"}, "configuration"),
+])
+def test_doctor_names_what_is_wrong(tmp_path: Path, variables: dict[str, str], part: str) -> None:
+    done = quanticity(tmp_path, "doctor", **variables)
+    assert done.returncode == 1
+    found = [line for line in done.stdout.splitlines() if line.strip().startswith("fault")]
+    assert len(found) == 1 and part in found[0], done.stdout
+    after = done.stdout.splitlines()[done.stdout.splitlines().index(found[0]) + 1]
+    assert "->" in after, "no remedy"
+
+
+def test_report_refuses_parameters(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    assert "smile_expiriez" in one_line(quanticity(tmp_path, "report", tmp_path / "run", "-p", "smile_expiriez=3"))
+    assert "smile_expiries" in one_line(quanticity(tmp_path, "report", tmp_path / "run", "-p", "smile_expiries=three"))
+    assert "no such run folder" in one_line(quanticity(tmp_path, "report", tmp_path / "nowhere"))
+    assert list((tmp_path / "run").iterdir()) == []
