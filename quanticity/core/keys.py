@@ -201,7 +201,7 @@ def distribution_done() -> None:
 def distribution_dead() -> None:
     """Deliveries given up after the configured number of attempts, with the reason."""
 
-# %% ../../nbs/00_core/06_keys.ipynb #04da3ccf
+# %% ../../nbs/00_core/06_keys.ipynb #9e202b4f
 @key("ledger:{session}", KeyType.STREAM, ttl=SESSION_TTL, writer="every job", readers=("jobs.replay", "reports"))
 def ledger(session: str) -> None:
     """Every proposal, skip, veto, signal, refusal, order, fill, message and delivery in order, one JSON line an entry."""
@@ -209,7 +209,7 @@ def ledger(session: str) -> None:
 
 @key("heartbeat:{service}", KeyType.STRING, ttl=60, writer="every job", readers=("supervisor", "dashboard"))
 def heartbeat(service: str) -> None:
-    """The service's last completed step (event time, nanoseconds)."""
+    """The service's latest step (event time, nanoseconds)."""
 
 
 @key("monitoring:data:{symbol}", KeyType.HASH, ttl=SESSION_TTL, writer="jobs.market", readers=("dashboard", "reports"))

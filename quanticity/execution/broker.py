@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BrokerEvent', 'OrderCancelled', 'OrderActivated', 'OrderTriggered', 'Broker', 'ReplayBroker']
 
-# %% ../../nbs/65_execution/66_broker.ipynb #5b237e38
+# %% ../../nbs/65_execution/66_broker.ipynb #8ec93b32
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -16,7 +16,7 @@ from .positions import PositionBook
 from ..market.chain import nanoseconds, timestamp
 from ..market.commissions import CommissionSchedule, Executed, order_commission
 from quanticity.market.matching import (
-    Activated, Cancelled, Filled, MatchEvent, MatchingEngine, QuoteOf, Triggered, WorkingOrder,
+    Activated, Cancelled, Filled, MatchEvent, MatchingEngine, QuoteOf, WorkingOrder,
 )
 
 # %% ../../nbs/65_execution/66_broker.ipynb #673d19b1
@@ -74,7 +74,7 @@ class Broker(Protocol):
     def open_orders(self) -> list[WorkingOrder]:
         """The orders that may still fill."""
 
-# %% ../../nbs/65_execution/66_broker.ipynb #8c5d0c51
+# %% ../../nbs/65_execution/66_broker.ipynb #1feef07c
 @dataclass(slots=True)
 class _Charged:
     """An order's fills so far, and the month's contracts before its first: what its commission depends on."""
@@ -98,12 +98,13 @@ class ReplayBroker:
         self._events: list[BrokerEvent] = []
 
     def submit(self, approved: RiskApproved) -> None:
-        """Send the orders of an approval; those sent before are left as they are."""
+        """Send the orders of an approval; an id that was sent before is left as it is, whatever its terms are now."""
         if not isinstance(approved, RiskApproved):
             raise TypeError(f"a broker takes RiskApproved, not {type(approved).__name__}: ask risk first")
         sent = max(nanoseconds(approved.ts), self._now)
         for ticket in approved.tickets:
-            if self.engine.submit(ticket, sent):
+            if ticket.id not in self._orders:
+                self.engine.submit(ticket, sent)
                 self._orders[ticket.id] = _Charged(ticket)
 
     def cancel(self, order_id: str) -> bool:
@@ -114,7 +115,12 @@ class ReplayBroker:
         """Match at `now` (nanoseconds UTC) against what shows; what happened is then in `events`."""
         self._now = now
         for event in self.engine.step(now, quote_of):
-            self._events.append(self._told(event))
+            order = self._orders[event.order_id]
+            told = _told(self.schedule, order, event, self.monthly_contracts)
+            if isinstance(told, Fill):
+                self.monthly_contracts += told.quantity
+                self.book.apply(told)
+            self._events.append(told)
 
     def events(self) -> list[BrokerEvent]:
         """What happened since the last call, in order."""
@@ -129,24 +135,21 @@ class ReplayBroker:
         """The orders that may still fill."""
         return self.engine.open_orders()
 
-    def _told(self, event: MatchEvent) -> BrokerEvent:
-        order = self._orders[event.order_id]
-        ticket, ts = order.ticket, timestamp(event.ts)
-        if isinstance(event, Filled):
-            if not order.fills:
-                order.month_before = self.monthly_contracts
-            fill = _charge(self.schedule, order, event, ts)
-            self.monthly_contracts += fill.quantity
-            self.book.apply(fill)
-            return fill
-        if isinstance(event, Cancelled):
-            return OrderCancelled(ticket.id, ticket.signal_id, ticket.contract, event.reason, event.filled,
-                                  event.obstacle, ts)
-        if isinstance(event, Activated):
-            return OrderActivated(ticket.id, ticket.signal_id, event.quantity, ts)
-        return OrderTriggered(ticket.id, ticket.signal_id, event.stop_price, ts)
+# %% ../../nbs/65_execution/66_broker.ipynb #a10fdcf5
+def _told(schedule: CommissionSchedule, order: _Charged, event: MatchEvent, monthly_contracts: int) -> BrokerEvent:
+    """An engine's event as the port tells it."""
+    ticket, ts = order.ticket, timestamp(event.ts)
+    if isinstance(event, Filled):
+        if not order.fills:
+            order.month_before = monthly_contracts
+        return _charge(schedule, order, event, ts)
+    if isinstance(event, Cancelled):
+        return OrderCancelled(ticket.id, ticket.signal_id, ticket.contract, event.reason, event.filled, event.obstacle, ts)
+    if isinstance(event, Activated):
+        return OrderActivated(ticket.id, ticket.signal_id, event.quantity, ts)
+    return OrderTriggered(ticket.id, ticket.signal_id, event.stop_price, ts)
 
-# %% ../../nbs/65_execution/66_broker.ipynb #b40919e9
+
 def _charge(schedule: CommissionSchedule, order: _Charged, event: Filled, ts: datetime) -> Fill:
     """The fill record of an engine's fill, with what it adds to its order's commission."""
     ticket = order.ticket

@@ -130,7 +130,34 @@ def settle_position(position: Position, underlying_price: float, ts: datetime) -
                                    _money(held * value * contract.multiplier), _money(after.realized - position.realized),
                                    shares, ts)
 
-# %% ../../nbs/65_execution/65_positions.ipynb #366b43c2
+# %% ../../nbs/65_execution/65_positions.ipynb #ea567704
+class _Holdings:
+    """Positions by contract, and the questions about them."""
+
+    def __init__(self) -> None:
+        self._positions: dict[str, Position] = {}
+
+    def position(self, contract: Contract) -> Position | None:
+        """The position in a contract, None where it was never traded."""
+        return self._positions.get(contract.occ)
+
+    def positions(self) -> list[Position]:
+        """All positions, closed ones (quantity 0) included."""
+        return list(self._positions.values())
+
+    def open_positions(self) -> list[Position]:
+        """Positions with contracts held, long or short."""
+        return [p for p in self._positions.values() if p.quantity]
+
+    def shorts(self) -> list[Position]:
+        """Positions that are short: with strategies that only buy to open, any is a defect to be looked into."""
+        return [p for p in self._positions.values() if p.quantity < 0]
+
+    def expired(self, now: datetime) -> list[Position]:
+        """Open positions whose contract no longer trades at `now`: they wait for `settle`."""
+        return [p for p in self.open_positions() if p.contract.expires_at <= now]
+
+# %% ../../nbs/65_execution/65_positions.ipynb #79d624df
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Dollars over all positions. `net` is realized plus unrealized less commission; it equals `cash` plus `value`."""
@@ -143,11 +170,11 @@ class Totals:
     value: float
 
 
-class PositionBook:
+class PositionBook(_Holdings):
     """Positions folded from fills and settlements, by contract, in the order in which contracts were first traded."""
 
     def __init__(self) -> None:
-        self._positions: dict[str, Position] = {}
+        super().__init__()
         self._fills: dict[str, Fill] = {}
         self._settlements: dict[str, ExpirySettlement] = {}
         self._cash = 0.0
@@ -176,26 +203,6 @@ class PositionBook:
         self._settlements[key] = record
         self._cash = _money(self._cash + record.cash)
         return record
-
-    def position(self, contract: Contract) -> Position | None:
-        """The position in a contract, None where it was never traded."""
-        return self._positions.get(contract.occ)
-
-    def positions(self) -> list[Position]:
-        """All positions, closed ones (quantity 0) included."""
-        return list(self._positions.values())
-
-    def open_positions(self) -> list[Position]:
-        """Positions with contracts held, long or short."""
-        return [p for p in self._positions.values() if p.quantity]
-
-    def shorts(self) -> list[Position]:
-        """Positions that are short: with strategies that only buy to open, any is a defect to be looked into."""
-        return [p for p in self._positions.values() if p.quantity < 0]
-
-    def expired(self, now: datetime) -> list[Position]:
-        """Open positions whose contract no longer trades at `now`: they wait for `settle`."""
-        return [p for p in self.open_positions() if p.contract.expires_at <= now]
 
     def mark(self, quote_of: QuoteOf, now: int) -> list[Mark]:
         """A mark for every open position at `now` (nanoseconds UTC)."""

@@ -53,7 +53,7 @@ def _volatility(a: ChainAnalytics) -> tuple[dict[str, float], dict[str, Reason]]
 def _explained(values: Mapping[str, float], missing: Mapping[str, Reason]) -> dict[str, Reason]:
     return {name: missing[name] for name, value in values.items() if math.isnan(value)}
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #f2cfb7f6
+# %% ../../nbs/80_jobs/815_analytics.ipynb #c58f534c
 class AnalyticsJob:
     """Runs the calculators over one session's chain."""
 
@@ -80,7 +80,7 @@ class AnalyticsJob:
                 tx.set(analytics(self.desk.symbol, metric), metric_document(ts, chain.id, values, _explained(values, missing)))
             counts = {reason.value: count for reason, count in a.without_number.items()}
             tx.set_hash(monitoring_analytics(self.desk.symbol), {"contracts": len(chain), **counts})
-        self.desk.beat("analytics", now)
+            self.desk.beat(tx, "analytics", now)
         return _row(a, documents)
 
     def _price_action(self, a: ChainAnalytics) -> tuple[dict[str, float], dict[str, Reason]]:

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['DistributionJob']
 
-# %% ../../nbs/80_jobs/840_distribution.ipynb #fb75f28c
-from collections.abc import Mapping, Sequence
+# %% ../../nbs/80_jobs/840_distribution.ipynb #5425c9b4
+from collections.abc import Mapping
 from datetime import datetime
 
 import orjson
@@ -20,7 +20,7 @@ from ..market.chain import timestamp
 
 _GROUP, _CONSUMER = "distribution", "distribution"
 
-# %% ../../nbs/80_jobs/840_distribution.ipynb #7e57984d
+# %% ../../nbs/80_jobs/840_distribution.ipynb #4c31b689
 class DistributionJob:
     """Schedules and delivers the messages of one session."""
 
@@ -29,17 +29,22 @@ class DistributionJob:
         self.desk = desk
         self.outbox = Outbox(desk.state, desk.session, channels, {tier: getattr(delays, tier.value) for tier in Tier},
                              desk.config.distribution.max_attempts)
+        desk.state.create_group(signals_distribution(desk.symbol), _GROUP)
 
-    def step(self, now: int) -> Sequence[Delivery]:
+    def step(self, now: int) -> list[Delivery]:
         """Schedule what was executed, send what is due; the deliveries made."""
-        stream = signals_distribution(self.desk.symbol)
-        state = self.desk.state
-        for entry in state.read_group(stream, _GROUP, _CONSUMER):
+        stream, state = signals_distribution(self.desk.symbol), self.desk.state
+        with state.pipeline() as tx:
+            left = tx.claim(stream, _GROUP, _CONSUMER, 0)  # read before a crash, and not scheduled
+            new = tx.read_group(stream, _GROUP, _CONSUMER)
+            due = self.outbox.take(tx, timestamp(now))
+            self.desk.beat(tx, "distribution", now)
+        sent = self.outbox.send(due.entries(), timestamp(now))
+        told = left.value + new.value
+        for entry in told:
             self.outbox.schedule(message_from_plain(orjson.loads(entry.fields["message"])))
             state.ack(stream, _GROUP, entry.id)
-        sent = self.outbox.deliver(timestamp(now))
-        self.desk.beat("distribution", now)
-        return sent
+        return sent + self.outbox.deliver(timestamp(now)) if told else sent
 
     def next_due(self) -> datetime | None:
         """When the next delivery is due, or None where nothing waits."""

@@ -70,7 +70,7 @@ class Working:
         """Whether nothing is held and nothing more will be bought."""
         return self.held == 0 and not self.entry_open
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #1c68de9b
+# %% ../../nbs/80_jobs/830_execution.ipynb #c2bf59d4
 class ExecutionJob:
     """Orders, positions and profit of one session. `notional_share` is by strategy, from its playbook."""
 
@@ -82,6 +82,8 @@ class ExecutionJob:
         self.totals = Totals(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
         self._share = dict(notional_share or {})
         self._policy = signal_policy(desk.config.signals)
+        self._marked = False
+        desk.state.create_group(signals_pending(desk.symbol), _GROUP)
         _recover(self)
 
     def step(self, now: int) -> None:
@@ -94,15 +96,19 @@ class ExecutionJob:
                 _book_cancel(self, event)
         _settle_expired(self, ts)
         _send_exits(self, ts)
-        for entry in self.desk.state.read_group(signals_pending(self.desk.symbol), _GROUP, _CONSUMER):
+        with self.desk.state.pipeline() as tx:
+            left = tx.claim(signals_pending(self.desk.symbol), _GROUP, _CONSUMER, 0)  # read before a crash, and not decided
+            pending = tx.read_group(signals_pending(self.desk.symbol), _GROUP, _CONSUMER)
+            self.desk.beat(tx, "execution", now)
+        for entry in left.value + pending.value:
             _decide(self, entry, ts)
         self.mark(now)
-        self.desk.beat("execution", now)
 
     def mark(self, now: int) -> None:
         """Mark open positions at what they could be closed for; the result is in `totals`."""
-        if not self.book.positions():
+        if not self.book.open_positions() and not self._marked:
             return
+        self._marked = bool(self.book.open_positions())
         marks = self.book.mark(self.quote_of, now)
         self.totals = self.book.totals(marks)
         unrealized = {mark.contract.occ: mark.unrealized for mark in marks}
@@ -221,7 +227,7 @@ def _end(job: ExecutionJob, tx: Transaction, working: Working, cause: str, ts: d
     end_signal(tx, working.signal, ts, job._policy, "closed")
     _tell(tx, job.desk, closed(working.signal, cause, ts, working.bought, price, how, working.cash))
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #67f2824f
+# %% ../../nbs/80_jobs/830_execution.ipynb #43c011d7
 def exit_time(signal: Signal, closes: datetime, minutes: float) -> datetime:
     """When a signal's position must be on its way out."""
     before = timedelta(minutes=minutes)
@@ -248,8 +254,9 @@ def _send_exits(job: ExecutionJob, ts: datetime) -> None:
 
 
 def _settle_expired(job: ExecutionJob, ts: datetime) -> None:
-    spot, snapshot = job.market_now()
-    for position in job.book.expired(ts) if spot > 0 else []:
+    expired = job.book.expired(ts)
+    spot, snapshot = job.market_now() if expired else (math.nan, "")
+    for position in expired if spot > 0 else []:
         settled = job.book.settle(position.contract, spot, ts)
         owners = [w for w in job.working.values() if w.signal.proposal.contract == position.contract and w.held]
         if settled is None:

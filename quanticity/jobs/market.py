@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Feed', 'MarketStep', 'MarketJob']
 
-# %% ../../nbs/80_jobs/810_market.ipynb #399dc734
+# %% ../../nbs/80_jobs/810_market.ipynb #357e62ac
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from ..core.keys import market_bars, market_ticker, market_trades, monitoring_da
 from ..core.reasons import Reason
 from ..core.types import Contract
 from .wiring import Desk
-from ..market.chain import OptionChain, encode_chain, encode_rows
+from ..market.chain import OCC_WIDTH, OptionChain, encode_chain, encode_rows, pack_names
 from ..market.matching import Quote
 from ..market.parity import PairIndex, pair_rows, parity_spot
 from ..market.quality import screen_quotes, screen_trades
@@ -35,22 +35,23 @@ class MarketStep:
     taken: int
     refused: dict[Reason, int]
 
-# %% ../../nbs/80_jobs/810_market.ipynb #d9a27d7a
+# %% ../../nbs/80_jobs/810_market.ipynb #5dc2e9dc
 class MarketJob:
     """Keeps the chain of one session and publishes it. `feed` is asked once a step."""
 
     def __init__(self, desk: Desk, session: MarketSession, feed: Feed) -> None:
         self.desk, self.feed = desk, feed
         self.chain_state = ChainState(session.contracts, session.open_interest, session.prior_volatility, session.rate, session.dividend)
-        self._names = session.contracts.occ()
-        self._row = {name: row for row, name in enumerate(self._names)}
+        names = session.contracts.occ()
+        self._packed = pack_names(names)
+        self._row = {name: row for row, name in enumerate(names)}
         self._pairs: PairIndex = pair_rows(session.contracts)
 
     def step(self, now: int) -> MarketStep:
         """Take in what became known up to `now` (nanoseconds UTC), and publish the chain."""
         batch = self.feed(now)
-        quotes, bad_quotes = screen_quotes(batch.quotes, len(self._names))
-        trades, bad_trades = screen_trades(batch.trades, len(self._names))
+        quotes, bad_quotes = screen_quotes(batch.quotes, len(self._row))
+        trades, bad_trades = screen_trades(batch.trades, len(self._row))
         refused = {reason: bad_quotes.get(reason, 0) + bad_trades.get(reason, 0) for reason in (*bad_quotes, *bad_trades)}
         changed = self.chain_state.apply(quotes, trades, batch.underlying_bars, batch.underlying_quotes)
         chain = self._snapshot(now)
@@ -60,7 +61,7 @@ class MarketJob:
             tx.increment(monitoring_data(self.desk.symbol), "taken", len(quotes) + len(trades))
             for reason, count in refused.items():
                 tx.increment(monitoring_data(self.desk.symbol), reason.value, count)
-        self.desk.beat("market", now)
+            self.desk.beat(tx, "market", now)
         return MarketStep(chain, len(quotes) + len(trades), refused)
 
     def _snapshot(self, now: int) -> OptionChain:
@@ -75,7 +76,7 @@ class MarketJob:
         symbol = self.desk.symbol
         tx.set(options_chain(symbol), encode_chain(chain))
         if len(changed):
-            tx.set_hash(options_by_contract(symbol), encode_rows(chain, changed, self._names))
+            tx.set_packed(options_by_contract(symbol), self._packed[changed].tobytes(), OCC_WIDTH, encode_rows(chain, changed))
         tx.set_hash(market_ticker(symbol), {"spot": repr(chain.spot), "source": chain.spot_source, "ts": chain.ts, "snapshot_id": chain.id})
 
     def quote_of(self, contract: Contract) -> Quote | None:

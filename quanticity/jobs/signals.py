@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['METRICS', 'signal_policy', 'SignalsJob']
 
-# %% ../../nbs/80_jobs/820_signals.ipynb #ad073a36
+# %% ../../nbs/80_jobs/820_signals.ipynb #ae085142
 from datetime import timedelta
 
 from ..core.config import SignalsConfig
 from ..core.events import Event
 from ..core.keys import analytics, options_chain
-from ..core.types import Skip
+from ..core.types import Features, Skip
 from .wiring import Desk, LoadedStrategy
 from ..market.chain import OptionChain, decode_chain, timestamp
 from ..playbooks.playbook import gate
@@ -27,7 +27,7 @@ def signal_policy(config: SignalsConfig) -> SignalPolicy:
     return SignalPolicy(config.min_confidence, timedelta(seconds=config.time_to_live_seconds),
                         timedelta(seconds=config.live_lock_seconds), timedelta(seconds=config.cooldown_seconds))
 
-# %% ../../nbs/80_jobs/820_signals.ipynb #ce7e062c
+# %% ../../nbs/80_jobs/820_signals.ipynb #be6836fa
 class SignalsJob:
     """Runs the configured strategies over one session."""
 
@@ -38,22 +38,19 @@ class SignalsJob:
 
     def step(self, now: int) -> list[Event]:
         """Decide on the latest snapshot, if it is a new one; the ledger lines that came of it."""
-        blob = self.desk.state.get(options_chain(self.desk.symbol))
-        chain = decode_chain(blob) if blob else None
-        events: list[Event] = []
-        if chain and chain.seq != self._seen:
-            self._seen = chain.seq
-            for strategy in self.strategies:
-                events += self._decide(strategy, chain)
-        self.desk.beat("signals", now)
-        return events
-
-    def _decide(self, strategy: LoadedStrategy, chain: OptionChain) -> list[Event]:
-        symbol, state = self.desk.symbol, self.desk.state
-        with state.pipeline() as tx:
-            documents = [tx.get(analytics(symbol, metric)) for metric in METRICS]
-        features = merge(symbol, timestamp(chain.ts), chain.id, [d.value for d in documents if d.value],
+        with self.desk.state.pipeline() as tx:
+            blob = tx.get(options_chain(self.desk.symbol))
+            documents = [tx.get(analytics(self.desk.symbol, metric)) for metric in METRICS]
+            self.desk.beat(tx, "signals", now)
+        chain = decode_chain(blob.value) if blob.value else None
+        if chain is None or chain.seq == self._seen:
+            return []
+        self._seen = chain.seq
+        features = merge(self.desk.symbol, timestamp(chain.ts), chain.id, [d.value for d in documents if d.value],
                          max_age=2.0 * self.desk.config.market.step_seconds)
+        return [event for strategy in self.strategies for event in self._decide(strategy, features, chain)]
+
+    def _decide(self, strategy: LoadedStrategy, features: Features, chain: OptionChain) -> list[Event]:
         answer = gate(strategy.playbook, features, self.desk.opens, self.desk.closes) or strategy.propose(features, chain, strategy.parameters)
         if isinstance(answer, Skip):
             return [self.book.skip(answer, chain.seq)]

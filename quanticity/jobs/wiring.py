@@ -6,7 +6,7 @@ found by name."""
 # %% auto #0
 __all__ = ['Desk', 'Propose', 'LoadedStrategy', 'load_strategy', 'load_strategies']
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #744b9acc
+# %% ../../nbs/80_jobs/800_wiring.ipynb #368031d5
 import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
@@ -21,9 +21,9 @@ from ..core.keys import heartbeat
 from ..core.types import Features, Proposal, Skip
 from ..market.chain import OptionChain
 from ..playbooks.playbook import Playbook
-from ..store.state import State
+from ..store.state import State, Transaction
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #99f359de
+# %% ../../nbs/80_jobs/800_wiring.ipynb #61844665
 @dataclass(frozen=True)
 class Desk:
     """One session of one option root, as every job sees it: `opens` and `closes` bound it (UTC)."""
@@ -40,9 +40,9 @@ class Desk:
         """The session's name, e.g. `GOOG-2015-12-24`: it names the ledger."""
         return f"{self.symbol}-{self.date:%Y-%m-%d}"
 
-    def beat(self, service: str, now: int) -> None:
-        """Write a service's heartbeat: the event time (nanoseconds) of its last completed step."""
-        self.state.set(heartbeat(service), str(now).encode())
+    def beat(self, tx: Transaction, service: str, now: int) -> None:
+        """Queue a service's heartbeat: the event time (nanoseconds) of its latest step."""
+        tx.set(heartbeat(service), str(now).encode())
 
 # %% ../../nbs/80_jobs/800_wiring.ipynb #bf797440
 class Propose(Protocol):

@@ -36,7 +36,7 @@ def spoken(counts: dict[str, int]) -> str:
     """Reasons and how often, as words: `no open interest (12), expired (1)`."""
     return ", ".join(f"{reason.replace('_', ' ')} ({count})" for reason, count in counts.items()) or "no reason was recorded"
 
-# %% ../../nbs/75_reports/76_figures.ipynb #c43b4bfe
+# %% ../../nbs/75_reports/76_figures.ipynb #956c0e62
 BLACK, ORANGE, SKY, GREEN = "#222222", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, RED, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, BLACK, YELLOW)
@@ -51,7 +51,7 @@ def _figure(title: str, source: str, notes: Sequence[str] = (), height: int = 40
     look = {"layout": {"xaxis": axis, "yaxis": axis, "colorway": COLOURS, "plot_bgcolor": "white", "paper_bgcolor": "white",
                        "font": {"family": _FONT, "size": 12, "color": BLACK}, "hovermode": "closest"}}
     return go.Figure(layout=go.Layout(
-        template=look, title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 16}}, height=height,
+        template=look, showlegend=True, title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 16}}, height=height,
         margin={"l": 70, "r": 20, "t": 80, "b": 50}, legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
         meta={"source": source, "notes": list(notes)}, **layout))
 
@@ -185,13 +185,15 @@ def strike_map(run: Run) -> Any:
                                 colorbar={"title": {"text": "million $ per 1 %"}}))
     return figure
 
-# %% ../../nbs/75_reports/76_figures.ipynb #5a040d49
+# %% ../../nbs/75_reports/76_figures.ipynb #b08d9033
 def volatility_figure(run: Run) -> Any:
     """At-the-money volatility over the day, and 25-delta skew under it. Plotly figure or `Note`."""
     atm = run.column("atm_volatility")
     if not _has(atm):
         return Note("No at-the-money volatility all day: no quote near the money could be solved for one.")
-    figure = _figure("Implied volatility and skew", "snapshots.parquet: ts, atm_volatility, risk_reversal_25, put_skew_25", height=460,
+    held = int(np.isfinite(atm).sum())
+    notes = [] if held == len(atm) else [f"At-the-money volatility could be solved in {held} of {len(atm)} snapshots."]
+    figure = _figure("Implied volatility and skew", "snapshots.parquet: ts, atm_volatility, risk_reversal_25, put_skew_25", notes, height=460,
                      **_two_panels("at the money, per year", "25-delta skew", (".1%", ".1%")))
     figure.add_trace(_line(run.times, atm, "at-the-money volatility", BLACK, **_DOTTED))
     for name, label, colour in (("risk_reversal_25", "risk reversal (call - put)", BLUE), ("put_skew_25", "put skew (put - ATM)", RED)):
@@ -223,7 +225,7 @@ def smile_figure(run: Run, expiries: int = 5) -> Any:
                 figure.add_trace(_line(run.profiles["x"][rows], run.profiles["volatility"][rows], f"{expiry:%Y-%m-%d}", colour, **axes))
     return figure
 
-# %% ../../nbs/75_reports/76_figures.ipynb #1983eb8d
+# %% ../../nbs/75_reports/76_figures.ipynb #e9cc886e
 def reasons_figure(run: Run) -> Any:
     """How often each reason kept something from happening: bars by kind. Plotly figure or `Note`."""
     import plotly.graph_objects as go
@@ -234,7 +236,8 @@ def reasons_figure(run: Run) -> Any:
     if not bars:
         return Note("Nothing was skipped, vetoed or refused.")
     figure = _figure("What was not emitted, by reason", "ledger.jsonl: skip, veto and refusal lines (reason)", height=180 + 30 * len(bars),
-                     barmode="overlay", xaxis={"title": {"text": "times"}, "type": "log", "dtick": 1})
+                     barmode="overlay", xaxis={"title": {"text": "times"}, "type": "log", "dtick": 1,
+                                               "range": [-0.15, float(np.log10(max(bars)[0])) + 0.2]})
     figure.update_layout(margin={"l": 260, "r": 60}, yaxis={
         "type": "category", "categoryorder": "array", "categoryarray": [label for _, label, _, _ in sorted(bars)]})
     for _, name, colour in shown:

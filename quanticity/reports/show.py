@@ -158,14 +158,14 @@ def static_png(figure: Any, width: int = 1000) -> bytes:
     canvas.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
-# %% ../../nbs/75_reports/76_show.ipynb #29cc6900
+# %% ../../nbs/75_reports/76_show.ipynb #f219c5fc
 def _finish(panel: Any, across: Any, up: Any, panels: dict[str, Any]) -> None:
     both = (panel.xaxis, across, panel.set_xscale, panel.set_xlim), (panel.yaxis, up, panel.set_yscale, panel.set_ylim)
     for axis, settings, scale, limit in both:
         if settings.type == "log":
             scale("log")
         if settings.range is not None:
-            limit(*settings.range)
+            limit(*(10.0**end if settings.type == "log" else end for end in settings.range))
         other = panels.get(f"x{settings.matches[1:]}") if settings.matches else None
         if other is not None and other is not panel:
             (panel.sharex if axis is panel.xaxis else panel.sharey)(other)

@@ -42,16 +42,18 @@ def bracket(signal: Signal, quantity: int) -> tuple[OrderTicket, OrderTicket, Or
                        stop_price=p.stop_price, trail_amount=p.trail_amount, parent_id=entry_id, oca_group=group)
     return entry, target, stop
 
-# %% ../../nbs/60_risk/61_brackets.ipynb #7ad5256a
-def exit_ticket(position: Position, signal_id: str, quantity: int | None = None) -> OrderTicket:
+# %% ../../nbs/60_risk/61_brackets.ipynb #34081679
+def exit_ticket(position: Position, signal_id: str, quantity: int | None = None, attempt: int = 1) -> OrderTicket:
     """A MARKET order that closes a position (or `quantity` contracts of it), in the signal's OCA group of exits.
 
-    Raises ValueError where nothing is held, or where more is to be closed than is held.
+    A later `attempt` (for contracts that came in after an earlier exit **ended**) has an id and a group of its own:
+    `<signal id>/exit2`. Raises ValueError where nothing is held, or where more is to be closed than is held.
     """
     held = abs(position.quantity)
     closing = held if quantity is None else quantity
     if not 1 <= closing <= held:
         raise ValueError(f"cannot close {closing} of {held} contracts of {position.contract.occ}")
     side = Side.SELL if position.quantity > 0 else Side.BUY
-    return OrderTicket(order_id(signal_id, OrderRole.EXIT), signal_id, position.contract, side, OrderType.MARKET, closing,
-                       OrderRole.EXIT, oca_group=oca_group(signal_id))
+    again = "" if attempt == 1 else str(attempt)
+    return OrderTicket(order_id(signal_id, OrderRole.EXIT) + again, signal_id, position.contract, side, OrderType.MARKET,
+                       closing, OrderRole.EXIT, oca_group=oca_group(signal_id) + again)

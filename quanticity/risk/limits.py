@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['Limits', 'BookState', 'relative_spread', 'check_entry', 'approve_exit', 'entry_id']
 
-# %% ../../nbs/60_risk/62_limits.ipynb #d76d5c83
+# %% ../../nbs/60_risk/62_limits.ipynb #e4e5754b
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import isfinite
 from types import MappingProxyType
 
@@ -174,14 +174,17 @@ def _figures(signal: Signal, quantity: int, cost: float, quote: Quote | None, bo
         figures["quote_age_seconds"] = round((nanoseconds(now) - quote.ts) / 1e9, 3)
     return figures
 
-# %% ../../nbs/60_risk/62_limits.ipynb #472fe92c
-def approve_exit(position: Position, signal_id: str, now: datetime, reason: str, quantity: int | None = None) -> RiskApproved:
+# %% ../../nbs/60_risk/62_limits.ipynb #1163197b
+def approve_exit(position: Position, signal_id: str, now: datetime, reason: str, quantity: int | None = None,
+                 attempt: int = 1) -> RiskApproved:
     """The approval of a forced exit: a MARKET order for the whole position, or for `quantity` contracts of it.
 
-    Never refused, as it can only reduce what is held (ValueError where it would not). Its order shares the OCA group of the signal's
-    target and stop, which its fills therefore take off; cancel the signal's **entry** first if it is still open.
+    Never refused, as it can only reduce what is held (ValueError where it would not). Its order shares the OCA group of
+    the signal's target and stop, which its fills therefore take off; cancel the signal's **entry** first if it is still
+    open. Asking again gives the same order id, hence no second order; `attempt` 2 and up are for contracts that came in
+    after the exit before had ended.
     """
-    ticket = exit_ticket(position, signal_id, quantity)
+    ticket = exit_ticket(position, signal_id, quantity, attempt)
     return RiskApproved(signal_id, now, (ticket,), {"held": float(position.quantity), "contracts": float(ticket.quantity),
                                                     f"reason:{reason}": 1.0})
 

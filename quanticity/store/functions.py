@@ -76,7 +76,7 @@ def _claimed(reply: Any) -> list[Entry]:
 def _pendings(reply: Any) -> list[Pending]:
     return [Pending(id.decode(), who.decode(), int(idle), int(times)) for id, who, idle, times in reply]
 
-# %% ../../nbs/10_store/11_functions.ipynb #2b666c9a
+# %% ../../nbs/10_store/11_functions.ipynb #731cd77c
 class _Streams(Keyed):
     """Streams and consumer groups."""
 
@@ -104,6 +104,13 @@ class _Streams(Keyed):
         read = ("XREADGROUP", "GROUP", group, consumer, "COUNT", count, *block, "STREAMS", name, ">")
         with_group = (("XGROUP", "CREATE", name, group, "0", "MKSTREAM"), read)
         return Command((read,), _read, otherwise=("NOGROUP", Command(with_group, _read, result=1)))
+
+    @function
+    def create_group(self, stream: Key, group: str) -> Command[None]:
+        """Create a group at the stream's beginning (and the stream) where it is not there: what queues need before they read."""
+        name = self.name(stream)
+        exists = Command((("EXISTS", name),), lambda reply: None)
+        return Command((("XGROUP", "CREATE", name, group, "0", "MKSTREAM"),), lambda reply: None, otherwise=("BUSYGROUP", exists))
 
     @function
     def ack(self, stream: Key, group: str, *ids: str) -> Command[int]:
@@ -175,9 +182,14 @@ end
 return ids
 """)
 
-# %% ../../nbs/10_store/11_functions.ipynb #f0a6c54e
+# %% ../../nbs/10_store/11_functions.ipynb #209390ae
 def _ids(reply: Any) -> list[str]:
     return [id.decode() for id in reply]
+
+
+def _score(reply: Any) -> int | None:
+    """The score in a ZRANGE WITHSCORES reply: flat in RESP2, pairs in RESP3."""
+    return int(float(reply[0][1] if isinstance(reply[0], list) else reply[1])) if reply else None
 
 
 def _milliseconds(ttl: float | None) -> int:
@@ -219,6 +231,40 @@ class _Once(Keyed):
         names = (self.name(outbox), self.name(bodies), self.name(stream))
         return _MOVE_DUE.command(names, (now_ms, limit, self._ttl(stream)), _ids)
 
+    @function
+    def first_due(self, outbox: Key) -> Command[int | None]:
+        """When the earliest member of the outbox is due (ms), None where it is empty."""
+        return Command((("ZRANGE", self.name(outbox), 0, 0, "WITHSCORES"),), _score)
+
+# %% ../../nbs/10_store/11_functions.ipynb #ef4f82b5
+_PACKED = Script("""
+local width, names, values, size, fields, k = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), {}, 0
+local count = #names / width
+for i = 0, count - 1 do
+  fields[k + 1] = string.match(string.sub(names, i * width + 1, i * width + width), '^%Z*')
+  fields[k + 2] = string.sub(values, i * size + 1, i * size + size)
+  k = k + 2
+  if k == 4000 or i == count - 1 then redis.call('HSET', KEYS[1], unpack(fields, 1, k)); k = 0 end
+end
+if ARGV[5] ~= '0' then redis.call('EXPIRE', KEYS[1], ARGV[5]) end
+return count
+""")
+
+
+class _Packed(Keyed):
+    """Hashes written from packed fields."""
+
+    @function
+    def set_packed(self, key: Key, names: bytes, width: int, values: bytes) -> Command[int]:
+        """Set fields of a hash from two blobs: names of `width` bytes each, padded with zero bytes, and values of one common size.
+
+        How many fields there were. ValueError where the blobs do not divide evenly.
+        """
+        count = len(names) // width
+        if count == 0 or len(names) % width or len(values) % count:
+            raise ValueError(f"cannot cut {len(names)} bytes of names by {width} and {len(values)} bytes of values")
+        return _PACKED.command((self.name(key),), (width, names, values, len(values) // count, self._ttl(key)), int)
+
 # %% ../../nbs/10_store/11_functions.ipynb #83fbc510
 _ACQUIRE = Script("""
 local held = redis.call('GET', KEYS[1])
@@ -236,7 +282,7 @@ if not held or cjson.decode(held)['token'] ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """)
 
-# %% ../../nbs/10_store/11_functions.ipynb #26be2b17
+# %% ../../nbs/10_store/11_functions.ipynb #9f8620ff
 class _Locks(Keyed):
     """Locks with a holder and an end."""
 
@@ -264,7 +310,7 @@ class _Locks(Keyed):
         return Command((("GET", self.name(lock)),), parse)
 
 
-class Functions(Values, Hashes, _Streams, _StreamReads, _Once, _Locks):
+class Functions(Values, Hashes, _Streams, _StreamReads, _Once, _Locks, _Packed):
     """All functions of the state; `State`, `AsyncState` and `Transaction` have them."""
 
 # %% ../../nbs/10_store/11_functions.ipynb #33db545d

@@ -96,7 +96,7 @@ def run(session):
             if at == minute:
                 engine.cancel(order_id, now)
         for at, signal in exits:
-            if at == minute and held[signal] > 0 and latency == 1:
+            if at == minute and held[signal] > 0 and latency == 1 and f"{signal}/exit" not in sent:
                 engine.cancel(f"{signal}/entry", now)
                 send(exit_ticket(Position(tickets[f"{signal}/entry"].contract, held[signal], 1.0, 0.0, 0.0), signal), minute)
     return log, shows, tickets, sent, engine

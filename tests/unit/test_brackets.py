@@ -66,5 +66,10 @@ def test_an_exit_never_exceeds_what_is_held(held, quantity):
         exit_ticket(Position(GOOG, held, 1.5, 0.0, 0.0), "sig:1f", quantity)
 
 
+def test_a_later_attempt_is_another_order_in_another_group():
+    first, second = (exit_ticket(Position(GOOG, 3, 1.5, 0.0, 0.0), "s", attempt=n) for n in (1, 2))
+    assert (second.id, second.oca_group) == ("s/exit2", "s/exits2") and first.id == "s/exit"
+
+
 def test_order_ids():
     assert [order_id("s", role) for role in OrderRole] == ["s/entry", "s/target", "s/stop", "s/exit"]

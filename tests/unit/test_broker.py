@@ -79,6 +79,17 @@ def test_submitting_twice_is_once():
     assert fills(play.step(1.4, 1.5, 99, 99)) == []
 
 
+def test_an_exit_asked_for_at_every_step_is_one_order():
+    play = Play(approval())
+    play.step(1.4, 1.5, 9, 9)
+    sold = []
+    for minute in range(1, 6):
+        if play.broker.positions():
+            play.broker.submit(approve_exit(play.broker.positions()[0], "sig:1", NOW + timedelta(minutes=minute), "time"))
+        sold += [f.quantity for f in fills(play.step(1.4, 1.5, 2, 9))]
+    assert sold == [2, 2, 2] and play.broker.positions() == [] and play.broker.open_orders() == []
+
+
 def test_events_are_given_once_and_in_order():
     play = Play(approval())
     assert [type(e) for e in play.step(1.4, 1.5, 9, 9)] == [Fill, OrderActivated, OrderActivated]

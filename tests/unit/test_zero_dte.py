@@ -182,13 +182,13 @@ def test_the_order_of_rows_does_not_matter(order, stretch):
 
 
 def test_of_two_equally_near_deltas_the_lower_strike_is_taken():
-    c = chain(strikes=(750.0,), days=(TODAY,))
-    twice = listing(np.full(2, TODAY), np.array([750.0, 750.0]), np.array([True, True]))
-    row = int(np.flatnonzero(c.contracts.is_call)[0])
-    both = OptionChain(1, TS, twice, 750.0, "quote", 0.02, 0.0, *(np.full(2, float(getattr(c, n)[row])) for n in ("bid", "ask", "bid_size", "ask_size")),
-                       np.full(2, TS), np.zeros(2), np.zeros(2), np.zeros(2))
-    assert choose(both, np.array([1, 0]), Parameters()) in (0, 1)
-    assert choose(both, np.array([0, 1]), Parameters(target_delta=0.05, max_delta_distance=0.01)) is None
+    c = chain(strikes=(747.5, 752.5), days=(TODAY,))
+    low, high = (int(np.flatnonzero(c.contracts.is_call & (c.contracts.strike == k))[0]) for k in (747.5, 752.5))
+    middle = (delta_of(c, low) + delta_of(c, high)) / 2
+    for rows in ([low, high], [high, low]):
+        assert choose(c, np.array(rows), Parameters(target_delta=middle)) == low
+        assert choose(c, np.array(rows), Parameters(target_delta=middle - 0.001)) == high
+        assert choose(c, np.array(rows), Parameters(target_delta=0.01, max_delta_distance=0.01)) is None
 
 
 @pytest.mark.parametrize(("way", "changed", "room"), [

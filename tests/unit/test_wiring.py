@@ -1,0 +1,134 @@
+"""Strategies by name: what the configuration names is loaded, what does not fit is refused in one line with its key."""
+
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from quanticity.core.config import Config, StrategyConfig
+from quanticity.core.errors import ConfigError
+from quanticity.jobs.wiring import Desk, load_strategies, load_strategy
+from quanticity.playbooks.playbook import Playbook
+from quanticity.strategies import zero_dte
+
+MODULE, PLAYBOOK = "quanticity.strategies.zero_dte", "quanticity.playbooks.zero_dte"
+
+
+def entry(**changed) -> StrategyConfig:
+    return StrategyConfig(**({"module": MODULE, "playbook": PLAYBOOK} | changed))
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch):
+    """Writes an importable module and gives its name."""
+    monkeypatch.syspath_prepend(tmp_path)
+    made = []
+
+    def write(name: str, text: str) -> str:
+        (tmp_path / f"{name}.py").write_text(text)
+        made.append(name)
+        return name
+
+    yield write
+    for name in made:
+        sys.modules.pop(name, None)
+
+
+def test_the_default_configuration_loads():
+    (loaded,) = load_strategies(Config())
+    assert loaded.name == "zero_dte" and loaded.propose is zero_dte.propose
+    assert loaded.parameters == zero_dte.Parameters() and loaded.playbook == Playbook("zero_dte")
+
+
+def test_parameters_and_symbols_come_from_the_entry():
+    loaded = load_strategy("mine", entry(parameters={"min_stretch": 1, "target_delta": 0.3}, symbols=("SPXW", "GOOG")))
+    assert loaded.name == "mine" and (loaded.parameters.min_stretch, loaded.parameters.target_delta) == (1, 0.3)
+    assert loaded.playbook == Playbook("zero_dte", symbols=("SPXW", "GOOG")) and Playbook("zero_dte").symbols == ()
+
+
+def test_only_the_enabled_ones_in_their_order():
+    config = Config(strategies={"b": entry(), "off": entry(enabled=False, module="no.such"), "a": entry()})
+    assert [s.name for s in load_strategies(config)] == ["b", "a"]
+
+
+@pytest.mark.parametrize(("changed", "message"), [
+    ({"module": "quanticity.strategies.nothing"}, "strategies.mine.module: no module quanticity.strategies.nothing"),
+    ({"module": "nowhere.at.all"}, "strategies.mine.module: no module nowhere"),
+    ({"playbook": "quanticity.playbooks.nothing"}, "strategies.mine.playbook: no module quanticity.playbooks.nothing"),
+    ({"playbook": "quanticity.core.errors"}, "strategies.mine.playbook: quanticity.core.errors has no PLAYBOOK"),
+    ({"module": "quanticity.core.errors"}, "strategies.mine.module: quanticity.core.errors has no Parameters"),
+    ({"parameters": {"min_strech": 1.0}}, "strategies.mine.parameters: unknown parameter min_strech"),
+    ({"parameters": {"min_stretch": "1.0"}}, "strategies.mine.parameters.min_stretch: got '1.0' (str), wants float"),
+    ({"parameters": {"min_stretch": True}}, "strategies.mine.parameters.min_stretch: got True (bool), wants float"),
+    ({"parameters": {"min_stretch": None}}, "strategies.mine.parameters.min_stretch: got None (NoneType), wants float"),
+    ({"parameters": {"min_stretch": [1.0]}}, "strategies.mine.parameters.min_stretch: got "),
+    ({"parameters": {"weight_room": 0.9}}, "strategies.mine.parameters: the weights sum to 1.7, they must sum to 1")])
+def test_what_does_not_fit_is_one_line_with_its_key(changed, message):
+    with pytest.raises(ConfigError) as error:
+        load_strategy("mine", entry(**changed))
+    assert str(error.value).startswith(message) and "\n" not in str(error.value)
+
+
+def test_an_unknown_parameter_is_told_what_there_is():
+    with pytest.raises(ConfigError, match="there are: .*max_quote_age.*min_stretch"):
+        load_strategy("mine", entry(parameters={"nonsense": 1}))
+
+
+GOOD = """
+from dataclasses import dataclass
+@dataclass(frozen=True)
+class Parameters:
+    count: int = 3
+    share: float = 0.5
+    name: str = "x"
+    on: bool = True
+def propose(features, chain, parameters):
+    return ()
+"""
+
+
+def test_a_new_strategy_is_a_module_and_an_entry(module):
+    name = module("fresh_strategy", GOOD)
+    loaded = load_strategy("fresh", entry(module=name, parameters={"count": 5, "share": 1, "name": "y", "on": False}))
+    assert (loaded.parameters.count, loaded.parameters.share, loaded.parameters.name, loaded.parameters.on) == (5, 1, "y", False)
+    assert loaded.propose(None, None, loaded.parameters) == ()
+
+
+@pytest.mark.parametrize(("parameter", "wants"), [({"count": 2.0}, "int"), ({"count": True}, "int"), ({"name": 1}, "str"), ({"on": 1}, "bool")])
+def test_types_are_held_to(module, parameter, wants):
+    with pytest.raises(ConfigError, match=f"wants {wants}$"):
+        load_strategy("fresh", entry(module=module("fresh_strategy", GOOD), parameters=parameter))
+
+
+def test_a_module_without_its_function_is_refused(module):
+    with pytest.raises(ConfigError, match="strategies.fresh.module: half_strategy has no propose"):
+        load_strategy("fresh", entry(module=module("half_strategy", GOOD.split("def ")[0])))
+
+
+def test_a_package_that_a_strategy_needs_and_is_not_there_is_named(module):
+    with pytest.raises(ConfigError, match="strategies.fresh.module: no module some_vendor"):
+        load_strategy("fresh", entry(module=module("needy_strategy", "import some_vendor\n" + GOOD)))
+
+
+BROKEN = {"syntax": "def propose(:\n", "import": "from quanticity.core.errors import NoSuchName\n" + GOOD, "required": GOOD.replace("count: int = 3", "count: int"),
+          "plain class": "class Parameters: pass\ndef propose(features, chain, parameters): return ()\n"}
+
+
+@pytest.mark.xfail(strict=True, reason="jobs.wiring: a module that does not import (SyntaxError, ImportError), and Parameters that is no dataclass with "
+                                       "defaults (TypeError), give a traceback instead of a ConfigError")
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_module_is_one_line_too(module, what):
+    with pytest.raises(ConfigError):
+        load_strategy("fresh", entry(module=module(f"broken_{what.replace(' ', '_')}", BROKEN[what])))
+
+
+@pytest.mark.xfail(strict=True, reason="jobs.wiring.load_strategy does not check that PLAYBOOK is a Playbook")
+def test_a_playbook_must_be_one(module):
+    with pytest.raises(ConfigError):
+        load_strategy("fresh", entry(playbook=module("odd_playbook", "PLAYBOOK = 'every day'\n")))
+
+
+def test_a_desk_names_its_session():
+    desk = Desk(None, Config(), "BRK.B", date(2015, 12, 24), datetime(2015, 12, 24, 14, 30, tzinfo=UTC), datetime(2015, 12, 24, 18, tzinfo=UTC))
+    assert desk.session == "BRK.B-2015-12-24"
