@@ -36,7 +36,7 @@ demo: $(READY) ## one trading day, from market data to a delivered signal and a 
 
 test: $(READY) ## all tests, the fast ones first, with coverage, and the notebooks
 	@$(BIN)/python -m pytest $(TESTS) -q --cov=quanticity --cov-report=term:skip-covered --cov-fail-under=85
-	@$(BIN)/nbdev-test --n_workers 2
+	@$(BIN)/nbdev-test --n-workers 2
 
 lab: $(READY) ## JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir=nbs

@@ -124,6 +124,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'quanticity/analytics/skew.py')},
             'quanticity.app.cli': { 'quanticity.app.cli._config': ('95_app/cli.html#_config', 'quanticity/app/cli.py'),
                                     'quanticity.app.cli._day': ('95_app/cli.html#_day', 'quanticity/app/cli.py'),
+                                    'quanticity.app.cli._reasons': ('95_app/cli.html#_reasons', 'quanticity/app/cli.py'),
                                     'quanticity.app.cli._reference': ('95_app/cli.html#_reference', 'quanticity/app/cli.py'),
                                     'quanticity.app.cli._render': ('95_app/cli.html#_render', 'quanticity/app/cli.py'),
                                     'quanticity.app.cli._say': ('95_app/cli.html#_say', 'quanticity/app/cli.py'),

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CodeArray', 'VolatilityState', 'ChainAnalytics', 'analyse']
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #7217133b
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #ef72b4a9
 import math
 from dataclasses import dataclass, field
 
@@ -16,16 +16,21 @@ from .exposure import Convention, Exposure, Walls, ZeroGamma, exposures, walls, 
 from .pricing import Greeks, VolatilityReason, count_reasons, greeks, implied_vol
 from .skew import Skew, skew_25_delta
 from ..core.reasons import Reason
-from ..market.chain import FloatArray, OptionChain
+from ..market.chain import FloatArray, IntArray, OptionChain
 
 CodeArray = npt.NDArray[np.uint8]
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #b8846c31
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #456dec15
 @dataclass
 class VolatilityState:
-    """Implied volatility of every contract as of its last quote, and the code of why there is none. Rows as in the chain."""
+    """Implied volatility of every contract, when it was solved, and why the latest quote gives none. Rows as in the chain.
 
+    `max_age_seconds` is how long a volatility outlives quotes that imply none.
+    """
+
+    max_age_seconds: float = 900.0
     volatility: FloatArray = field(default_factory=lambda: np.empty(0))
+    solved_at: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
     reason: CodeArray = field(default_factory=lambda: np.empty(0, np.uint8))
     seen: int = 0
 
@@ -33,6 +38,7 @@ class VolatilityState:
         """Solve the contracts that were quoted since the last chain this saw; a chain of another length starts afresh."""
         if len(self.volatility) != len(chain):
             self.volatility = np.full(len(chain), np.nan)
+            self.solved_at = np.zeros(len(chain), np.int64)
             self.reason = np.full(len(chain), VolatilityReason.NO_QUOTE, np.uint8)
             self.seen = 0
         if chain.spot != chain.spot:
@@ -41,8 +47,12 @@ class VolatilityState:
         self.seen = chain.ts
         if len(rows):
             listed = chain.contracts
-            self.volatility[rows], self.reason[rows] = implied_vol(
+            solved, self.reason[rows] = implied_vol(
                 chain.mid[rows], chain.spot, listed.strike[rows], chain.years[rows], chain.rate, chain.dividend, listed.is_call[rows])
+            good = self.reason[rows] == VolatilityReason.OK
+            self.volatility[rows[good]], self.solved_at[rows[good]] = solved[good], chain.ts
+        gone = (self.reason != VolatilityReason.OK) & (chain.ts - self.solved_at > self.max_age_seconds * 1e9)
+        self.volatility[gone] = np.nan
 
 # %% ../../nbs/30_analytics/34_chain_analytics.ipynb #42b2fd9c
 @dataclass(frozen=True, eq=False)
@@ -73,7 +83,7 @@ class ChainAnalytics:
         """Net over gross GEX, -1..1: how one-sided dealers are under the convention; NaN where there is no exposure."""
         return self.exposure.total_gex / self.gross_gex if self.gross_gex > 0 else math.nan
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #3837c17d
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #be6306c1
 def analyse(chain: OptionChain, state: VolatilityState, convention: Convention | str = Convention.NAIVE,
             span: float = 0.10, points: int = 41) -> ChainAnalytics:
     """All numbers of a chain. `state` is updated with the chain's new quotes; `span` and `points` are the zero-gamma grid."""
@@ -81,7 +91,8 @@ def analyse(chain: OptionChain, state: VolatilityState, convention: Convention |
     listed, years = chain.contracts, chain.years
     volatility = np.where(years > 0, state.volatility, np.nan)
     greek = greeks(chain.spot, listed.strike, years, chain.rate, chain.dividend, volatility, listed.is_call)
-    reason = np.where(years > 0, state.reason, np.uint8(VolatilityReason.EXPIRED)).astype(np.uint8)
+    reason = np.where(np.isfinite(volatility), np.uint8(VolatilityReason.OK), state.reason)
+    reason = np.where(years > 0, reason, np.uint8(VolatilityReason.EXPIRED)).astype(np.uint8)
     exposed = exposures(chain.spot, listed.strike, listed.expiry_day, listed.is_call, chain.open_interest, listed.multiplier, greek, convention, reason)
     crossing = zero_gamma(chain.spot, listed.strike, years, chain.rate, chain.dividend, volatility, listed.is_call, chain.open_interest,
                           listed.multiplier, convention, span, points)

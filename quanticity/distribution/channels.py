@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['Channel', 'FileChannel']
 
-# %% ../../nbs/70_distribution/71_channels.ipynb #9dbcc448
-import os
+# %% ../../nbs/70_distribution/71_channels.ipynb #a499ff9d
 import re
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +13,7 @@ from typing import Protocol
 from ..core.errors import OutputError
 from ..core.types import Delivery
 
-# %% ../../nbs/70_distribution/71_channels.ipynb #74686638
+# %% ../../nbs/70_distribution/71_channels.ipynb #3c95451e
 class Channel(Protocol):
     """Where deliveries go out."""
 
@@ -45,6 +44,6 @@ class FileChannel:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.write_text(f"{delivery.text}\n", encoding="utf-8")
-            os.replace(partial, path)
+            partial.replace(path)
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}", "free space or choose another --out") from error

@@ -53,13 +53,13 @@ def _volatility(a: ChainAnalytics) -> tuple[dict[str, float], dict[str, Reason]]
 def _explained(values: Mapping[str, float], missing: Mapping[str, Reason]) -> dict[str, Reason]:
     return {name: missing[name] for name, value in values.items() if math.isnan(value)}
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #c58f534c
+# %% ../../nbs/80_jobs/815_analytics.ipynb #30a21cb2
 class AnalyticsJob:
     """Runs the calculators over one session's chain."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.volatility = VolatilityState()
+        self.volatility = VolatilityState(desk.config.market.max_quote_age_seconds)
         self.last: ChainAnalytics | None = None
         self._seen = 0
         self._spots: deque[tuple[int, float]] = deque(maxlen=24 * 60)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-# %% ../../nbs/80_jobs/847_progress.ipynb #c548d80c
+# %% ../../nbs/80_jobs/847_progress.ipynb #dcca7949
 @contextmanager
 def progress_bar(title: str, stream: TextIO | None = None) -> Iterator[Callable[[int, int, str], None]]:
     """A callback (steps done, steps in all, where we are) that draws a bar on a terminal, and nothing but the title elsewhere."""
     out = stream or sys.stderr
     if not out.isatty():
-        print(title, file=out, flush=True)  # noqa: T201
+        print(title, file=out, flush=True)
         yield lambda done, total, where: None
         return
     from rich.console import Console

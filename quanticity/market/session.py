@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TapeKind', 'MarketSession', 'Batch', 'batches', 'ChainState']
 
-# %% ../../nbs/20_market/22_session.ipynb #ffcd72f9
+# %% ../../nbs/20_market/22_session.ipynb #e9439e4c
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from .chain import Contracts, FloatArray, IntArray, OptionChain, nanoseconds, timestamp
+from .chain import Contracts, FloatArray, IntArray, OptionChain, nanoseconds
 from .tape import Bars, Imbalances, Quotes, Tape, Trades
 
 TapeKind = TypeVar("TapeKind", bound=Tape)

@@ -46,7 +46,7 @@ class Playbook:
         if not 0 < self.notional_share <= 1:
             raise ValueError(f"playbook of {self.strategy}: notional_share {self.notional_share:g} must be above 0 and at most 1")
 
-# %% ../../nbs/50_playbooks/50_playbook.ipynb #0729e4dd
+# %% ../../nbs/50_playbooks/50_playbook.ipynb #0b6209fa
 def gate(playbook: Playbook, features: Features, opens: datetime, closes: datetime) -> Skip | None:
     """Why the strategy must not run now (a `Skip` with its reason), or None where it may. `opens`, `closes` bound the session."""
 
@@ -58,8 +58,9 @@ def gate(playbook: Playbook, features: Features, opens: datetime, closes: dateti
     if playbook.symbols and features.symbol not in playbook.symbols:
         return out(Reason.REGIME_GATED, f"{features.symbol} is not among {', '.join(playbook.symbols)}")
     if not start <= features.ts < stop:
-        side = f"{playbook.start_minutes_after_open:g} min after the open" if features.ts < start else f"{playbook.stop_minutes_before_close:g} min before the close"
-        return out(Reason.OUTSIDE_WINDOW, f"the window {'starts' if features.ts < start else 'ended'} {side}")
+        edge = (f"starts {playbook.start_minutes_after_open:g} min after the open" if features.ts < start
+                else f"ended {playbook.stop_minutes_before_close:g} min before the close")
+        return out(Reason.OUTSIDE_WINDOW, f"the window {edge}")
     quoted, gex = features.get("quoted_share"), features.get("gex")
     if quoted is not None and quoted < playbook.min_quoted_share:
         return out(Reason.NO_LIQUID_CONTRACT, f"{quoted:.0%} of same-day contracts are quoted, {playbook.min_quoted_share:.0%} wanted")

@@ -5,13 +5,12 @@
 # %% auto #0
 __all__ = ['ledger_frame', 'snapshots_frame', 'trace', 'tree']
 
-# %% ../../nbs/85_research/85_runs.ipynb #5d01621e
+# %% ../../nbs/85_research/85_runs.ipynb #6ebe01fa
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ..core.events import Event, ancestry
-from ..reports.run import Run, load_run
+from ..reports.run import Run
 
 # %% ../../nbs/85_research/85_runs.ipynb #b36f4c83
 def ledger_frame(run: Run) -> Any:

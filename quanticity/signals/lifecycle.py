@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read_lock', 'write_lock', 'end_signal', 'acknowledge', 'SignalBook']
 
-# %% ../../nbs/55_signals/57_lifecycle.ipynb #4c2531fa
+# %% ../../nbs/55_signals/57_lifecycle.ipynb #b1ae11e1
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,6 @@ import orjson
 
 from ..core.events import Event, EventKind
 from ..core.keys import metrics_signals, signals_ack, signals_live, signals_pending, signals_veto
-from ..core.reasons import Reason
 from ..core.types import Proposal, Signal, Skip, plain
 from .scoring import LiveLock, SignalPolicy, fingerprint, score
 from ..store.ledger import record

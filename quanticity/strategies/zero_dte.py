@@ -21,7 +21,7 @@ from ..market.chain import OptionChain, timestamp
 
 NAME = "zero_dte"
 
-# %% ../../nbs/40_strategies/40_zero_dte.ipynb #66465cba
+# %% ../../nbs/40_strategies/40_zero_dte.ipynb #08722b75
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """What can be set of the 0DTE strategy.
@@ -29,10 +29,10 @@ class Parameters:
     `min_stretch`: how far spot must have moved over the lookback, in standard deviations of the at-the-money volatility.
     `full_stretch`: the move that counts as full confidence. `target_delta`: absolute delta of the contract aimed at.
     `max_delta_distance`: how far from it a contract's delta may be; a far one is another trade.
-    `max_relative_spread`: widest quote taken, share of its midpoint
-    (same-day options on single stocks routinely show a third of theirs). `min_premium`: cheapest ask taken, dollars.
-    `max_quote_age`: oldest quote taken, seconds. `target_return`: the target as a share above the ask paid. `stop_loss`: the stop as a share below the **bid** at entry: a stop
-    is touched by the bid, and one measured from the ask would be half spent on the spread at once.
+    `max_relative_spread`: widest quote taken, share of its midpoint (same-day options on single stocks routinely show a third
+    of theirs). `min_premium`: cheapest ask taken, dollars. `max_quote_age`: oldest quote taken, seconds.
+    `target_return`: the target as a share above the ask paid. `stop_loss`: the stop as a share below the **bid** at entry: the
+    bid is what touches a stop, and one measured from the ask would be half spent on the spread at once.
     `trail_fraction`: share of the entry premium by which the stop trails the bid (0: a fixed stop).
     `tick`: price step of the exits, dollars. `exit_minutes`: out this long before the contract stops trading.
     The weights are those of the confidence's parts and sum to 1.
@@ -55,13 +55,18 @@ class Parameters:
     weight_room: float = 0.2
 
     def __post_init__(self) -> None:
-        total = self.weight_stretch + self.weight_gamma + self.weight_room
-        if abs(total - 1.0) > 1e-9:
-            raise ValueError(f"the weights sum to {total:g}, they must sum to 1")
-        if not 0 < self.min_stretch <= self.full_stretch:
+        weights = (self.weight_stretch, self.weight_gamma, self.weight_room)
+        if not (abs(sum(weights) - 1.0) <= 1e-9 and min(weights) >= 0):
+            raise ValueError(f"the weights sum to {sum(weights):g}; they must sum to 1 and none be negative")
+        if not 0 < self.min_stretch <= self.full_stretch < math.inf:
             raise ValueError(f"min_stretch {self.min_stretch:g} must be above 0 and at most full_stretch {self.full_stretch:g}")
-        if not 0 < self.stop_loss < 1:
-            raise ValueError(f"stop_loss {self.stop_loss:g} must be between 0 and 1")
+        for name, low, high in (("target_delta", 0, 1), ("stop_loss", 0, 1), ("target_return", 0, math.inf), ("tick", 0, math.inf),
+                                ("max_relative_spread", 0, math.inf), ("max_quote_age", 0, math.inf), ("max_delta_distance", 0, math.inf)):
+            if not low < getattr(self, name) < high:
+                raise ValueError(f"{name} {getattr(self, name):g} must be above {low} and below {high}")
+        for name in ("trail_fraction", "min_premium", "exit_minutes"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} {getattr(self, name):g} must be a number from 0 up")
 
 # %% ../../nbs/40_strategies/40_zero_dte.ipynb #a6b03893
 def direction(stretch: float, gex: float) -> int:
@@ -109,7 +114,7 @@ def choose(chain: OptionChain, rows: npt.NDArray[np.int64], parameters: Paramete
     best = usable[np.lexsort((strike[usable], distance[usable]))[0]]
     return int(rows[best])
 
-# %% ../../nbs/40_strategies/40_zero_dte.ipynb #b8739d21
+# %% ../../nbs/40_strategies/40_zero_dte.ipynb #83b3f38d
 def propose(features: Features, chain: OptionChain, parameters: Parameters) -> tuple[Proposal, ...] | Skip:
     """At most one proposal: a same-day option bought at the ask, with target, stop and time of exit; or why there is none."""
 
@@ -130,7 +135,10 @@ def propose(features: Features, chain: OptionChain, parameters: Parameters) -> t
     row = choose(chain, rows, parameters) if len(rows) else None
     if row is None:
         return skip(Reason.NO_LIQUID_CONTRACT, f"of today's {'calls' if way > 0 else 'puts'} none near the delta aimed at can be traded")
-    return (_proposal(features, chain, row, way, parameters),)
+    proposal = _proposal(features, chain, row, way, parameters)
+    if not 0 < proposal.stop_price < proposal.limit_price < proposal.target_price:
+        return skip(Reason.NO_LIQUID_CONTRACT, f"a premium of {proposal.limit_price:g} leaves no price step for its target and stop")
+    return (proposal,)
 
 
 def _proposal(features: Features, chain: OptionChain, row: int, way: int, parameters: Parameters) -> Proposal:
