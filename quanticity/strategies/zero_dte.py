@@ -21,7 +21,7 @@ from ..market.chain import OptionChain, timestamp
 
 NAME = "zero_dte"
 
-# %% ../../nbs/40_strategies/40_zero_dte.ipynb #08722b75
+# %% ../../nbs/40_strategies/40_zero_dte.ipynb #7eb2c46b
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """What can be set of the 0DTE strategy.
@@ -31,7 +31,8 @@ class Parameters:
     `max_delta_distance`: how far from it a contract's delta may be; a far one is another trade.
     `max_relative_spread`: widest quote taken, share of its midpoint (same-day options on single stocks routinely show a third
     of theirs). `min_premium`: cheapest ask taken, dollars. `max_quote_age`: oldest quote taken, seconds.
-    `target_return`: the target as a share above the ask paid. `stop_loss`: the stop as a share below the **bid** at entry: the
+    `entry_slippage`: how far above the ask seen the entry's limit is, share of the ask: an order arrives a step later, at another ask.
+    `target_return`: the target as a share above the ask seen. `stop_loss`: the stop as a share below the **bid** at entry: the
     bid is what touches a stop, and one measured from the ask would be half spent on the spread at once.
     `trail_fraction`: share of the entry premium by which the stop trails the bid (0: a fixed stop).
     `tick`: price step of the exits, dollars. `exit_minutes`: out this long before the contract stops trading.
@@ -45,6 +46,7 @@ class Parameters:
     max_relative_spread: float = 0.40
     min_premium: float = 0.30
     max_quote_age: float = 300.0
+    entry_slippage: float = 0.10
     target_return: float = 0.60
     stop_loss: float = 0.40
     trail_fraction: float = 0.0
@@ -64,7 +66,7 @@ class Parameters:
                                 ("max_relative_spread", 0, math.inf), ("max_quote_age", 0, math.inf), ("max_delta_distance", 0, math.inf)):
             if not low < getattr(self, name) < high:
                 raise ValueError(f"{name} {getattr(self, name):g} must be above {low} and below {high}")
-        for name in ("trail_fraction", "min_premium", "exit_minutes"):
+        for name in ("trail_fraction", "min_premium", "exit_minutes", "entry_slippage"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} {getattr(self, name):g} must be a number from 0 up")
 
@@ -114,9 +116,9 @@ def choose(chain: OptionChain, rows: npt.NDArray[np.int64], parameters: Paramete
     best = usable[np.lexsort((strike[usable], distance[usable]))[0]]
     return int(rows[best])
 
-# %% ../../nbs/40_strategies/40_zero_dte.ipynb #83b3f38d
+# %% ../../nbs/40_strategies/40_zero_dte.ipynb #308de199
 def propose(features: Features, chain: OptionChain, parameters: Parameters) -> tuple[Proposal, ...] | Skip:
-    """At most one proposal: a same-day option bought at the ask, with target, stop and time of exit; or why there is none."""
+    """At most one proposal: a same-day option bought at or near the ask, with target, stop and time of exit; or why there is none."""
 
     def skip(reason: Reason, detail: str) -> Skip:
         return Skip(NAME, features.symbol, features.ts, reason, detail, (features.snapshot_id,))
@@ -148,7 +150,7 @@ def _proposal(features: Features, chain: OptionChain, row: int, way: int, parame
     trail = _to_tick(ask * parameters.trail_fraction, parameters.tick) if parameters.trail_fraction > 0 else None
     return Proposal(
         id=f"pro:{NAME}:{contract.occ}:{chain.seq}", strategy=NAME, symbol=features.symbol, ts=timestamp(chain.ts),
-        contract=contract, side=Side.BUY, limit_price=ask,
+        contract=contract, side=Side.BUY, limit_price=max(ask, _to_tick(ask * (1 + parameters.entry_slippage), parameters.tick)),
         target_price=_to_tick(ask * (1 + parameters.target_return), parameters.tick),
         stop_price=max(parameters.tick, _to_tick(bid * (1 - parameters.stop_loss), parameters.tick)),
         exit_at=contract.expires_at - timedelta(minutes=parameters.exit_minutes),
