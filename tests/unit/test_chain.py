@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from quanticity.core.types import Contract, Exercise, Right, Settlement
 from quanticity.market.chain import (
-    FIELDS, NANOSECONDS_A_YEAR, Contracts, OptionChain, decode_chain, decode_row, encode_chain, encode_rows, nanoseconds, timestamp)
+    FIELDS, NANOSECONDS_A_YEAR, OCC_WIDTH, Contracts, OptionChain, decode_chain, decode_row, encode_chain, encode_rows, nanoseconds, pack_names, timestamp)
 
 DAY = date(2015, 12, 24)
 DAY_NUMBER = (DAY - date(1970, 1, 1)).days
@@ -107,7 +107,7 @@ def test_a_chain_of_nothing_round_trips():
     empty = chain_of([], [], spot=float("nan"))
     again = decode_chain(encode_chain(empty))
     assert len(again) == 0 and np.isnan(again.spot) and again.mid.size == again.years.size == 0
-    assert encode_rows(again, np.empty(0, np.int64), []) == {}
+    assert encode_rows(again, np.empty(0, np.int64)) == b"" and len(pack_names([])) == 0
 
 
 def test_style_settlement_and_expiry_minute_survive():
@@ -136,14 +136,33 @@ def test_the_head_is_readable_and_the_order_of_fields_fixed():
 
 def test_rows_of_the_hash_are_those_asked_for():
     chain = chain_of([1.5, np.nan, 3.0], [1.6, 2.0, 3.1], quote_time=[nanoseconds(NOW), 0, nanoseconds(NOW)])
-    names = chain.contracts.occ()
-    rows = encode_rows(chain, np.array([2, 1]), names)
-    assert list(rows) == [names[2], names[1]]
-    seq, fields = decode_row(rows[names[2]])
+    raw = encode_rows(chain, np.array([2, 1]))
+    size = 8 + 4 * len(FIELDS)
+    assert len(raw) == 2 * size
+    seq, fields = decode_row(raw[:size])
     assert seq == 2 and list(fields) == list(FIELDS)
     assert (fields["bid"], round(fields["ask"], 3), fields["strike"], fields["quote_second"]) == (3.0, 3.1, 705.0, 14 * 3600 + 31 * 60)
-    seq, fields = decode_row(rows[names[1]])
+    seq, fields = decode_row(raw[size:])
     assert np.isnan(fields["bid"]) and np.isnan(fields["quote_second"]) and fields["is_call"] == 0.0
+
+
+def test_names_are_packed_to_one_width():
+    names = ["GOOG151224C00747500", "X" * OCC_WIDTH]
+    packed = pack_names(names)
+    assert packed.itemsize == OCC_WIDTH and [n.decode() for n in packed.tolist()] == names
+    assert packed[:1].tobytes() == names[0].encode().ljust(OCC_WIDTH, b"\0")
+    with pytest.raises(ValueError, match="is longer than 24 bytes"):
+        pack_names(["X" * (OCC_WIDTH + 1)])
+
+
+@pytest.mark.parametrize("ends", [datetime(2015, 12, 23, 21, 15, tzinfo=UTC), datetime(2015, 12, 24, 21, 15, tzinfo=UTC), datetime(2015, 12, 25, 1, tzinfo=UTC),
+                                  datetime(2015, 12, 20, 0, tzinfo=UTC)])
+def test_trading_may_end_on_another_day_than_the_expiry(ends):
+    """AM-settled index options stop the evening before; a long weekend makes it days."""
+    chain = chain_of([1.0], [1.1], expires_at=nanoseconds(ends))
+    again = decode_chain(encode_chain(chain))
+    assert_same(again, chain)
+    assert again.contracts.contract(0).expires_at == ends and again.contracts.expiry(0) == DAY
 
 
 def test_mid_is_of_two_sided_uncrossed_quotes_only():

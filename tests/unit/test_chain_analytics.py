@@ -130,15 +130,18 @@ def test_only_newly_quoted_contracts_are_solved_again():
     np.testing.assert_array_equal(analyse(wrong, state).volatility, a.volatility)
 
 
-def test_a_quote_that_goes_away_takes_the_volatility_along_with_the_reason():
-    state, first = VolatilityState(), chain(seq=1)
-    analyse(first, state)
-    later = TS + 60 * SECOND
-    gone = replace(with_rows(first, bid={3: np.nan, 4: 0.001}, ask={4: 0.001}, quote_time={3: later, 4: later}), seq=2, ts=later)
-    a = analyse(gone, state)
-    assert np.flatnonzero(np.isnan(a.volatility)).tolist() == [3, 4]
-    assert a.without_number == {Reason.NO_QUOTE: 1, Reason.BELOW_INTRINSIC: 1} == dict(a.exposure.left_out)  # row 4 is a call far in the money
-    assert a.exposure.counted == np.isfinite(a.volatility).sum()
+def test_a_volatility_outlives_its_quote_for_a_while_and_then_goes_with_the_reason():
+    state, first = VolatilityState(max_age_seconds=120.0), chain(seq=1)
+    before = analyse(first, state).volatility.copy()
+    for seconds, kept in ((60, True), (120, True), (121, False)):
+        later = TS + seconds * SECOND
+        gone = replace(with_rows(first, bid={3: np.nan, 4: 0.001}, ask={4: 0.001}, quote_time={3: later, 4: later}), seq=2, ts=later)  # row 4: a call far in the money
+        a = analyse(gone, state)
+        assert np.flatnonzero(np.isnan(a.volatility)).tolist() == ([] if kept else [3, 4])
+        assert a.without_number == ({} if kept else {Reason.NO_QUOTE: 1, Reason.BELOW_INTRINSIC: 1}) == dict(a.exposure.left_out)
+    np.testing.assert_array_equal(np.delete(a.volatility, [3, 4]), np.delete(before, [3, 4]))  # quotes that stand keep theirs, however old
+    back = replace(first, seq=5, ts=later + SECOND, quote_time=np.full(len(first), later + SECOND))
+    assert np.isfinite(analyse(back, state).volatility[3])
 
 
 def test_without_a_spot_nothing_is_solved_and_these_quotes_get_their_turn():

@@ -8,8 +8,8 @@ import pytest
 from quanticity.core.errors import DataError, DataMissing
 from quanticity.core.events import EventKind
 from quanticity.reports.layout import write_example
-from quanticity.reports.run import Run
-from quanticity.research.runs import ledger_frame, load_run, snapshots_frame, trace, tree
+from quanticity.reports.run import Run, load_run
+from quanticity.research.runs import ledger_frame, snapshots_frame, trace, tree
 
 
 @pytest.fixture(scope="module")

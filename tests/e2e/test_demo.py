@@ -1,0 +1,56 @@
+"""`quanticity demo`: one Prefect flow run takes a day to a rendered report."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from .support import quanticity
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("demo")
+    done = quanticity(folder, "demo", "--seed", 7, "--out", folder / "run", timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout
+
+
+def test_says_which_day_and_where_the_report_is(demo: tuple[Path, str]) -> None:
+    folder, said = demo
+    assert "simulated session, seed 7" in said
+    assert str(folder / "run" / "report.html") in said and str(folder / "run" / "report.pdf") in said
+    for row in ("emitted", "executed", "delivered", "profit or loss"):
+        assert row in said
+
+
+def test_one_flow_run_with_replay_and_report(demo: tuple[Path, str]) -> None:
+    database = sqlite3.connect(f"file:{demo[0] / 'state' / 'prefect' / 'prefect.db'}?mode=ro", uri=True)
+    flows = database.execute("select id, state_type from flow_run").fetchall()
+    tasks = database.execute("select name, state_type, flow_run_id from task_run order by name").fetchall()
+    database.close()
+    assert [state for _, state in flows] == ["COMPLETED"]
+    assert [(name.split("-")[0], state) for name, state, _ in tasks] == [("replay", "COMPLETED"), ("report", "COMPLETED")]
+    assert {run for _, _, run in tasks} == {flows[0][0]}
+
+
+def test_report_holds_its_plots(demo: tuple[Path, str]) -> None:
+    run = demo[0] / "run"
+    page = (run / "report.html").read_text()
+    assert page.count("Plotly.newPlot") >= 8
+    pdf = (run / "report.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF") and pdf.count(b"/Subtype /Image") >= 8
+
+
+def test_the_flow_refuses_what_it_does_not_know() -> None:
+    from quanticity.app.demo import load_flow
+    from quanticity.core.project import find_project
+
+    root = find_project()
+    assert root is not None
+    flow = load_flow(root, {"PREFECT_LOGGING_LEVEL": "ERROR"}).session
+    assert set(flow.parameters.properties) == {"source", "out", "data", "symbol", "date", "seed"}
+    with pytest.raises(Exception, match="seed"):
+        flow.validate_parameters({"seed": "many"})
