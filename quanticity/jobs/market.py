@@ -5,17 +5,16 @@
 # %% auto #0
 __all__ = ['Feed', 'MarketStep', 'MarketJob']
 
-# %% ../../nbs/80_jobs/810_market.ipynb #357e62ac
+# %% ../../nbs/80_jobs/810_market.ipynb #7894c86c
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-
-import numpy as np
 
 from ..core.keys import market_bars, market_ticker, market_trades, monitoring_data, options_by_contract, options_chain
 from ..core.reasons import Reason
 from ..core.types import Contract
 from .wiring import Desk
-from ..market.chain import OCC_WIDTH, OptionChain, encode_chain, encode_rows, pack_names
+from ..market.chain import IntArray, OptionChain, encode_chain, encode_rows, pack_names
 from ..market.matching import Quote
 from ..market.parity import PairIndex, pair_rows, parity_spot
 from ..market.quality import screen_quotes, screen_trades
@@ -35,7 +34,7 @@ class MarketStep:
     taken: int
     refused: dict[Reason, int]
 
-# %% ../../nbs/80_jobs/810_market.ipynb #5dc2e9dc
+# %% ../../nbs/80_jobs/810_market.ipynb #91b0bf1b
 class MarketJob:
     """Keeps the chain of one session and publishes it. `feed` is asked once a step."""
 
@@ -46,9 +45,12 @@ class MarketJob:
         self._packed = pack_names(names)
         self._row = {name: row for row, name in enumerate(names)}
         self._pairs: PairIndex = pair_rows(session.contracts)
+        self._writer = ThreadPoolExecutor(1, "by-contract")
+        self._writing: Future[None] | None = None
 
     def step(self, now: int) -> MarketStep:
         """Take in what became known up to `now` (nanoseconds UTC), and publish the chain."""
+        self.flush()
         batch = self.feed(now)
         quotes, bad_quotes = screen_quotes(batch.quotes, len(self._row))
         trades, bad_trades = screen_trades(batch.trades, len(self._row))
@@ -56,12 +58,15 @@ class MarketJob:
         changed = self.chain_state.apply(quotes, trades, batch.underlying_bars, batch.underlying_quotes)
         chain = self._snapshot(now)
         with self.desk.state.pipeline() as tx:
-            self._publish(tx, chain, changed)
+            tx.set(options_chain(self.desk.symbol), encode_chain(chain))
+            tx.set_hash(market_ticker(self.desk.symbol), {"spot": repr(chain.spot), "source": chain.spot_source, "ts": chain.ts, "snapshot_id": chain.id})
             _publish_tape(tx, self.desk.symbol, trades, batch.underlying_bars)
             tx.increment(monitoring_data(self.desk.symbol), "taken", len(quotes) + len(trades))
             for reason, count in refused.items():
                 tx.increment(monitoring_data(self.desk.symbol), reason.value, count)
             self.desk.beat(tx, "market", now)
+        if len(changed):
+            self._writing = self._writer.submit(self._publish_rows, chain, changed)
         return MarketStep(chain, len(quotes) + len(trades), refused)
 
     def _snapshot(self, now: int) -> OptionChain:
@@ -72,12 +77,20 @@ class MarketJob:
         implied, pairs = parity_spot(chain, pairs=self._pairs)
         return chain.with_spot(implied, "parity") if pairs else chain
 
-    def _publish(self, tx: Transaction, chain: OptionChain, changed: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
-        symbol = self.desk.symbol
-        tx.set(options_chain(symbol), encode_chain(chain))
-        if len(changed):
-            tx.set_packed(options_by_contract(symbol), self._packed[changed].tobytes(), OCC_WIDTH, encode_rows(chain, changed))
-        tx.set_hash(market_ticker(symbol), {"spot": repr(chain.spot), "source": chain.spot_source, "ts": chain.ts, "snapshot_id": chain.id})
+    def _publish_rows(self, chain: OptionChain, changed: IntArray) -> None:
+        names = self._packed[changed]
+        self.desk.state.set_packed(options_by_contract(self.desk.symbol), names.tobytes(), names.itemsize, encode_rows(chain, changed))
+
+    def flush(self) -> None:
+        """Wait until the `by_contract` hash holds the latest step's rows; raises what its writing raised."""
+        if self._writing is not None:
+            self._writing.result()
+            self._writing = None
+
+    def close(self) -> None:
+        """Flush, and end the writer."""
+        self.flush()
+        self._writer.shutdown()
 
     def quote_of(self, contract: Contract) -> Quote | None:
         """The latest quote of a contract, None where it has had none: what an exchange shows at this step."""

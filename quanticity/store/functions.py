@@ -236,12 +236,12 @@ class _Once(Keyed):
         """When the earliest member of the outbox is due (ms), None where it is empty."""
         return Command((("ZRANGE", self.name(outbox), 0, 0, "WITHSCORES"),), _score)
 
-# %% ../../nbs/10_store/11_functions.ipynb #ef4f82b5
+# %% ../../nbs/10_store/11_functions.ipynb #17945ea7
 _PACKED = Script("""
 local width, names, values, size, fields, k = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), {}, 0
 local count = #names / width
 for i = 0, count - 1 do
-  fields[k + 1] = string.match(string.sub(names, i * width + 1, i * width + width), '^%Z*')
+  fields[k + 1] = string.sub(names, i * width + 1, i * width + width)
   fields[k + 2] = string.sub(values, i * size + 1, i * size + size)
   k = k + 2
   if k == 4000 or i == count - 1 then redis.call('HSET', KEYS[1], unpack(fields, 1, k)); k = 0 end
@@ -256,7 +256,7 @@ class _Packed(Keyed):
 
     @function
     def set_packed(self, key: Key, names: bytes, width: int, values: bytes) -> Command[int]:
-        """Set fields of a hash from two blobs: names of `width` bytes each, padded with zero bytes, and values of one common size.
+        """Set fields of a hash from two blobs: names of exactly `width` bytes each, and values of one common size.
 
         How many fields there were. ValueError where the blobs do not divide evenly.
         """

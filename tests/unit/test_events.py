@@ -25,7 +25,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers(-2**53, 2**53) | st.
                     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3), max_leaves=6)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)), st.sampled_from(EventKind), st.text(max_size=30),
        st.lists(st.text(max_size=10), max_size=4), st.dictionaries(st.text(max_size=8), JSON, max_size=4))
 def test_what_was_written_is_read(ts, kind, id, cause, data):

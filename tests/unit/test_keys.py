@@ -1,6 +1,7 @@
 """Keys: each builds, refuses parts that would break it, and is told of on the reference page."""
 
 import inspect
+import itertools
 import re
 from pathlib import Path
 
@@ -35,10 +36,9 @@ def test_builds_from_its_parts_by_place_and_by_name(spec):
     assert list(inspect.signature(function).parameters) == names(spec)
 
 
-@each
-@pytest.mark.parametrize("bad", ["", "a:b", "a b", "*", "?", "[x]", "a\n", "{x}", "ü", "a\\b", " "])
-def test_a_part_that_would_break_the_key_is_refused(spec, bad):
-    for name in names(spec):
+@pytest.mark.parametrize("spec", [s for s in SPECS if "{" in s.pattern], ids=lambda s: s.function)
+def test_a_part_that_would_break_the_key_is_refused(spec):
+    for name, bad in itertools.product(names(spec), ["", "a:b", "a b", "*", "?", "[x]", "a\n", "{x}", "ü", "a\\b", " "]):
         parts = dict.fromkeys(names(spec), "GOOG") | {name: bad}
         with pytest.raises(ValueError, match=f"^{name}=.* cannot be part of the key {re.escape(spec.pattern)}$"):
             getattr(keys, spec.function)(**parts)

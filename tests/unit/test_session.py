@@ -49,7 +49,7 @@ times = st.lists(st.one_of(st.integers(-100 * SECOND, 500 * SECOND), st.integers
                            st.integers(0, 40).map(lambda k: k * 10 * SECOND + 1)), max_size=25).map(lambda t: np.array(sorted(t), np.int64) + OPEN)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(times, times, times, times, times, st.integers(1, 400), st.sampled_from([1, 7, 10, 60, 500]))
 def test_no_batch_looks_ahead_and_all_rows_come_once_up_to_the_close(q, t, b, u, i, seconds, step):
     whole = session(seconds, quotes=quotes(q), trades=trades(t, t * 0, t * 0 + 1, t * 0 + 1), underlying_bars=bars(b, b * 0 + 1),

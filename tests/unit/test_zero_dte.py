@@ -151,7 +151,7 @@ wild_parameters = st.builds(Parameters, target_delta=st.floats(0.1, 0.9), max_de
                             min_premium=st.sampled_from([0.05, 0.3, 1.0]), max_quote_age=st.sampled_from([50.0, 300.0]))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(wild_chains(), wild_parameters, st.sampled_from([-3.0, -1.0, 1.0, 3.0]), st.sampled_from([-1e6, 1e6]))
 def test_it_never_proposes_a_contract_outside_its_filters(c, parameters, stretch, gex):
     answer = propose(features(stretch=stretch, gex=gex), c, parameters)
