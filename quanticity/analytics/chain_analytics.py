@@ -20,17 +20,17 @@ from ..market.chain import FloatArray, IntArray, OptionChain
 
 CodeArray = npt.NDArray[np.uint8]
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #456dec15
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #e33aaa5b
 @dataclass
 class VolatilityState:
-    """Implied volatility of every contract, when it was solved, and why the latest quote gives none. Rows as in the chain.
+    """Implied volatility of every contract, and why the latest quote gives none and since when. Rows as in the chain.
 
     `max_age_seconds` is how long a volatility outlives quotes that imply none.
     """
 
     max_age_seconds: float = 900.0
     volatility: FloatArray = field(default_factory=lambda: np.empty(0))
-    solved_at: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
+    lost_at: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
     reason: CodeArray = field(default_factory=lambda: np.empty(0, np.uint8))
     seen: int = 0
 
@@ -38,7 +38,7 @@ class VolatilityState:
         """Solve the contracts that were quoted since the last chain this saw; a chain of another length starts afresh."""
         if len(self.volatility) != len(chain):
             self.volatility = np.full(len(chain), np.nan)
-            self.solved_at = np.zeros(len(chain), np.int64)
+            self.lost_at = np.zeros(len(chain), np.int64)
             self.reason = np.full(len(chain), VolatilityReason.NO_QUOTE, np.uint8)
             self.seen = 0
         if chain.spot != chain.spot:
@@ -47,11 +47,13 @@ class VolatilityState:
         self.seen = chain.ts
         if len(rows):
             listed = chain.contracts
-            solved, self.reason[rows] = implied_vol(
+            solved, reason = implied_vol(
                 chain.mid[rows], chain.spot, listed.strike[rows], chain.years[rows], chain.rate, chain.dividend, listed.is_call[rows])
-            good = self.reason[rows] == VolatilityReason.OK
-            self.volatility[rows[good]], self.solved_at[rows[good]] = solved[good], chain.ts
-        gone = (self.reason != VolatilityReason.OK) & (chain.ts - self.solved_at > self.max_age_seconds * 1e9)
+            good, was_good = reason == VolatilityReason.OK, self.reason[rows] == VolatilityReason.OK
+            self.volatility[rows[good]] = solved[good]
+            self.lost_at[rows[was_good & ~good]] = chain.ts
+            self.reason[rows] = reason
+        gone = (self.reason != VolatilityReason.OK) & (chain.ts - self.lost_at > self.max_age_seconds * 1e9)
         self.volatility[gone] = np.nan
 
 # %% ../../nbs/30_analytics/34_chain_analytics.ipynb #42b2fd9c

@@ -108,12 +108,12 @@ class RiskConfig(Section):
     max_relative_spread: float = key(0.40, "share of the mid", "an option with a wider bid-ask spread is refused", gt=0)
     minutes_before_expiry: float = key(15.0, "minutes", "no new order this close to the option's last trade", ge=0)
 
-# %% ../../nbs/00_core/03_config.ipynb #b8f8a268
+# %% ../../nbs/00_core/03_config.ipynb #d245bc0d
 class ExecutionConfig(Section):
     """How orders are worked and what they cost."""
 
     commission_plan: Literal["ibkr_tiered"] = key("ibkr_tiered", "", "commission schedule")
-    latency_steps: int = key(1, "steps", "steps between the decision and the first quote it can fill against", ge=0, le=60)
+    latency_steps: int = key(1, "steps", "steps between the decision and the first quote it can fill against", ge=1, le=60)
     exit_minutes_before_close: float = key(15.0, "minutes", "a position is closed this long before its option stops trading", ge=0)
 
 

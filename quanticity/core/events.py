@@ -17,7 +17,7 @@ import orjson
 
 from .types import plain
 
-# %% ../../nbs/00_core/09_events.ipynb #1651ec07
+# %% ../../nbs/00_core/09_events.ipynb #90e4071e
 class EventKind(StrEnum):
     """What a ledger line tells of."""
 
@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     SETTLEMENT = "settlement"
     MESSAGE = "message"
     DELIVERY = "delivery"
+    DEAD_LETTER = "dead_letter"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class KeySpec:
     readers: tuple[str, ...]
     meaning: str
 
-# %% ../../nbs/00_core/06_keys.ipynb #0cdd1e16
+# %% ../../nbs/00_core/06_keys.ipynb #5c8af2cd
 _SPECS: dict[str, KeySpec] = {}
 _PART = re.compile(r"[A-Za-z0-9_.#@/\-]+")
 
@@ -65,7 +65,8 @@ def key(pattern: str, type: KeyType, *, ttl: int | None, writer: str, readers: t
     """Declare a key: the decorated function takes the pattern's parts and gives the `Key`."""
 
     def declare(function: Callable[P, None]) -> Callable[P, Key]:
-        names = tuple(inspect.signature(function).parameters)
+        signature = inspect.signature(function)
+        names = tuple(signature.parameters)
         if names != tuple(re.findall(r"{(\w+)}", pattern)):
             raise TypeError(f"{function.__name__}{names} does not fit the pattern {pattern!r}")
         meaning = " ".join((function.__doc__ or "").split())
@@ -73,7 +74,7 @@ def key(pattern: str, type: KeyType, *, ttl: int | None, writer: str, readers: t
 
         @functools.wraps(function)
         def build(*args: P.args, **kwargs: P.kwargs) -> Key:
-            parts = dict(zip(names, args, strict=False)) | kwargs
+            parts = signature.bind(*args, **kwargs).arguments
             for name, part in parts.items():
                 if not _PART.fullmatch(str(part)):
                     raise ValueError(f"{name}={part!r} cannot be part of the key {pattern}")

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['Channel', 'FileChannel']
 
-# %% ../../nbs/70_distribution/71_channels.ipynb #a499ff9d
+# %% ../../nbs/70_distribution/71_channels.ipynb #4b797abe
+import contextlib
 import re
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +14,7 @@ from typing import Protocol
 from ..core.errors import OutputError
 from ..core.types import Delivery
 
-# %% ../../nbs/70_distribution/71_channels.ipynb #3c95451e
+# %% ../../nbs/70_distribution/71_channels.ipynb #548f7135
 class Channel(Protocol):
     """Where deliveries go out."""
 
@@ -46,4 +47,6 @@ class FileChannel:
             partial.write_text(f"{delivery.text}\n", encoding="utf-8")
             partial.replace(path)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink()
             raise OutputError(f"cannot write {path}: {error.strerror}", "free space or choose another --out") from error

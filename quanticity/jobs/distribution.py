@@ -20,7 +20,7 @@ from ..market.chain import timestamp
 
 _GROUP, _CONSUMER = "distribution", "distribution"
 
-# %% ../../nbs/80_jobs/840_distribution.ipynb #4c31b689
+# %% ../../nbs/80_jobs/840_distribution.ipynb #3fc9b139
 class DistributionJob:
     """Schedules and delivers the messages of one session."""
 
@@ -44,8 +44,12 @@ class DistributionJob:
         for entry in told:
             self.outbox.schedule(message_from_plain(orjson.loads(entry.fields["message"])))
             state.ack(stream, _GROUP, entry.id)
-        return sent + self.outbox.deliver(timestamp(now)) if told else sent
+        return sent + self.outbox.deliver(timestamp(now), again=False) if told else sent
 
     def next_due(self) -> datetime | None:
         """When the next delivery is due, or None where nothing waits."""
         return self.outbox.next_due()
+
+    def unfinished(self) -> bool:
+        """Whether a delivery failed and is to be tried again."""
+        return self.outbox.unfinished()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['limits_of', 'Working', 'ExecutionJob', 'exit_time']
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #135d95d5
+# %% ../../nbs/80_jobs/830_execution.ipynb #8d6ec069
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ import orjson
 from ..core.config import Config
 from ..core.events import Event, EventKind, parse_event
 from ..core.keys import execution_done, execution_positions, market_ticker, options_by_contract, signals_distribution, signals_execution, signals_pending
-from ..core.types import Contract, Fill, Message, OrderRole, OrderTicket, RiskApproved, RiskRefused, Signal, fill_from_plain, plain, signal_from_plain
+from ..core.types import Contract, Fill, Message, OrderRole, OrderTicket, RiskApproved, RiskRefused, Signal, fill_from_plain, plain, signal_from_plain, ticket_from_plain
 from ..distribution.messages import closed, opened
 from ..execution.broker import Broker, OrderCancelled
 from ..execution.positions import PositionBook, Totals
@@ -31,7 +31,6 @@ from ..store.ledger import ledger_lines, record
 from ..store.state import Entry, Transaction
 
 _GROUP, _CONSUMER = "risk", "execution"
-_DAY = 86_400_000_000_000
 
 # %% ../../nbs/80_jobs/830_execution.ipynb #ebb55668
 def limits_of(config: Config, notional_share: float = 1.0) -> Limits:
@@ -40,7 +39,7 @@ def limits_of(config: Config, notional_share: float = 1.0) -> Limits:
     return Limits(r.order_notional * notional_share, r.max_order_notional, r.max_symbol_notional, r.max_book_notional, r.max_open_positions,
                   r.max_daily_loss, r.max_orders_per_day, r.max_relative_spread, config.market.max_quote_age_seconds, r.minutes_before_expiry)
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #a525ad4d
+# %% ../../nbs/80_jobs/830_execution.ipynb #eff9f8db
 @dataclass
 class Working:
     """A signal whose orders were sent: contracts held and to come, its cash so far, its fills."""
@@ -51,8 +50,11 @@ class Working:
     held: int = 0
     cash: float = 0.0
     entry_open: bool = True
-    exit_sent: bool = False
+    exit_open: bool = False
+    exit_attempts: int = 0
+    exit_to_come: int = 0
     last_price: float = 0.0
+    last_role: OrderRole = OrderRole.ENTRY
     fills: list[str] = field(default_factory=list)
 
     def book(self, fill: Fill) -> None:
@@ -60,17 +62,24 @@ class Working:
         self.held += fill.side.sign * fill.quantity * self.signal.proposal.side.sign
         self.cash = round(self.cash + fill.cash, 6)
         self.fills.append(fill.id)
-        self.last_price = fill.price
+        self.last_price, self.last_role = fill.price, fill.role
+        if fill.role is OrderRole.EXIT:
+            self.exit_to_come -= fill.quantity
+            self.exit_open = self.exit_to_come > 0
         if fill.role is OrderRole.ENTRY:
             self.bought += fill.quantity
             self.entry_open = self.bought < self.entry_quantity
+
+    def exit(self, quantity: int) -> None:
+        """Note that an exit of `quantity` contracts was sent."""
+        self.exit_open, self.exit_to_come, self.exit_attempts = True, quantity, self.exit_attempts + 1
 
     @property
     def over(self) -> bool:
         """Whether nothing is held and nothing more will be bought."""
         return self.held == 0 and not self.entry_open
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #c2bf59d4
+# %% ../../nbs/80_jobs/830_execution.ipynb #a4680246
 class ExecutionJob:
     """Orders, positions and profit of one session. `notional_share` is by strategy, from its playbook."""
 
@@ -96,13 +105,13 @@ class ExecutionJob:
                 _book_cancel(self, event)
         _settle_expired(self, ts)
         _send_exits(self, ts)
+        self.mark(now)
         with self.desk.state.pipeline() as tx:
             left = tx.claim(signals_pending(self.desk.symbol), _GROUP, _CONSUMER, 0)  # read before a crash, and not decided
             pending = tx.read_group(signals_pending(self.desk.symbol), _GROUP, _CONSUMER)
             self.desk.beat(tx, "execution", now)
         for entry in left.value + pending.value:
             _decide(self, entry, ts)
-        self.mark(now)
 
     def mark(self, now: int) -> None:
         """Mark open positions at what they could be closed for; the result is in `totals`."""
@@ -120,13 +129,10 @@ class ExecutionJob:
         value = self.desk.state.get_field(options_by_contract(self.desk.symbol), contract.occ)
         if value is None:
             return None
-        _, row = decode_row(value)
-        if math.isnan(row["quote_second"]):
+        _, quote_time, row = decode_row(value)
+        if quote_time == 0:
             return None
-        midnight = self.desk.state.get_field(market_ticker(self.desk.symbol), "ts") or b"0"
-        now = int(midnight)
-        ts = min(now, now - now % _DAY + round(row["quote_second"] * 1e9))
-        return Quote(ts, round(row["bid"], 3), round(row["ask"], 3), row["bid_size"], row["ask_size"])
+        return Quote(quote_time, round(row["bid"], 3), round(row["ask"], 3), row["bid_size"], row["ask_size"])
 
     def market_now(self) -> tuple[float, str]:
         """The latest published spot (NaN where unknown) and the id of the chain snapshot it belongs to."""
@@ -181,7 +187,7 @@ def _book_state(job: ExecutionJob) -> BookState:
     alive = sum(not w.over for w in job.working.values())
     return BookState({job.desk.symbol: round(notional, 6)} if notional else {}, alive, job.orders_sent, job.totals.net)
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #9d0b96e4
+# %% ../../nbs/80_jobs/830_execution.ipynb #e72df614
 def _book_fill(job: ExecutionJob, fill: Fill) -> None:
     desk, (_, snapshot) = job.desk, job.market_now()
     if desk.state.get_field(execution_done(desk.symbol), fill.id) is not None:
@@ -192,12 +198,17 @@ def _book_fill(job: ExecutionJob, fill: Fill) -> None:
     working.book(fill)
     with desk.state.transaction() as tx:
         _done(tx, desk, fill.id)
-        record(tx, desk.session, Event(fill.ts, EventKind.FILL, fill.id, (fill.order_id, snapshot), plain(fill)))
+        record(tx, desk.session, Event(fill.ts, EventKind.FILL, fill.id, (fill.order_id, *_known(snapshot)), plain(fill)))
         if first:
             acknowledge(tx, working.signal, "filled")
             _tell(tx, desk, opened(working.signal, fill))
         if working.over:
             _end(job, tx, working, fill.id, fill.ts, fill.price, fill.role.value)
+
+
+def _known(snapshot: str) -> tuple[str, ...]:
+    """The snapshot as a cause, none where the market job has published nothing lately."""
+    return (snapshot,) if snapshot else ()
 
 
 def _book_cancel(job: ExecutionJob, event: OrderCancelled) -> None:
@@ -206,6 +217,8 @@ def _book_cancel(job: ExecutionJob, event: OrderCancelled) -> None:
     if desk.state.get_field(execution_done(desk.symbol), mark) is not None:
         return
     entry = event.order_id == order_id(event.signal_id, OrderRole.ENTRY)
+    if event.order_id.startswith(order_id(event.signal_id, OrderRole.EXIT)):
+        working.exit_open = False
     data = {"order_id": event.order_id, "signal_id": event.signal_id, "reason": event.reason.value, "filled": event.filled,
             "obstacle": event.obstacle.value if event.obstacle else None}
     with desk.state.transaction() as tx:
@@ -216,7 +229,7 @@ def _book_cancel(job: ExecutionJob, event: OrderCancelled) -> None:
             if working.bought == 0:
                 end_signal(tx, working.signal, event.ts, job._policy, "expired")
             elif working.over:
-                _end(job, tx, working, working.fills[-1], event.ts, working.last_price, "exit")
+                _end(job, tx, working, working.fills[-1], event.ts, working.last_price, working.last_role.value)
 
 # %% ../../nbs/80_jobs/830_execution.ipynb #5e4d54f5
 def _tell(tx: Transaction, desk: Desk, message: Message) -> None:
@@ -227,7 +240,7 @@ def _end(job: ExecutionJob, tx: Transaction, working: Working, cause: str, ts: d
     end_signal(tx, working.signal, ts, job._policy, "closed")
     _tell(tx, job.desk, closed(working.signal, cause, ts, working.bought, price, how, working.cash))
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #43c011d7
+# %% ../../nbs/80_jobs/830_execution.ipynb #6209efa0
 def exit_time(signal: Signal, closes: datetime, minutes: float) -> datetime:
     """When a signal's position must be on its way out."""
     before = timedelta(minutes=minutes)
@@ -237,18 +250,18 @@ def exit_time(signal: Signal, closes: datetime, minutes: float) -> datetime:
 def _send_exits(job: ExecutionJob, ts: datetime) -> None:
     desk = job.desk
     for signal_id, w in job.working.items():
-        if w.exit_sent or w.over or ts < exit_time(w.signal, desk.closes, desk.config.execution.exit_minutes_before_close):
+        if w.exit_open or w.over or ts < exit_time(w.signal, desk.closes, desk.config.execution.exit_minutes_before_close):
             continue
         if w.entry_open:
             job.broker.cancel(order_id(signal_id, OrderRole.ENTRY))
         position = job.book.position(w.signal.proposal.contract)
         if w.held == 0 or position is None:
             continue
-        approved = approve_exit(position, signal_id, ts, "time", w.held)
+        approved = approve_exit(position, signal_id, ts, "time", w.held, w.exit_attempts + 1)
         with desk.state.transaction() as tx:
             tx.append(signals_execution(desk.symbol), {"signal_id": signal_id, "tickets": orjson.dumps(plain(approved.tickets))})
-            record(tx, desk.session, *_order_events(approved, (w.fills[-1], job.market_now()[1])))
-        w.exit_sent = True
+            record(tx, desk.session, *_order_events(approved, (w.fills[-1], *_known(job.market_now()[1]))))
+        w.exit(w.held)
         job.orders_sent += 1
         job.broker.submit(approved)
 
@@ -263,36 +276,60 @@ def _settle_expired(job: ExecutionJob, ts: datetime) -> None:
             continue
         with job.desk.state.transaction() as tx:
             cause = tuple(w.fills[-1] for w in owners)
-            record(tx, job.desk.session, Event(ts, EventKind.SETTLEMENT, settled.id, (*cause, snapshot), plain(settled)))
+            record(tx, job.desk.session, Event(ts, EventKind.SETTLEMENT, settled.id, (*cause, *_known(snapshot)), plain(settled)))
             for w in owners:
                 w.cash = round(w.cash + w.held * settled.intrinsic * position.contract.multiplier, 6)
                 w.held, w.entry_open = 0, False
                 _end(job, tx, w, settled.id, ts, settled.intrinsic, "settlement")
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #053c2bf6
+# %% ../../nbs/80_jobs/830_execution.ipynb #97164704
 def _recover(job: ExecutionJob) -> None:
     signals: dict[str, Signal] = {}
+    unheard: dict[str, RiskApproved] = {}
     for event in map(parse_event, ledger_lines(job.desk.state, job.desk.session)):
         if event.kind is EventKind.SIGNAL:
             signals[event.id] = signal_from_plain(event.data)
         elif event.kind is EventKind.ORDER:
-            _recover_order(job, signals[event.data["signal_id"]], event)
+            _recover_order(job, signals[event.data["signal_id"]], event, unheard)
         elif event.kind is EventKind.FILL:
             fill = fill_from_plain(event.data)
             job.book.apply(fill)
             job.working[fill.signal_id].book(fill)
-        elif event.kind is EventKind.CANCEL and event.data["order_id"] == order_id(event.data["signal_id"], OrderRole.ENTRY):
-            job.working[event.data["signal_id"]].entry_open = False
+            unheard.pop(_approval(fill.order_id), None)
+        elif event.kind is EventKind.CANCEL:
+            _recover_cancel(job, event)
+            unheard.pop(_approval(event.data["order_id"]), None)
         elif event.kind is EventKind.SETTLEMENT:
             _recover_settlement(job, event)
+    job._marked = bool(job.book.positions())  # the day's result is due at the first step, whether or not anything is open
+    for approved in unheard.values():
+        job.broker.submit(approved)
 
 
-def _recover_order(job: ExecutionJob, signal: Signal, event: Event) -> None:
+def _approval(order: str) -> str:
+    """What an order was approved with: a bracket's three orders share the signal's id, each forced exit is its own."""
+    signal_id, _, role = order.rpartition("/")
+    return order if role.startswith(OrderRole.EXIT.value) else signal_id
+
+
+def _recover_order(job: ExecutionJob, signal: Signal, event: Event, unheard: dict[str, RiskApproved]) -> None:
     job.orders_sent += 1
-    if event.data["role"] == OrderRole.ENTRY:
-        job.working[signal.id] = Working(signal, event.data["quantity"])
-    elif event.data["role"] == OrderRole.EXIT:
-        job.working[signal.id].exit_sent = True
+    ticket = ticket_from_plain({name: value for name, value in event.data.items() if name != "checks"})
+    if ticket.role is OrderRole.ENTRY:
+        job.working[signal.id] = Working(signal, ticket.quantity)
+    elif ticket.role is OrderRole.EXIT:
+        job.working[signal.id].exit(ticket.quantity)
+    name = _approval(ticket.id)
+    before = unheard.get(name)
+    unheard[name] = RiskApproved(signal.id, event.ts, (*(before.tickets if before else ()), ticket), before.checks if before else event.data.get("checks", {}))
+
+# %% ../../nbs/80_jobs/830_execution.ipynb #0b4d6f7d
+def _recover_cancel(job: ExecutionJob, event: Event) -> None:
+    working, order = job.working[event.data["signal_id"]], event.data["order_id"]
+    if order == order_id(event.data["signal_id"], OrderRole.ENTRY):
+        working.entry_open = False
+    elif order.startswith(order_id(event.data["signal_id"], OrderRole.EXIT)):
+        working.exit_open = False
 
 
 def _recover_settlement(job: ExecutionJob, event: Event) -> None:
@@ -300,4 +337,5 @@ def _recover_settlement(job: ExecutionJob, event: Event) -> None:
         contract = w.signal.proposal.contract
         if plain(contract) == event.data["contract"] and w.held:
             job.book.settle(contract, event.data["underlying_price"], event.ts)
+            w.cash = round(w.cash + w.held * event.data["intrinsic"] * contract.multiplier, 6)
             w.held, w.entry_open = 0, False

@@ -62,7 +62,7 @@ def open_channels(names: tuple[str, ...], folder: Path) -> dict[str, Channel]:
             raise ConfigError(f"distribution.channels: unknown channel {name}", "there are: " + ", ".join(known))
     return {name: known[name]() for name in names}
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #59ed231a
+# %% ../../nbs/80_jobs/845_replay.ipynb #dab101c5
 class _Loop:
     def __init__(self, session: MarketSession, config: Config, state: State, folder: Path) -> None:
         strategies = load_strategies(config)
@@ -118,9 +118,9 @@ class _Loop:
                 "commission": t.commission, "open_positions": len(self.execution.book.open_positions())}
 
     def drain(self) -> None:
-        """Deliver what is still to come, each at its time."""
-        while (due := self.distribution.next_due()) is not None:
-            self.clock.advance_to(max(due, self.clock.now()))
+        """Deliver what is still to come, each at its time; what fails is tried until it is given up."""
+        while (due := self.distribution.next_due()) is not None or self.distribution.unfinished():
+            self.clock.advance_to(max(due or self.clock.now(), self.clock.now()))
             now = nanoseconds(self.clock.now())
             self._timed("distribution", lambda: self.distribution.step(now))  # noqa: B023
 

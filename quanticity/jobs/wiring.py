@@ -44,7 +44,7 @@ class Desk:
         """Queue a service's heartbeat: the event time (nanoseconds) of its latest step."""
         tx.set(heartbeat(service), str(now).encode())
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #bf797440
+# %% ../../nbs/80_jobs/800_wiring.ipynb #111fc99a
 class Propose(Protocol):
     """A strategy's function."""
 
@@ -68,6 +68,8 @@ def _module(path: str, key: str) -> ModuleType:
         return importlib.import_module(path)
     except ModuleNotFoundError as error:
         raise ConfigError(f"{key}: no module {error.name}", "name an importable module") from error
+    except (ImportError, SyntaxError) as error:
+        raise ConfigError(f"{key}: {path} cannot be imported: {error}", "mend the module") from error
 
 
 def _attribute(module: ModuleType, name: str, key: str) -> Any:
@@ -75,10 +77,14 @@ def _attribute(module: ModuleType, name: str, key: str) -> Any:
         raise ConfigError(f"{key}: {module.__name__} has no {name}", "see CONTRIBUTING, 'How to add a strategy'")
     return getattr(module, name)
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #5c16e8f5
+# %% ../../nbs/80_jobs/800_wiring.ipynb #67ba5421
 def _parameters(kind: Callable[..., Any], given: Mapping[str, Any], key: str) -> Any:
     """The strategy's parameters with the given values; a name or type that does not fit is refused."""
-    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise ConfigError(f"{key}.module: its Parameters is not a dataclass", "see CONTRIBUTING, 'How to add a strategy'")
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    if bare := [f.name for f in fields.values() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]:
+        raise ConfigError(f"{key}.module: its parameter {bare[0]} has no default", "give every parameter a default")
     defaults = kind()
     for name, value in given.items():
         if name not in fields:
@@ -98,7 +104,9 @@ def load_strategy(name: str, entry: StrategyConfig) -> LoadedStrategy:
     key = f"strategies.{name}"
     module = _module(entry.module, f"{key}.module")
     parameters = _parameters(_attribute(module, "Parameters", f"{key}.module"), entry.parameters, key)
-    playbook: Playbook = _attribute(_module(entry.playbook, f"{key}.playbook"), "PLAYBOOK", f"{key}.playbook")
+    playbook = _attribute(_module(entry.playbook, f"{key}.playbook"), "PLAYBOOK", f"{key}.playbook")
+    if not isinstance(playbook, Playbook):
+        raise ConfigError(f"{key}.playbook: its PLAYBOOK is a {type(playbook).__name__}, not a Playbook", "see quanticity.playbooks.playbook")
     if entry.symbols:
         playbook = dataclasses.replace(playbook, symbols=tuple(entry.symbols))
     return LoadedStrategy(name, _attribute(module, "propose", f"{key}.module"), parameters, playbook)

@@ -140,9 +140,9 @@ class OptionChain:
         """Seconds since each contract's last quote, infinite where it had none."""
         return np.where(self.quote_time > 0, (self.ts - self.quote_time) / 1e9, np.inf)
 
-# %% ../../nbs/20_market/20_chain.ipynb #923a4e9f
+# %% ../../nbs/20_market/20_chain.ipynb #2e7c1129
 FIELDS = ("strike", "expiry_day", "expiry_minute", "is_call", "multiplier", "bid", "ask", "bid_size", "ask_size",
-          "quote_second", "volume", "open_interest", "prior_volatility")
+          "quote_age", "volume", "open_interest", "prior_volatility")
 _MINUTE, _DAY = 60 * 1_000_000_000, 86_400 * 1_000_000_000
 
 
@@ -152,13 +152,9 @@ def _matrix(chain: OptionChain) -> npt.NDArray[np.float32]:
     out[0], out[1], out[2] = listed.strike, listed.expiry_day, listed.expires_at // _MINUTE - listed.expiry_day * 1440
     out[3], out[4] = listed.is_call, listed.multiplier
     out[5], out[6], out[7], out[8] = chain.bid, chain.ask, chain.bid_size, chain.ask_size
-    out[9] = np.where(chain.quote_time > 0, (chain.quote_time - _midnight(chain.ts)) / 1e9, np.nan)
+    out[9] = np.where(chain.quote_time > 0, (chain.ts - chain.quote_time) / 1e9, np.nan)
     out[10], out[11], out[12] = chain.volume, chain.open_interest, chain.prior_volatility
     return out
-
-
-def _midnight(ts: int) -> int:
-    return ts - ts % _DAY
 
 
 def encode_chain(chain: OptionChain) -> bytes:
@@ -184,13 +180,13 @@ def decode_chain(blob: bytes) -> OptionChain:
     minute = m[2].astype(np.int64)
     listed = Contracts(head["symbol"], head["underlying"], m[0], day, day * _DAY + minute * _MINUTE, m[3] > 0, m[4],
                        Exercise(head["exercise"]), Settlement(head["settlement"]))
-    second = np.where(np.isnan(m[9]), 0.0, m[9])
-    quote_time = np.where(np.isnan(m[9]), 0, _midnight(head["ts"]) + np.round(second * 1e9).astype(np.int64))
+    age = np.where(np.isnan(m[9]), 0.0, m[9])
+    quote_time = np.where(np.isnan(m[9]), 0, head["ts"] - np.round(age * 1e9).astype(np.int64))
     spot = np.nan if head["spot"] is None else float(head["spot"])
     return OptionChain(head["seq"], head["ts"], listed, spot, head["spot_source"], head["rate"], head["dividend"],
                        m[5], m[6], m[7], m[8], quote_time, m[10], m[11], m[12])
 
-# %% ../../nbs/20_market/20_chain.ipynb #e3cc27b2
+# %% ../../nbs/20_market/20_chain.ipynb #78aa7c6e
 def pack_names(names: list[str]) -> npt.NDArray[np.bytes_]:
     """OCC symbols of one root as fixed-width bytes (they all have the same length); ValueError where they do not."""
     if len({len(name) for name in names}) > 1:
@@ -199,15 +195,16 @@ def pack_names(names: list[str]) -> npt.NDArray[np.bytes_]:
 
 
 def encode_rows(chain: OptionChain, rows: IntArray) -> bytes:
-    """Values of the `by_contract` hash for the given rows, one after the other: sequence number (int64) and `FIELDS` (float32)."""
-    record = np.empty(len(rows), np.dtype([("seq", "<i8"), ("row", "<f4", (len(FIELDS),))]))
+    """Values of the `by_contract` hash for the given rows, one after the other: sequence number, quote time (int64) and `FIELDS` (float32)."""
+    record = np.empty(len(rows), np.dtype([("seq", "<i8"), ("quote_time", "<i8"), ("row", "<f4", (len(FIELDS),))]))
     record["seq"] = chain.seq
+    record["quote_time"] = chain.quote_time[rows]
     record["row"] = _matrix(chain)[:, rows].T
     return record.tobytes()
 
 
-def decode_row(value: bytes) -> tuple[int, dict[str, float]]:
-    """Sequence number and fields of one `by_contract` value."""
-    seq = int(np.frombuffer(value, "<i8", 1)[0])
-    row = np.frombuffer(value, "<f4", len(FIELDS), 8)
-    return seq, dict(zip(FIELDS, (float(v) for v in row), strict=True))
+def decode_row(value: bytes) -> tuple[int, int, dict[str, float]]:
+    """Sequence number, quote time (nanoseconds UTC, 0: none) and fields of one `by_contract` value."""
+    seq, quote_time = (int(v) for v in np.frombuffer(value, "<i8", 2))
+    row = np.frombuffer(value, "<f4", len(FIELDS), 16)
+    return seq, quote_time, dict(zip(FIELDS, (float(v) for v in row), strict=True))

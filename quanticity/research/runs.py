@@ -33,15 +33,17 @@ def snapshots_frame(run: Run) -> Any:
     frame.index = pd.DatetimeIndex(run.snapshots["ts"], name="time").tz_convert("America/New_York")
     return frame
 
-# %% ../../nbs/85_research/85_runs.ipynb #d6423305
+# %% ../../nbs/85_research/85_runs.ipynb #7c873d9a
 def trace(run: Run, event_id: str) -> list[tuple[str, Event | None]]:
     """What led to a ledger line, nearest first, down to the chain snapshots (whose line is None)."""
     return list(ancestry(run.events, event_id))
 
 
 def tree(run: Run, event_id: str) -> str:
-    """`trace` as text: one line an ancestor, indented by its distance."""
+    """`trace` as text: one line an ancestor, indented by its distance. KeyError where the ledger has no such line."""
     by_id = {e.id: e for e in run.events}
+    if event_id not in by_id:
+        raise KeyError(f"no ledger line {event_id!r}")
     lines, stack, seen = [], [(event_id, 0)], set()
     while stack:
         at, depth = stack.pop()

@@ -17,13 +17,13 @@ import orjson
 from ..core.reasons import Reason
 from ..core.types import Features, plain
 
-# %% ../../nbs/55_signals/55_features.ipynb #dfc500fe
+# %% ../../nbs/55_signals/55_features.ipynb #2faa2e2a
 def metric_document(ts: datetime, snapshot_id: str, values: Mapping[str, float], missing: Mapping[str, Reason]) -> bytes:
-    """A calculator's result as JSON; a NaN value must be in `missing` with its reason (ValueError otherwise)."""
-    if unexplained := [k for k, v in values.items() if math.isnan(v) and k not in missing]:
-        raise ValueError(f"{unexplained[0]} is NaN without a reason")
+    """A calculator's result as JSON; a value that is NaN or infinite must be in `missing` with its reason (ValueError otherwise)."""
+    if unexplained := [k for k, v in values.items() if not math.isfinite(v) and k not in missing]:
+        raise ValueError(f"{unexplained[0]} is not finite and has no reason")
     return orjson.dumps({"ts": plain(ts), "snapshot_id": snapshot_id,
-                         "values": {k: v for k, v in values.items() if not math.isnan(v)}, "missing": plain(missing)})
+                         "values": {k: v for k, v in values.items() if math.isfinite(v)}, "missing": plain(missing)})
 
 
 def read_metric(document: bytes) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def choose(chain: OptionChain, rows: npt.NDArray[np.int64], parameters: Paramete
     best = usable[np.lexsort((strike[usable], distance[usable]))[0]]
     return int(rows[best])
 
-# %% ../../nbs/40_strategies/40_zero_dte.ipynb #308de199
+# %% ../../nbs/40_strategies/40_zero_dte.ipynb #d86af72e
 def propose(features: Features, chain: OptionChain, parameters: Parameters) -> tuple[Proposal, ...] | Skip:
     """At most one proposal: a same-day option bought at or near the ask, with target, stop and time of exit; or why there is none."""
 
@@ -147,7 +147,7 @@ def _proposal(features: Features, chain: OptionChain, row: int, way: int, parame
     contract, bid, ask = chain.contracts.contract(row), float(chain.bid[row]), float(chain.ask[row])
     parts = confidence_parts(features, way, parameters)
     regime = "short" if features.values["gex"] < 0 else "long"
-    trail = _to_tick(ask * parameters.trail_fraction, parameters.tick) if parameters.trail_fraction > 0 else None
+    trail = max(parameters.tick, _to_tick(ask * parameters.trail_fraction, parameters.tick)) if parameters.trail_fraction > 0 else None
     return Proposal(
         id=f"pro:{NAME}:{contract.occ}:{chain.seq}", strategy=NAME, symbol=features.symbol, ts=timestamp(chain.ts),
         contract=contract, side=Side.BUY, limit_price=max(ask, _to_tick(ask * (1 + parameters.entry_slippage), parameters.tick)),
