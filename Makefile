@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
 EXTRAS ?= dev
 TESTS ?= tests
 
-.PHONY: help setup demo test lab docs bench check format readme keys hooks lock clean
+.PHONY: help setup demo test lab docs bench check readme keys hooks lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16

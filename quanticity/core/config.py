@@ -24,7 +24,7 @@ from quanticity.core.validation import (
     Section, declared, freeze, got, jsonable, key, keys_of, merge, read_dotenv, read_yaml, reference_table, refuse,
 )
 
-# %% ../../nbs/00_core/03_config.ipynb #3c138c6e
+# %% ../../nbs/00_core/03_config.ipynb #57e03f29
 _DOTTED = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 _REDIS = r"^(redis|rediss|unix)://.+$"
 _REDIS_WANTS = "a URL that starts with redis://, rediss:// or unix://, or null"
@@ -48,19 +48,15 @@ class RedisConfig(Section):
     """State and bus: a server of one's own by `url`, else an embedded one."""
 
     url: str | None = key(None, "URL", "server that holds state; null: start and look after an embedded one", pattern=_REDIS, wants=_REDIS_WANTS)
-    cache_url: str | None = key(None, "URL", "server for what may be lost (caches); null: the same server", pattern=_REDIS, wants=_REDIS_WANTS)
     port: int = key(0, "TCP port", "loopback port of the embedded server; 0: any free one", ge=0, le=65535)
-    append_only: bool = key(True, "", "the embedded server writes an append-only file, so that state outlives a crash")
-    unix_socket: bool = key(True, "", "the embedded server also listens on a unix socket, which is faster")
 
-# %% ../../nbs/00_core/03_config.ipynb #ce5fab52
+# %% ../../nbs/00_core/03_config.ipynb #26966298
 class MarketConfig(Section):
     """Constants of the market where the data does not say."""
 
     rate: float = key(0.02, "per year, continuous", "risk-free rate where no curve is known", ge=-0.1, le=1)
     dividend: float = key(0.0, "per year, continuous", "dividend yield where none is known", ge=-0.1, le=1)
     step_seconds: int = key(60, "seconds", "time between two analytics steps", gt=0, le=23400)
-    calendar: Literal["NYSE"] = key("NYSE", "", "exchange whose holidays and half days hold")
     max_quote_age_seconds: float = key(900.0, "seconds", "a quote older than this is stale and not used", gt=0)
 
 
@@ -108,11 +104,10 @@ class RiskConfig(Section):
     max_relative_spread: float = key(0.40, "share of the mid", "an option with a wider bid-ask spread is refused", gt=0)
     minutes_before_expiry: float = key(15.0, "minutes", "no new order this close to the option's last trade", ge=0)
 
-# %% ../../nbs/00_core/03_config.ipynb #d245bc0d
+# %% ../../nbs/00_core/03_config.ipynb #2cdd1669
 class ExecutionConfig(Section):
     """How orders are worked and what they cost."""
 
-    commission_plan: Literal["ibkr_tiered"] = key("ibkr_tiered", "", "commission schedule")
     latency_steps: int = key(1, "steps", "steps between the decision and the first quote it can fill against", ge=1, le=60)
     exit_minutes_before_close: float = key(15.0, "minutes", "a position is closed this long before its option stops trading", ge=0)
 

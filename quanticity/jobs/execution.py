@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['limits_of', 'Working', 'ExecutionJob', 'exit_time']
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #8d6ec069
+# %% ../../nbs/80_jobs/830_execution.ipynb #846ebfa7
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,8 +15,10 @@ import orjson
 
 from ..core.config import Config
 from ..core.events import Event, EventKind, parse_event
-from ..core.keys import execution_done, execution_positions, market_ticker, options_by_contract, signals_distribution, signals_execution, signals_pending
-from ..core.types import Contract, Fill, Message, OrderRole, OrderTicket, RiskApproved, RiskRefused, Signal, fill_from_plain, plain, signal_from_plain, ticket_from_plain
+from ..core.keys import (
+    execution_done, execution_positions, market_ticker, options_by_contract, signals_distribution, signals_execution, signals_pending)
+from ..core.types import (
+    Contract, Fill, Message, OrderRole, OrderTicket, RiskApproved, RiskRefused, Signal, fill_from_plain, plain, signal_from_plain, ticket_from_plain)
 from ..distribution.messages import closed, opened
 from ..execution.broker import Broker, OrderCancelled
 from ..execution.positions import PositionBook, Totals

@@ -77,7 +77,7 @@ def _attribute(module: ModuleType, name: str, key: str) -> Any:
         raise ConfigError(f"{key}: {module.__name__} has no {name}", "see CONTRIBUTING, 'How to add a strategy'")
     return getattr(module, name)
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #67ba5421
+# %% ../../nbs/80_jobs/800_wiring.ipynb #4e380b05
 def _parameters(kind: Callable[..., Any], given: Mapping[str, Any], key: str) -> Any:
     """The strategy's parameters with the given values; a name or type that does not fit is refused."""
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
@@ -104,11 +104,13 @@ def load_strategy(name: str, entry: StrategyConfig) -> LoadedStrategy:
     key = f"strategies.{name}"
     module = _module(entry.module, f"{key}.module")
     parameters = _parameters(_attribute(module, "Parameters", f"{key}.module"), entry.parameters, key)
+    named = _attribute(module, "NAME", f"{key}.module")
+    if named != name:
+        raise ConfigError(f"{key}.module: {entry.module} is the strategy {named!r}", f"name the entry strategies.{named}")
     playbook = _attribute(_module(entry.playbook, f"{key}.playbook"), "PLAYBOOK", f"{key}.playbook")
     if not isinstance(playbook, Playbook):
         raise ConfigError(f"{key}.playbook: its PLAYBOOK is a {type(playbook).__name__}, not a Playbook", "see quanticity.playbooks.playbook")
-    if entry.symbols:
-        playbook = dataclasses.replace(playbook, symbols=tuple(entry.symbols))
+    playbook = dataclasses.replace(playbook, strategy=name, symbols=tuple(entry.symbols) or playbook.symbols)
     return LoadedStrategy(name, _attribute(module, "propose", f"{key}.module"), parameters, playbook)
 
 

@@ -36,7 +36,7 @@ from quanticity.core.types import (
     plain,
 )
 
-# %% ../../nbs/75_reports/75_layout.ipynb #6d59939f
+# %% ../../nbs/75_reports/75_layout.ipynb #b7f2108d
 LEDGER, SNAPSHOTS, PROFILES, SUMMARY = "ledger.jsonl", "snapshots.parquet", "profiles.parquet", "summary.json"
 
 SNAPSHOT_COLUMNS: dict[str, str] = {
@@ -59,7 +59,7 @@ SNAPSHOT_COLUMNS: dict[str, str] = {
     "risk_reversal_25": "25-delta call minus put volatility",
     "put_skew_25": "25-delta put minus at-the-money volatility",
     "contracts": "contracts listed",
-    "contracts_quoted": "contracts with a two-sided quote",
+    "contracts_quoted": "contracts that have been quoted",
     "contracts_with_volatility": "contracts whose volatility could be solved",
     "rows_taken": "market-data rows taken so far",
     "rows_refused": "market-data rows refused so far",
