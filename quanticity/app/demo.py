@@ -38,7 +38,7 @@ def choose_day(config: Config, root: Path) -> tuple[dict[str, Any], str]:
     why = f"{config.data.recorded_dir} does not hold it" if config.data.recorded_dir else "QUANTICITY_DATA_DIR is not set"
     return dict(SIMULATED), f"a simulated session (the recorded GOOG day is not at hand: {why})"
 
-# %% ../../nbs/95_app/96_demo.ipynb #6af87e86
+# %% ../../nbs/95_app/96_demo.ipynb #9291dcca
 def prefect_environment(config: Config) -> dict[str, str]:
     """Environment for a flow run on this machine alone: own home, no telemetry, quiet, patient with the server's start."""
     return {"PREFECT_HOME": str((config.paths.state_dir / "prefect").absolute()), "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
@@ -66,7 +66,7 @@ def run_demo(config: Config, request: dict[str, Any], out: Path) -> dict[str, An
     try:
         (config.paths.state_dir / "prefect").mkdir(parents=True, exist_ok=True)  # Prefect's server does not start where its home is missing
     except OSError as error:
-        raise UserError(f"paths.state_dir: cannot make {config.paths.state_dir / 'prefect'}: {error.strerror}", "set it to a folder that can be written") from error
+        raise UserError(f"paths.state_dir: cannot make {config.paths.state_dir}/prefect: {error.strerror}", "name a folder that can be written") from error
     flow = load_flow(root, prefect_environment(config))
     summary: dict[str, Any] = flow.session(**request, out=str(out.absolute()))
     return summary
