@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CodeArray', 'VolatilityState', 'ChainAnalytics', 'analyse']
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #ef72b4a9
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #14fe416e
 import math
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .exposure import Convention, Exposure, Walls, ZeroGamma, exposures, walls, zero_gamma
 from .pricing import Greeks, VolatilityReason, count_reasons, greeks, implied_vol
-from .skew import Skew, skew_25_delta
+from .skew import Skew, at_the_money_vol, skew_25_delta
 from ..core.reasons import Reason
 from ..market.chain import FloatArray, IntArray, OptionChain
 
@@ -56,13 +56,15 @@ class VolatilityState:
         gone = (self.reason != VolatilityReason.OK) & (chain.ts - self.lost_at > self.max_age_seconds * 1e9)
         self.volatility[gone] = np.nan
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #42b2fd9c
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #2e57d7e3
 @dataclass(frozen=True, eq=False)
 class ChainAnalytics:
     """All numbers of one snapshot.
 
     `volatility` and `greeks` have a row a contract. `exposure`, `zero_gamma` and `walls` are under `exposure.convention`. `skew` and
-    `at_the_money` (decimal) are of the nearest live expiry, whose day is `nearest_expiry` (days since 1970; -1 where none lives).
+    `at_the_money` are of the nearest live expiry, whose day is `nearest_expiry` (days since 1970; -1 where none lives). `at_the_money` is the
+    volatility at the forward (decimal, interpolated in strike: on an expiry afternoon neighbouring strikes are too far apart in delta),
+    NaN with `at_the_money_reason` where the forward is not between two strikes.
     `quoted_share` is the share of that expiry's contracts with a two-sided quote. `gross_gex` is the sum of absolute GEX.
     `without_number` counts contracts without a volatility by reason.
     """
@@ -74,6 +76,8 @@ class ChainAnalytics:
     zero_gamma: ZeroGamma
     walls: Walls
     skew: Skew
+    at_the_money: float
+    at_the_money_reason: Reason | None
     nearest_expiry: int
     nearest_years: float
     quoted_share: float
@@ -85,7 +89,7 @@ class ChainAnalytics:
         """Net over gross GEX, -1..1: how one-sided dealers are under the convention; NaN where there is no exposure."""
         return self.exposure.total_gex / self.gross_gex if self.gross_gex > 0 else math.nan
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #be6306c1
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #4d562786
 def analyse(chain: OptionChain, state: VolatilityState, convention: Convention | str = Convention.NAIVE,
             span: float = 0.10, points: int = 41) -> ChainAnalytics:
     """All numbers of a chain. `state` is updated with the chain's new quotes; `span` and `points` are the zero-gamma grid."""
@@ -100,10 +104,13 @@ def analyse(chain: OptionChain, state: VolatilityState, convention: Convention |
                           listed.multiplier, convention, span, points)
     nearest, rows = _nearest(chain)
     two_sided = np.isfinite(chain.mid[rows])
+    nearest_years = float(years[rows[0]]) if len(rows) else math.nan
+    forward = chain.spot * math.exp((chain.rate - chain.dividend) * nearest_years)
+    at_the_money, why = at_the_money_vol(forward, listed.strike[rows], volatility[rows], listed.is_call[rows])
     return ChainAnalytics(
         chain, volatility, greek, exposed, crossing, walls(listed.strike, listed.is_call, exposed.gex),
-        skew_25_delta(greek.delta[rows], volatility[rows], listed.is_call[rows]), nearest,
-        float(years[rows[0]]) if len(rows) else math.nan, float(two_sided.mean()) if len(rows) else 0.0,
+        skew_25_delta(greek.delta[rows], volatility[rows], listed.is_call[rows]), at_the_money, why, nearest, nearest_years,
+        float(two_sided.mean()) if len(rows) else 0.0,
         float(np.nansum(np.abs(exposed.gex))) if exposed.counted else 0.0, count_reasons(reason))
 
 

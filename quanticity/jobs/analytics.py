@@ -22,7 +22,7 @@ from ..signals.features import metric_document
 LOOKBACK_MINUTES = 15
 _MINUTE = 60_000_000_000
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #13c3e58a
+# %% ../../nbs/80_jobs/815_analytics.ipynb #9bd4565e
 def _dealer_flow(a: ChainAnalytics) -> tuple[dict[str, float], dict[str, Reason]]:
     e, counted = a.exposure, a.exposure.counted > 0
     values = {"spot": a.chain.spot, "gex": e.total_gex if counted else math.nan, "dex": e.total_dex if counted else math.nan,
@@ -42,18 +42,18 @@ def _why_no_exposure(a: ChainAnalytics) -> Reason:
 
 
 def _volatility(a: ChainAnalytics) -> tuple[dict[str, float], dict[str, Reason]]:
-    values = {"atm_volatility": a.skew.at_the_money, "risk_reversal_25": a.skew.risk_reversal, "put_skew_25": a.skew.put_skew,
-              "quoted_share": a.quoted_share, "expected_move": expected_move(a.chain.spot, a.nearest_years, a.skew.at_the_money)}
-    why = a.skew.missing.get("at_the_money", Reason.TOO_FEW_STRIKES)
-    missing = {"atm_volatility": why, "risk_reversal_25": a.skew.missing.get("risk_reversal", why),
-               "put_skew_25": a.skew.missing.get("put_skew", why), "expected_move": why}
+    values = {"atm_volatility": a.at_the_money, "risk_reversal_25": a.skew.risk_reversal, "put_skew_25": a.skew.put_skew,
+              "quoted_share": a.quoted_share, "expected_move": expected_move(a.chain.spot, a.nearest_years, a.at_the_money)}
+    why = a.at_the_money_reason or Reason.TOO_FEW_STRIKES
+    missing = {"atm_volatility": why, "risk_reversal_25": a.skew.missing.get("risk_reversal", Reason.TOO_FEW_STRIKES),
+               "put_skew_25": a.skew.missing.get("put_skew", Reason.TOO_FEW_STRIKES), "expected_move": why}
     return values, missing
 
 # %% ../../nbs/80_jobs/815_analytics.ipynb #dded5b66
 def _explained(values: Mapping[str, float], missing: Mapping[str, Reason]) -> dict[str, Reason]:
     return {name: missing[name] for name, value in values.items() if math.isnan(value)}
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #30a21cb2
+# %% ../../nbs/80_jobs/815_analytics.ipynb #d9154360
 class AnalyticsJob:
     """Runs the calculators over one session's chain."""
 
@@ -84,11 +84,11 @@ class AnalyticsJob:
         return _row(a, documents)
 
     def _price_action(self, a: ChainAnalytics) -> tuple[dict[str, float], dict[str, Reason]]:
-        now, spot, volatility = a.chain.ts, a.chain.spot, a.skew.at_the_money
+        now, spot, volatility = a.chain.ts, a.chain.spot, a.at_the_money
         before = next((s for ts, s in reversed(self._spots) if ts <= now - LOOKBACK_MINUTES * _MINUTE), math.nan)
         if spot > 0:
             self._spots.append((now, spot))
-        why = Reason.NO_SPOT if not spot > 0 else Reason.TOO_EARLY if math.isnan(before) else a.skew.missing.get("at_the_money", Reason.TOO_FEW_STRIKES)
+        why = Reason.NO_SPOT if not spot > 0 else Reason.TOO_EARLY if math.isnan(before) else a.at_the_money_reason or Reason.TOO_FEW_STRIKES
         return {"stretch": stretch(spot, before, LOOKBACK_MINUTES, volatility)}, {"stretch": why}
 
 # %% ../../nbs/80_jobs/815_analytics.ipynb #ba7a12fe

@@ -133,7 +133,7 @@ def test_only_newly_quoted_contracts_are_solved_again():
 def test_a_volatility_outlives_its_quote_for_a_while_and_then_goes_with_the_reason():
     state, first = VolatilityState(max_age_seconds=120.0), chain(seq=1)
     before = analyse(first, state).volatility.copy()
-    for seconds, kept in ((60, True), (120, True), (121, False)):
+    for seconds, kept in ((600, True), (660, True), (720, True), (721, False)):  # the quotes stood for ten minutes: the clock starts when they are replaced
         later = TS + seconds * SECOND
         gone = replace(with_rows(first, bid={3: np.nan, 4: 0.001}, ask={4: 0.001}, quote_time={3: later, 4: later}), seq=2, ts=later)  # row 4: a call far in the money
         a = analyse(gone, state)
@@ -142,6 +142,25 @@ def test_a_volatility_outlives_its_quote_for_a_while_and_then_goes_with_the_reas
     np.testing.assert_array_equal(np.delete(a.volatility, [3, 4]), np.delete(before, [3, 4]))  # quotes that stand keep theirs, however old
     back = replace(first, seq=5, ts=later + SECOND, quote_time=np.full(len(first), later + SECOND))
     assert np.isfinite(analyse(back, state).volatility[3])
+
+
+def test_a_quote_between_starts_the_clock_anew():
+    state, c = VolatilityState(max_age_seconds=120.0), chain()
+    kept = []
+    for minute, bid in enumerate((c.bid[3], np.nan, c.bid[3], np.nan, np.nan, np.nan, np.nan)):
+        now = TS + minute * 60 * SECOND
+        a = analyse(replace(with_rows(c, bid={3: bid}, quote_time={3: now}), seq=minute, ts=now), state)
+        kept.append(bool(np.isfinite(a.volatility[3])))
+    assert kept == [True] * 6 + [False] and a.without_number == {Reason.NO_QUOTE: 1}
+
+
+def test_what_is_lost_goes_without_another_quote_too():
+    state, c = VolatilityState(max_age_seconds=120.0), chain()
+    analyse(c, state)
+    lost = with_rows(c, bid={3: np.nan}, quote_time={3: TS + SECOND})
+    for seconds, kept in ((60, True), (180, True), (181, False)):
+        a = analyse(replace(lost, seq=seconds, ts=TS + seconds * SECOND), state)
+        assert bool(np.isfinite(a.volatility[3])) is kept and state.lost_at[3] == TS + 60 * SECOND
 
 
 def test_without_a_spot_nothing_is_solved_and_these_quotes_get_their_turn():

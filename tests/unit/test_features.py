@@ -24,17 +24,16 @@ def test_a_document_reads_back_with_its_reasons():
 
 
 def test_a_nan_without_a_reason_is_refused():
-    with pytest.raises(ValueError, match="call_wall is NaN without a reason"):
+    with pytest.raises(ValueError, match="call_wall is not finite and has no reason"):
         document(0, {"gex": 1.0, "call_wall": NAN}, {"gex": Reason.NO_SPOT})
 
 
-@pytest.mark.xfail(strict=True, reason="metric_document: an infinite value becomes null, on which read/merge later fails with TypeError")
-def test_an_infinite_value_is_refused_or_survives():
-    try:
-        raw = document(0, {"gex": float("inf")})
-    except ValueError:
-        return
-    assert merge("GOOG", NOW, "chain:1", [raw], 60).get("gex") == float("inf")
+@pytest.mark.parametrize("value", [float("inf"), -float("inf")])
+def test_an_infinite_value_needs_a_reason_too(value):
+    with pytest.raises(ValueError, match="gex is not finite and has no reason"):
+        document(0, {"gex": value})
+    f = merge("GOOG", NOW, "chain:1", [document(0, {"gex": value, "spot": 1.0}, {"gex": Reason.NO_SPOT})], 60)
+    assert dict(f.values) == {"spot": 1.0} and dict(f.missing) == {"gex": Reason.NO_SPOT}
 
 
 def test_values_ages_and_reasons_of_several_documents():

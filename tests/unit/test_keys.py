@@ -110,7 +110,6 @@ def test_a_declaration_must_fit_its_pattern():
     assert "wrong" not in [s.function for s in key_specs()]
 
 
-@pytest.mark.xfail(strict=True, reason="core.keys build: zip(strict=False) drops extra arguments and a missing one is a KeyError")
 def test_a_wrong_number_of_parts_is_refused():
     with pytest.raises(TypeError):
         keys.market_ticker()

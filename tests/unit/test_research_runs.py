@@ -83,7 +83,6 @@ def test_what_no_ledger_holds_has_no_trace(run):
         trace(run, "nobody")
 
 
-@pytest.mark.xfail(strict=True, reason="research.runs.tree: an id that the run does not know is drawn as a snapshot instead of refused as by trace")
 def test_what_no_ledger_holds_has_no_tree(run):
     with pytest.raises(KeyError, match="nobody"):
         tree(run, "nobody")

@@ -42,41 +42,48 @@ def test_the_default_configuration_loads():
 
 
 def test_parameters_and_symbols_come_from_the_entry():
-    loaded = load_strategy("mine", entry(parameters={"min_stretch": 1, "target_delta": 0.3}, symbols=("SPXW", "GOOG")))
-    assert loaded.name == "mine" and (loaded.parameters.min_stretch, loaded.parameters.target_delta) == (1, 0.3)
+    loaded = load_strategy("zero_dte", entry(parameters={"min_stretch": 1, "target_delta": 0.3}, symbols=("SPXW", "GOOG")))
+    assert loaded.name == "zero_dte" and (loaded.parameters.min_stretch, loaded.parameters.target_delta) == (1, 0.3)
     assert loaded.playbook == Playbook("zero_dte", symbols=("SPXW", "GOOG")) and Playbook("zero_dte").symbols == ()
 
 
-def test_only_the_enabled_ones_in_their_order():
-    config = Config(strategies={"b": entry(), "off": entry(enabled=False, module="no.such"), "a": entry()})
-    assert [s.name for s in load_strategies(config)] == ["b", "a"]
+def test_only_the_enabled_ones_in_their_order(module):
+    b, a = (entry(module=module(f"strategy_{n}", GOOD.replace('"fresh"', f'"{n}"'))) for n in "ba")
+    config = Config(strategies={"b": b, "off": entry(enabled=False, module="no.such"), "zero_dte": entry(), "a": a})
+    assert [(s.name, s.playbook.strategy) for s in load_strategies(config)] == [("b", "b"), ("zero_dte", "zero_dte"), ("a", "a")]
+
+
+def test_a_strategy_runs_under_its_own_name_only():
+    with pytest.raises(ConfigError, match="strategies.mine.module: quanticity.strategies.zero_dte is the strategy 'zero_dte'; name the entry strategies.zero_dte"):
+        load_strategy("mine", entry())
 
 
 @pytest.mark.parametrize(("changed", "message"), [
-    ({"module": "quanticity.strategies.nothing"}, "strategies.mine.module: no module quanticity.strategies.nothing"),
-    ({"module": "nowhere.at.all"}, "strategies.mine.module: no module nowhere"),
-    ({"playbook": "quanticity.playbooks.nothing"}, "strategies.mine.playbook: no module quanticity.playbooks.nothing"),
-    ({"playbook": "quanticity.core.errors"}, "strategies.mine.playbook: quanticity.core.errors has no PLAYBOOK"),
-    ({"module": "quanticity.core.errors"}, "strategies.mine.module: quanticity.core.errors has no Parameters"),
-    ({"parameters": {"min_strech": 1.0}}, "strategies.mine.parameters: unknown parameter min_strech"),
-    ({"parameters": {"min_stretch": "1.0"}}, "strategies.mine.parameters.min_stretch: got '1.0' (str), wants float"),
-    ({"parameters": {"min_stretch": True}}, "strategies.mine.parameters.min_stretch: got True (bool), wants float"),
-    ({"parameters": {"min_stretch": None}}, "strategies.mine.parameters.min_stretch: got None (NoneType), wants float"),
-    ({"parameters": {"min_stretch": [1.0]}}, "strategies.mine.parameters.min_stretch: got "),
-    ({"parameters": {"weight_room": 0.9}}, "strategies.mine.parameters: the weights sum to 1.7")])
+    ({"module": "quanticity.strategies.nothing"}, "strategies.zero_dte.module: no module quanticity.strategies.nothing"),
+    ({"module": "nowhere.at.all"}, "strategies.zero_dte.module: no module nowhere"),
+    ({"playbook": "quanticity.playbooks.nothing"}, "strategies.zero_dte.playbook: no module quanticity.playbooks.nothing"),
+    ({"playbook": "quanticity.core.errors"}, "strategies.zero_dte.playbook: quanticity.core.errors has no PLAYBOOK"),
+    ({"module": "quanticity.core.errors"}, "strategies.zero_dte.module: quanticity.core.errors has no Parameters"),
+    ({"parameters": {"min_strech": 1.0}}, "strategies.zero_dte.parameters: unknown parameter min_strech"),
+    ({"parameters": {"min_stretch": "1.0"}}, "strategies.zero_dte.parameters.min_stretch: got '1.0' (str), wants float"),
+    ({"parameters": {"min_stretch": True}}, "strategies.zero_dte.parameters.min_stretch: got True (bool), wants float"),
+    ({"parameters": {"min_stretch": None}}, "strategies.zero_dte.parameters.min_stretch: got None (NoneType), wants float"),
+    ({"parameters": {"min_stretch": [1.0]}}, "strategies.zero_dte.parameters.min_stretch: got "),
+    ({"parameters": {"weight_room": 0.9}}, "strategies.zero_dte.parameters: the weights sum to 1.7")])
 def test_what_does_not_fit_is_one_line_with_its_key(changed, message):
     with pytest.raises(ConfigError) as error:
-        load_strategy("mine", entry(**changed))
+        load_strategy("zero_dte", entry(**changed))
     assert str(error.value).startswith(message) and "\n" not in str(error.value)
 
 
 def test_an_unknown_parameter_is_told_what_there_is():
     with pytest.raises(ConfigError, match="there are: .*max_quote_age.*min_stretch"):
-        load_strategy("mine", entry(parameters={"nonsense": 1}))
+        load_strategy("zero_dte", entry(parameters={"nonsense": 1}))
 
 
 GOOD = """
 from dataclasses import dataclass
+NAME = "fresh"
 @dataclass(frozen=True)
 class Parameters:
     count: int = 3
@@ -93,6 +100,7 @@ def test_a_new_strategy_is_a_module_and_an_entry(module):
     loaded = load_strategy("fresh", entry(module=name, parameters={"count": 5, "share": 1, "name": "y", "on": False}))
     assert (loaded.parameters.count, loaded.parameters.share, loaded.parameters.name, loaded.parameters.on) == (5, 1, "y", False)
     assert loaded.propose(None, None, loaded.parameters) == ()
+    assert loaded.name == "fresh" and loaded.playbook == Playbook("fresh")  # the playbook is another's: it gates and sizes under this name
 
 
 @pytest.mark.parametrize(("parameter", "wants"), [({"count": 2.0}, "int"), ({"count": True}, "int"), ({"name": 1}, "str"), ({"on": 1}, "bool")])
@@ -111,22 +119,32 @@ def test_a_package_that_a_strategy_needs_and_is_not_there_is_named(module):
         load_strategy("fresh", entry(module=module("needy_strategy", "import some_vendor\n" + GOOD)))
 
 
-BROKEN = {"syntax": "def propose(:\n", "import": "from quanticity.core.errors import NoSuchName\n" + GOOD, "required": GOOD.replace("count: int = 3", "count: int"),
-          "plain class": "class Parameters: pass\ndef propose(features, chain, parameters): return ()\n"}
+BROKEN = {
+    "syntax": ("def propose(:\n", "strategies.fresh.module: broken cannot be imported: invalid syntax"),
+    "import": ("from quanticity.core.errors import NoSuchName\n" + GOOD, "strategies.fresh.module: broken cannot be imported: cannot import name 'NoSuchName'"),
+    "required": (GOOD.replace("count: int = 3", "count: int"), "strategies.fresh.module: its parameter count has no default"),
+    "plain class": ("NAME = 'fresh'\nclass Parameters: pass\ndef propose(features, chain, parameters): return ()\n",
+                    "strategies.fresh.module: its Parameters is not a dataclass"),
+    "a function": ("NAME = 'fresh'\ndef Parameters(): pass\n", "strategies.fresh.module: its Parameters is not a dataclass"),
+    "nameless": (GOOD.replace('NAME = "fresh"', ""), "strategies.fresh.module: broken has no NAME")}
 
 
-@pytest.mark.xfail(strict=True, reason="jobs.wiring: a module that does not import (SyntaxError, ImportError), and Parameters that is no dataclass with "
-                                       "defaults (TypeError), give a traceback instead of a ConfigError")
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_module_is_one_line_too(module, what):
-    with pytest.raises(ConfigError):
-        load_strategy("fresh", entry(module=module(f"broken_{what.replace(' ', '_')}", BROKEN[what])))
+    text, message = BROKEN[what]
+    with pytest.raises(ConfigError) as error:
+        load_strategy("fresh", entry(module=module("broken", text)))
+    assert str(error.value).startswith(message) and "\n" not in str(error.value)
 
 
-@pytest.mark.xfail(strict=True, reason="jobs.wiring.load_strategy does not check that PLAYBOOK is a Playbook")
 def test_a_playbook_must_be_one(module):
-    with pytest.raises(ConfigError):
-        load_strategy("fresh", entry(playbook=module("odd_playbook", "PLAYBOOK = 'every day'\n")))
+    with pytest.raises(ConfigError, match="strategies.zero_dte.playbook: its PLAYBOOK is a str, not a Playbook"):
+        load_strategy("zero_dte", entry(playbook=module("odd_playbook", "PLAYBOOK = 'every day'\n")))
+
+
+def test_defaults_may_be_made_by_a_factory(module):
+    made = GOOD.replace("import dataclass", "import dataclass, field").replace("count: int = 3", "count: int = field(default_factory=lambda: 4)")
+    assert load_strategy("fresh", entry(module=module("factory_strategy", made))).parameters.count == 4
 
 
 def test_a_desk_names_its_session():

@@ -239,7 +239,6 @@ def test_without_slippage_the_limit_is_the_ask_and_never_under_it():
         assert only(propose(features(), c, Parameters(entry_slippage=slip))).limit_price >= ask
 
 
-@pytest.mark.xfail(strict=True, reason="_proposal: _to_tick rounds a small trail to 0.0, a stop that is touched at once")
 def test_a_trail_is_at_least_a_tick():
     assert only(propose(features(), chain(), Parameters(trail_fraction=0.001))).trail_amount >= 0.05
 
