@@ -5,16 +5,15 @@
 # %% auto #0
 __all__ = ['Feed', 'MarketStep', 'MarketJob']
 
-# %% ../../nbs/80_jobs/810_market.ipynb #7894c86c
+# %% ../../nbs/80_jobs/810_market.ipynb #2d734cc7
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..core.keys import market_bars, market_ticker, market_trades, monitoring_data, options_by_contract, options_chain
 from ..core.reasons import Reason
 from ..core.types import Contract
 from .wiring import Desk
-from ..market.chain import IntArray, OptionChain, encode_chain, encode_rows, pack_names
+from ..market.chain import OptionChain, encode_chain, encode_rows, pack_names
 from ..market.matching import Quote
 from ..market.parity import PairIndex, pair_rows, parity_spot
 from ..market.quality import screen_quotes, screen_trades
@@ -34,7 +33,7 @@ class MarketStep:
     taken: int
     refused: dict[Reason, int]
 
-# %% ../../nbs/80_jobs/810_market.ipynb #91b0bf1b
+# %% ../../nbs/80_jobs/810_market.ipynb #5ceba159
 class MarketJob:
     """Keeps the chain of one session and publishes it. `feed` is asked once a step."""
 
@@ -45,12 +44,9 @@ class MarketJob:
         self._packed = pack_names(names)
         self._row = {name: row for row, name in enumerate(names)}
         self._pairs: PairIndex = pair_rows(session.contracts)
-        self._writer = ThreadPoolExecutor(1, "by-contract")
-        self._writing: Future[None] | None = None
 
     def step(self, now: int) -> MarketStep:
         """Take in what became known up to `now` (nanoseconds UTC), and publish the chain."""
-        self.flush()
         batch = self.feed(now)
         quotes, bad_quotes = screen_quotes(batch.quotes, len(self._row))
         trades, bad_trades = screen_trades(batch.trades, len(self._row))
@@ -66,7 +62,8 @@ class MarketJob:
                 tx.increment(monitoring_data(self.desk.symbol), reason.value, count)
             self.desk.beat(tx, "market", now)
         if len(changed):
-            self._writing = self._writer.submit(self._publish_rows, chain, changed)
+            names = self._packed[changed]
+            self.desk.state.set_packed(options_by_contract(self.desk.symbol), names.tobytes(), names.itemsize, encode_rows(chain, changed))
         return MarketStep(chain, len(quotes) + len(trades), refused)
 
     def _snapshot(self, now: int) -> OptionChain:
@@ -76,21 +73,6 @@ class MarketJob:
             return chain
         implied, pairs = parity_spot(chain, pairs=self._pairs)
         return chain.with_spot(implied, "parity") if pairs else chain
-
-    def _publish_rows(self, chain: OptionChain, changed: IntArray) -> None:
-        names = self._packed[changed]
-        self.desk.state.set_packed(options_by_contract(self.desk.symbol), names.tobytes(), names.itemsize, encode_rows(chain, changed))
-
-    def flush(self) -> None:
-        """Wait until the `by_contract` hash holds the latest step's rows; raises what its writing raised."""
-        if self._writing is not None:
-            self._writing.result()
-            self._writing = None
-
-    def close(self) -> None:
-        """Flush, and end the writer."""
-        self.flush()
-        self._writer.shutdown()
 
     def quote_of(self, contract: Contract) -> Quote | None:
         """The latest quote of a contract, None where it has had none: what an exchange shows at this step."""

@@ -62,7 +62,7 @@ def open_channels(names: tuple[str, ...], folder: Path) -> dict[str, Channel]:
             raise ConfigError(f"distribution.channels: unknown channel {name}", "there are: " + ", ".join(known))
     return {name: known[name]() for name in names}
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #dab101c5
+# %% ../../nbs/80_jobs/845_replay.ipynb #dfc1e78f
 class _Loop:
     def __init__(self, session: MarketSession, config: Config, state: State, folder: Path) -> None:
         strategies = load_strategies(config)
@@ -101,7 +101,6 @@ class _Loop:
         self._timed("broker", lambda: self.broker.on_step(now, self._quotes(now)))
         row = self._timed("analytics", lambda: self.analytics.step(now))
         self._timed("signals", lambda: self.signals.step(now))
-        self._timed("market", self.market.flush)
         self._timed("execution", lambda: self.execution.step(now))
         self._timed("distribution", lambda: self.distribution.step(now))
         run.rows.append(row | self._account())
@@ -148,7 +147,7 @@ def profile_steps(steps: int) -> set[int]:
     last = max(1, steps - 2)
     return {1 + round(i * (last - 1) / (PROFILES - 1)) for i in range(PROFILES)}
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #78704f41
+# %% ../../nbs/80_jobs/845_replay.ipynb #6e2fbbb1
 def run_session(session: MarketSession, config: Config, state: State, folder: Path, progress: Progress | None = None) -> SessionRun:
     """Run all jobs over a session, on `state` (its namespace must be empty), with deliveries written under `folder`.
 
@@ -163,7 +162,6 @@ def run_session(session: MarketSession, config: Config, state: State, folder: Pa
         loop.step(batch, number in keep)
         if progress:
             progress(number + 1, total, f"{timestamp(batch.now):%H:%M} UTC")
-    loop.market.close()
     loop.drain()
     run = loop.run
     late = sum(int((tape.ts > loop.closes).sum()) for tape in (session.quotes, session.trades))

@@ -6,7 +6,7 @@
 __all__ = ['T', 'safe_url', 'State', 'AsyncState', 'load_client', 'connect', 'connect_async', 'Command', 'Entry', 'Functions',
            'Pending', 'Queued', 'Transaction']
 
-# %% ../../nbs/10_store/12_state.ipynb #85963497
+# %% ../../nbs/10_store/12_state.ipynb #c7a7467e
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from ..core.errors import ServerError
 from .commands import Command, Keyed, Later, Now, Queued, first_error
-from .functions import Entry, Functions, Pending, Transaction
+from ..core.keys import Key
+from .functions import Entry, Functions, Pending, Transaction, packed_count
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -72,7 +73,24 @@ class _Namespace(Keyed):
 def _unlink(names: list[bytes]) -> Command[int]:
     return Command((("UNLINK", *names),), int)
 
-# %% ../../nbs/10_store/12_state.ipynb #2fc2783f
+# %% ../../nbs/10_store/12_state.ipynb #58615043
+def _packed_hset(name: bytes, names: bytes, width: int, values: bytes) -> bytes:
+    """The bytes of `HSET name ...` in Redis' protocol, from names of `width` bytes each and values of one common size."""
+    import numpy as np
+
+    count = len(names) // width
+    size = len(values) // count
+    parts = (b"$%d\r\n" % width, width, b"\r\n$%d\r\n" % size, size, b"\r\n")
+    rows = np.empty((count, sum(p if isinstance(p, int) else len(p) for p in parts)), np.uint8)
+    blobs, at = iter((names, values)), 0
+    for part in parts:
+        length = part if isinstance(part, int) else len(part)
+        source = np.frombuffer(next(blobs), np.uint8).reshape(count, part) if isinstance(part, int) else np.frombuffer(part, np.uint8)
+        rows[:, at:at + length] = source
+        at += length
+    return b"*%d\r\n$4\r\nHSET\r\n$%d\r\n%s\r\n" % (2 + 2 * count, len(name), name) + rows.tobytes()
+
+# %% ../../nbs/10_store/12_state.ipynb #fdbc7082
 class State(_Namespace, Functions, Now):
     """The state over a synchronous client; `prefix` is put before every key's name."""
 
@@ -95,6 +113,24 @@ class State(_Namespace, Functions, Now):
             if command.otherwise and command.otherwise[0] in str(error):
                 return self.run(command.otherwise[1])
             raise _translated(error, self.url) from None
+
+    def set_packed(self, key: Key, names: bytes, width: int, values: bytes) -> int:  # type: ignore[override]
+        """`Functions.set_packed` in one command that is packed at once; how many fields there were."""
+        from redis.exceptions import RedisError
+        count = packed_count(names, width, values)
+        pool = self.client.connection_pool
+        try:
+            connection = pool.get_connection()
+            try:
+                connection.send_packed_command([_packed_hset(self.name(key).encode(), names, width, values)])
+                connection.read_response()
+            finally:
+                pool.release(connection)
+            if ttl := self._ttl(key):
+                self.client.expire(self.name(key), ttl)
+        except RedisError as error:
+            raise _translated(error, self.url) from None
+        return count
 
     @contextmanager
     def transaction(self, atomic: bool = True) -> Iterator[Transaction]:

@@ -194,6 +194,90 @@ def test_outbox(state: State) -> None:
     assert state.get_hash(BODIES) == {}
 
 
+def test_when_the_first_is_due(state: State) -> None:
+    assert state.first_due(OUTBOX) is None
+    for member, due in (("b", NOW + 10), ("a", NOW + 5), ("c", NOW + 7)):
+        state.schedule_once(OUTBOX, BODIES, member, due, b"x", DONE, member, NOW)
+    assert state.first_due(OUTBOX) == NOW + 5
+    with state.pipeline() as pipe:
+        pipe.move_due(OUTBOX, BODIES, DUE, NOW + 5)
+        second, none = pipe.first_due(OUTBOX), pipe.first_due(Key("test:outbox", KeyType.SORTED_SET, None))
+    assert (second.value, none.value) == (NOW + 7, None) == (state.first_due(OUTBOX), None)
+
+
+def test_a_group_is_there_before_anything_is_read(state: State) -> None:
+    with pytest.raises(ResponseError, match="NOGROUP"), state.pipeline() as pipe:
+        pipe.read_group(STREAM, "risk", "a")  # what makes it on demand alone cannot in a queue
+    assert state.create_group(STREAM, "risk") is None
+    with state.pipeline() as pipe:
+        left, new = pipe.claim(STREAM, "risk", "a", 0), pipe.read_group(STREAM, "risk", "a")
+    assert (left.value, new.value) == ([], [])
+    first = state.append(STREAM, {"n": 1}, at_ms=NOW)
+    assert [e.id for e in state.read_group(STREAM, "risk", "a")] == [first]
+    state.create_group(STREAM, "risk")  # it keeps its place, and what is pending
+    assert state.read_group(STREAM, "risk", "a") == [] and [p.id for p in state.pending(STREAM, "risk")] == [first]
+    state.create_group(STREAM, "late")  # from the stream's beginning
+    assert [e.id for e in state.read_group(STREAM, "late", "a")] == [first]
+    with state.transaction() as tx:
+        tx.create_group(STREAM, "risk")
+        tx.create_group(STREAM, "third")
+        new = tx.read_group(STREAM, "third", "a")
+    assert [e.id for e in new.value] == [first]
+    state.set(keys.heartbeat("a"), b"1")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        state.create_group(keys.heartbeat("a"), "risk")
+
+
+CHAIN = keys.options_by_contract("GOOG")
+
+
+def test_a_hash_from_two_blobs(state: State) -> None:
+    state.set_hash(CHAIN, {"aa": b"old", "zz": b"other"})
+    assert state.set_packed(CHAIN, b"aabbcc", 2, b"1\x00\xff2\r\n333") == 3
+    assert state.get_hash(CHAIN) == {"aa": b"1\x00\xff", "bb": b"2\r\n", "cc": b"333", "zz": b"other"}
+    assert state.set_packed(CHAIN, b"aazz", 2, b"") == 2 and state.get_field(CHAIN, "zz") == b"" == state.get_field(CHAIN, "aa")
+    assert state.set_packed(CHAIN, b"one name", 8, b"one value") == 1 and state.get_field(CHAIN, "one name") == b"one value"
+
+
+@pytest.mark.parametrize("count", [1, 1999, 2000, 2001, 4000, 20_001])
+def test_all_fields_arrive_however_many(state: State, count: int) -> None:
+    """The script writes them 2000 at a time, as Lua's stack does not hold them all."""
+    names, values = [f"{n:06d}" for n in range(count)], [f"{n * 7:012d}" for n in range(count)]
+    assert state.set_packed(CHAIN, "".join(names).encode(), 6, "".join(values).encode()) == count
+    assert state.get_hash(CHAIN) == {n: v.encode() for n, v in zip(names, values, strict=True)}
+
+
+@pytest.mark.parametrize(("names", "width", "values"), [(b"", 2, b""), (b"", 2, b"1"), (b"aab", 2, b"12"), (b"a", 2, b"1"), (b"aabb", 2, b"123")])
+def test_blobs_that_do_not_divide_are_refused(state: State, names: bytes, width: int, values: bytes) -> None:
+    with pytest.raises(ValueError, match=f"cannot cut {len(names)} bytes of names by 2 and {len(values)} bytes of values"):
+        state.set_packed(CHAIN, names, width, values)
+    with pytest.raises(ValueError, match="cannot cut"), state.pipeline() as pipe:
+        pipe.set_hash(CHAIN, {"x": 1})
+        pipe.set_packed(CHAIN, names, width, values)
+    assert state.get_hash(CHAIN) == {}  # nothing of the queue was sent
+
+
+def test_packed_fields_in_a_queue(server: EmbeddedServer, state: State) -> None:
+    state.client.execute_command("SCRIPT", "FLUSH")
+    for queue in (state.pipeline, state.transaction):
+        with queue() as tx:
+            before = tx.get_field(CHAIN, "aa")
+            count = tx.set_packed(CHAIN, b"aabb", 2, b"12")
+            after = tx.get_hash(CHAIN)
+        assert (count.value, after.value) == (2, {"aa": b"1", "bb": b"2"})
+    assert before.value == b"1"
+    live = connect(server.url)
+    live.set_packed(keys.options_by_contract("T"), b"aa", 2, b"1")
+    assert live.client.execute_command("TTL", "options:chain:T:by_contract") > 0 > state.client.execute_command("TTL", state.name(CHAIN))
+    live.delete(keys.options_by_contract("T"))
+
+
+def test_packed_fields_do_not_go_into_what_is_no_hash(state: State) -> None:
+    state.set(CHAIN, b"a string")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        state.set_packed(CHAIN, b"aa", 2, b"1")
+
+
 def test_locks_end_in_event_time(state: State) -> None:
     assert state.acquire(LOCK, "s1", NOW, ttl=60) and state.acquire(LOCK, "s1", NOW + 30_000, ttl=60)  # renewed
     assert not state.acquire(LOCK, "s2", NOW + 89_999) and state.holder(LOCK, NOW + 89_999) == "s1"
@@ -264,10 +348,19 @@ async def test_async_has_the_same_functions(astate: AsyncState) -> None:
     results = await asyncio.gather(*(astate.append_once(STREAM, {"n": n}, DONE, "only one", NOW + 1) for n in range(20)))
     assert sum(results) == 1
     assert await astate.schedule_once(OUTBOX, BODIES, "a", NOW, b"x", DONE, "a", NOW)
-    assert await astate.move_due(OUTBOX, BODIES, DUE, NOW) == ["a"]
+    assert await astate.first_due(OUTBOX) == NOW
+    assert await astate.move_due(OUTBOX, BODIES, DUE, NOW) == ["a"] and await astate.first_due(OUTBOX) is None
+    assert await astate.create_group(DUE, "distribution") is None is await astate.create_group(DUE, "distribution")
+    async with astate.pipeline() as pipe:
+        moved = pipe.read_group(DUE, "distribution", "b")
+        packed = pipe.set_packed(CHAIN, b"aabb", 2, b"12")
+    assert [e.fields["id"] for e in moved.value] == [b"a"] and packed.value == 2
+    assert await astate.set_packed(CHAIN, b"bb", 2, b"3") == 1 and await astate.get_hash(CHAIN) == {"aa": b"1", "bb": b"3"}
+    with pytest.raises(ValueError, match="cannot cut"):
+        await astate.set_packed(CHAIN, b"aab", 2, b"3")
     assert await astate.acquire(LOCK, "s1", NOW, ttl=1) and await astate.holder(LOCK, NOW) == "s1"
     await astate.set_json(keys.heartbeat("a"), 1)
-    assert await astate.clear_namespace() == 6 and await astate.get(keys.heartbeat("a")) is None
+    assert await astate.clear_namespace() == 7 and await astate.get(keys.heartbeat("a")) is None
 
 
 async def test_async_errors_are_one_line() -> None:
