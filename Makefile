@@ -39,7 +39,7 @@ test: $(READY) ## all tests, the fast ones first, with coverage, and the noteboo
 	@$(BIN)/nbdev-test --n-workers 2
 
 lab: $(READY) ## JupyterLab on the notebooks
-	@$(BIN)/jupyter lab --notebook-dir=nbs
+	@$(BIN)/jupyter lab --notebook-dir=nbs $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(ARGS)
 
 docs: $(READY) ## the site, from docs/ and the executed notebooks, in build/docs
 	@$(BIN)/python docs/build.py

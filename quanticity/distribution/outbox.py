@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['due_milliseconds', 'now_milliseconds', 'Due', 'Outbox']
 
-# %% ../../nbs/70_distribution/72_outbox.ipynb #6299e34a
+# %% ../../nbs/70_distribution/72_outbox.ipynb #4e87ec55
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,8 +14,8 @@ import orjson
 
 from ..core.errors import UserError
 from ..core.events import Event, EventKind
-from ..core.logs import mask_text
 from ..core.keys import distribution_bodies, distribution_dead, distribution_done, distribution_due, distribution_outbox
+from ..core.logs import get_logger, mask_text
 from ..core.types import Delivery, Message, Tier, plain
 from .channels import Channel
 from .messages import Planned, plan
@@ -42,7 +42,7 @@ def _planned(body: bytes) -> Planned:
     raw = orjson.loads(body)
     return Planned(**{**raw, "tier": Tier(raw["tier"]), "due": datetime.fromisoformat(raw["due"])})
 
-# %% ../../nbs/70_distribution/72_outbox.ipynb #1443fc0b
+# %% ../../nbs/70_distribution/72_outbox.ipynb #4e28da01
 @dataclass(frozen=True)
 class Due:
     """Entries to send, once the queue they were asked for in has been executed."""
@@ -124,6 +124,7 @@ class Outbox:
 
     def _failed(self, entry: Entry, waiting: Planned, why: str, now: datetime) -> None:
         attempts = self.state.increment(distribution_done(), f"attempts:{waiting.id}")
+        get_logger("quanticity.distribution").warning("delivery failed", delivery=waiting.id, attempt=attempts, of=self.max_attempts, why=why)
         if attempts < self.max_attempts:
             return
         data = {"tier": waiting.tier.value, "channel": waiting.channel, "due": plain(waiting.due), "attempts": attempts, "detail": why}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LOOKBACK_MINUTES', 'AnalyticsJob']
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #d3005e53
+# %% ../../nbs/80_jobs/815_analytics.ipynb #db55b21d
 import math
 from collections import deque
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from typing import Any
 
 from ..analytics.chain_analytics import ChainAnalytics, VolatilityState, analyse
 from ..analytics.price_action import expected_move, stretch
-from ..core.keys import analytics, monitoring_analytics, options_chain
+from ..core.keys import analytics, monitoring_analytics
 from ..core.reasons import Reason
-from .wiring import Desk
-from ..market.chain import decode_chain, timestamp
+from .wiring import ChainReader, Desk
+from ..market.chain import timestamp
 from ..signals.features import metric_document
 
 LOOKBACK_MINUTES = 15
@@ -53,12 +53,12 @@ def _volatility(a: ChainAnalytics) -> tuple[dict[str, float], dict[str, Reason]]
 def _explained(values: Mapping[str, float], missing: Mapping[str, Reason]) -> dict[str, Reason]:
     return {name: missing[name] for name, value in values.items() if math.isnan(value)}
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #d9154360
+# %% ../../nbs/80_jobs/815_analytics.ipynb #a3dd1413
 class AnalyticsJob:
-    """Runs the calculators over one session's chain."""
+    """Runs the calculators over one session's chain; `reader` may be shared with other jobs of the process."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, desk: Desk, reader: ChainReader | None = None) -> None:
+        self.desk, self.reader = desk, reader or ChainReader(desk.state, desk.symbol)
         self.volatility = VolatilityState(desk.config.market.max_quote_age_seconds)
         self.last: ChainAnalytics | None = None
         self._seen = 0
@@ -66,8 +66,7 @@ class AnalyticsJob:
 
     def step(self, now: int) -> dict[str, Any] | None:
         """Analyse the latest snapshot and publish; the step's row, None where there is no new snapshot."""
-        blob = self.desk.state.get(options_chain(self.desk.symbol))
-        chain = decode_chain(blob) if blob else None
+        chain = self.reader.latest()
         if chain is None or chain.seq == self._seen:
             return None
         self._seen = chain.seq

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['limits_of', 'Working', 'ExecutionJob', 'exit_time']
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #846ebfa7
+# %% ../../nbs/80_jobs/830_execution.ipynb #afad5dcf
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from ..core.config import Config
 from ..core.events import Event, EventKind, parse_event
 from ..core.keys import (
     execution_done, execution_positions, market_ticker, options_by_contract, signals_distribution, signals_execution, signals_pending)
+from ..core.logs import get_logger
 from ..core.types import (
     Contract, Fill, Message, OrderRole, OrderTicket, RiskApproved, RiskRefused, Signal, fill_from_plain, plain, signal_from_plain, ticket_from_plain)
 from ..distribution.messages import closed, opened
@@ -242,7 +243,7 @@ def _end(job: ExecutionJob, tx: Transaction, working: Working, cause: str, ts: d
     end_signal(tx, working.signal, ts, job._policy, "closed")
     _tell(tx, job.desk, closed(working.signal, cause, ts, working.bought, price, how, working.cash))
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #6209efa0
+# %% ../../nbs/80_jobs/830_execution.ipynb #c60122a0
 def exit_time(signal: Signal, closes: datetime, minutes: float) -> datetime:
     """When a signal's position must be on its way out."""
     before = timedelta(minutes=minutes)
@@ -271,6 +272,8 @@ def _send_exits(job: ExecutionJob, ts: datetime) -> None:
 def _settle_expired(job: ExecutionJob, ts: datetime) -> None:
     expired = job.book.expired(ts)
     spot, snapshot = job.market_now() if expired else (math.nan, "")
+    if expired and not spot > 0:
+        get_logger("quanticity.execution").warning("cannot settle: no spot", contracts=[p.contract.occ for p in expired], at=ts.isoformat())
     for position in expired if spot > 0 else []:
         settled = job.book.settle(position.contract, spot, ts)
         owners = [w for w in job.working.values() if w.signal.proposal.contract == position.contract and w.held]

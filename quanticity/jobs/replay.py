@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STAGES', 'PROFILES', 'Progress', 'SessionRun', 'open_channels', 'profile_steps', 'run_session']
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #fb01a1ee
+# %% ../../nbs/80_jobs/845_replay.ipynb #5e4fec5c
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,7 +24,7 @@ from .distribution import DistributionJob
 from .execution import ExecutionJob
 from .market import MarketJob
 from .signals import SignalsJob
-from .wiring import Desk, load_strategies
+from .wiring import ChainReader, Desk, load_strategies
 from ..market.chain import nanoseconds, timestamp
 from ..market.commissions import schedule_on
 from ..market.matching import MatchingEngine, Quote
@@ -62,7 +62,7 @@ def open_channels(names: tuple[str, ...], folder: Path) -> dict[str, Channel]:
             raise ConfigError(f"distribution.channels: unknown channel {name}", "there are: " + ", ".join(known))
     return {name: known[name]() for name in names}
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #dfc1e78f
+# %% ../../nbs/80_jobs/845_replay.ipynb #f4178441
 class _Loop:
     def __init__(self, session: MarketSession, config: Config, state: State, folder: Path) -> None:
         strategies = load_strategies(config)
@@ -73,8 +73,9 @@ class _Loop:
         self._batch: Batch | None = None
         self.market = MarketJob(self.desk, session, self._feed)
         self.broker = ReplayBroker(MatchingEngine(config.execution.latency_steps), schedule_on(session.date))
-        self.analytics = AnalyticsJob(self.desk)
-        self.signals = SignalsJob(self.desk, strategies)
+        reader = ChainReader(state, session.symbol)
+        self.analytics = AnalyticsJob(self.desk, reader)
+        self.signals = SignalsJob(self.desk, strategies, reader)
         self.execution = ExecutionJob(self.desk, self.broker, {s.name: s.playbook.notional_share for s in strategies})
         self.distribution = DistributionJob(self.desk, open_channels(config.distribution.channels, folder))
 

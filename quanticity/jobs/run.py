@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SOURCES', 'ReplayRequest', 'load_market', 'staged', 'writing', 'replay_state', 'write_run', 'run_name', 'replay']
 
-# %% ../../nbs/80_jobs/846_run.ipynb #d5136357
+# %% ../../nbs/80_jobs/846_run.ipynb #9104a8c6
 import json
 import os
 import shutil
@@ -30,6 +30,7 @@ from ..core.provenance import collect
 from ..core.types import plain
 from .replay import Progress, SessionRun, run_session
 from ..market.session import MarketSession
+from ..store.columns import ColumnKind, arrow_table
 from ..store.ledger import ledger_digest
 from ..store.state import State, connect
 
@@ -133,20 +134,13 @@ def replay_state(config: Config, meanwhile: Callable[[], object] | None = None) 
         if server:
             server.stop()
 
-# %% ../../nbs/80_jobs/846_run.ipynb #dad1b22e
-def _table(rows: list[dict[str, Any]], order: tuple[str, ...]) -> Any:
-    import pyarrow as pa
-
-    names = list(dict.fromkeys((*order, *(name for row in rows for name in row))))
-    types = {"ts": pa.timestamp("ns", "UTC"), "zero_gamma_roots": pa.list_(pa.float64()), "expiry": pa.date32(), "is_call": pa.bool_(),
-             **dict.fromkeys(("id", "kind", "symbol", "spot_source", "zero_gamma_reason", "convention"), pa.string()),
-             **dict.fromkeys(("seq", "contracts", "contracts_quoted", "contracts_with_volatility", "contracts_exposed", "rows_taken",
-                              "rows_refused", "open_positions"), pa.int64())}
-    return pa.table({name: pa.array([row.get(name) for row in rows], types.get(name, pa.float64())) for name in names})
-
-
-_SNAPSHOT_ORDER = ("id", "ts", "symbol", "seq", "spot", "spot_source")
-_PROFILE_ORDER = ("ts", "id", "kind", "expiry", "x", "gex", "dex", "vex", "chex", "volatility", "is_call")
+# %% ../../nbs/80_jobs/846_run.ipynb #80fb898c
+_SNAPSHOTS = {"id": ColumnKind.TEXT, "ts": ColumnKind.TIME, "symbol": ColumnKind.TEXT, "seq": ColumnKind.INT, "spot": ColumnKind.FLOAT,
+              "spot_source": ColumnKind.TEXT, "convention": ColumnKind.TEXT, "zero_gamma_reason": ColumnKind.TEXT, "zero_gamma_roots": ColumnKind.FLOATS,
+              **dict.fromkeys(("contracts", "contracts_quoted", "contracts_with_volatility", "contracts_exposed", "rows_taken", "rows_refused",
+                               "open_positions"), ColumnKind.INT)}
+_PROFILES = {"ts": ColumnKind.TIME, "id": ColumnKind.TEXT, "kind": ColumnKind.TEXT, "expiry": ColumnKind.DATE, "x": ColumnKind.FLOAT,
+             **dict.fromkeys(("gex", "dex", "vex", "chex", "volatility"), ColumnKind.FLOAT), "is_call": ColumnKind.BOOL}
 
 
 def write_run(run: SessionRun, stage: Path, summary: dict[str, Any]) -> None:
@@ -154,8 +148,8 @@ def write_run(run: SessionRun, stage: Path, summary: dict[str, Any]) -> None:
     import pyarrow.parquet as pq
 
     (stage / "ledger.jsonl").write_bytes(b"".join(line + b"\n" for line in run.lines))
-    pq.write_table(_table(run.rows, _SNAPSHOT_ORDER), stage / "snapshots.parquet")
-    pq.write_table(_table(run.profiles, _PROFILE_ORDER), stage / "profiles.parquet")
+    pq.write_table(arrow_table(run.rows, _SNAPSHOTS), stage / "snapshots.parquet")
+    pq.write_table(arrow_table(run.profiles, _PROFILES), stage / "profiles.parquet")
     (stage / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
 
 # %% ../../nbs/80_jobs/846_run.ipynb #dfd55d92

@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['METRICS', 'signal_policy', 'SignalsJob']
 
-# %% ../../nbs/80_jobs/820_signals.ipynb #ae085142
+# %% ../../nbs/80_jobs/820_signals.ipynb #d31802eb
 from datetime import timedelta
 
 from ..core.config import SignalsConfig
 from ..core.events import Event
-from ..core.keys import analytics, options_chain
+from ..core.keys import analytics
 from ..core.types import Features, Skip
-from .wiring import Desk, LoadedStrategy
-from ..market.chain import OptionChain, decode_chain, timestamp
+from .wiring import ChainReader, Desk, LoadedStrategy
+from ..market.chain import OptionChain, timestamp
 from ..playbooks.playbook import gate
 from ..signals.features import merge
 from ..signals.lifecycle import SignalBook
@@ -27,22 +27,21 @@ def signal_policy(config: SignalsConfig) -> SignalPolicy:
     return SignalPolicy(config.min_confidence, timedelta(seconds=config.time_to_live_seconds),
                         timedelta(seconds=config.live_lock_seconds), timedelta(seconds=config.cooldown_seconds))
 
-# %% ../../nbs/80_jobs/820_signals.ipynb #be6836fa
+# %% ../../nbs/80_jobs/820_signals.ipynb #ab33bac7
 class SignalsJob:
     """Runs the configured strategies over one session."""
 
-    def __init__(self, desk: Desk, strategies: tuple[LoadedStrategy, ...]) -> None:
-        self.desk, self.strategies = desk, strategies
+    def __init__(self, desk: Desk, strategies: tuple[LoadedStrategy, ...], reader: ChainReader | None = None) -> None:
+        self.desk, self.strategies, self.reader = desk, strategies, reader or ChainReader(desk.state, desk.symbol)
         self.book = SignalBook(desk.state, desk.symbol, desk.session, signal_policy(desk.config.signals))
         self._seen = 0
 
     def step(self, now: int) -> list[Event]:
         """Decide on the latest snapshot, if it is a new one; the ledger lines that came of it."""
+        chain = self.reader.latest()
         with self.desk.state.pipeline() as tx:
-            blob = tx.get(options_chain(self.desk.symbol))
             documents = [tx.get(analytics(self.desk.symbol, metric)) for metric in METRICS]
             self.desk.beat(tx, "signals", now)
-        chain = decode_chain(blob.value) if blob.value else None
         if chain is None or chain.seq == self._seen:
             return []
         self._seen = chain.seq

@@ -151,7 +151,7 @@ def first_error(replies: list[Any]) -> Exception | None:
     """The first error among replies, but for a group that is there already."""
     return next((r for r in replies if isinstance(r, Exception) and not str(r).startswith("BUSYGROUP")), None)
 
-# %% ../../nbs/10_store/10_commands.ipynb #38421c56
+# %% ../../nbs/10_store/10_commands.ipynb #512a057c
 class Values(Keyed):
     """Strings, JSON values and hashes."""
 
@@ -159,6 +159,11 @@ class Values(Keyed):
     def get(self, key: Key) -> Command[bytes | None]:
         """The value, or None where there is none."""
         return Command((("GET", self.name(key)),), as_bytes)
+
+    @function
+    def get_range(self, key: Key, first: int, last: int) -> Command[bytes]:
+        """Bytes `first` to `last` (both included) of a value; empty where there is none."""
+        return Command((("GETRANGE", self.name(key), first, last),), lambda reply: bytes(reply))
 
     @function
     def set(self, key: Key, value: bytes) -> Command[None]:

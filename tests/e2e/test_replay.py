@@ -198,6 +198,16 @@ def test_spxw_days_run(recorded: Path, tmp_path: Path, day: str) -> None:
     assert set(snapshots["spot_source"].to_pylist()) <= {"none", "trade" if day == "2021-01-04" else "parity"}
 
 
+def test_two_at_once_share_the_server_and_nothing_else(simulated: Path, tmp_path: Path) -> None:
+    from .support import COMMAND, environment
+
+    command = [str(COMMAND), "replay", "--source", "sim", "--seed", "7", "--no-report", "--out"]
+    both = [subprocess.Popen([*command, str(tmp_path / name)], env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for name in "ab"]
+    assert [child.wait(120) for child in both] == [0, 0], [child.stderr.read() for child in both if child.stderr]
+    for name in "ab":
+        assert (tmp_path / name / "ledger.jsonl").read_bytes() == (simulated / "ledger.jsonl").read_bytes()
+
+
 def test_rerun_replaces_the_run(simulated: Path, tmp_path: Path) -> None:
     shutil.copytree(simulated, tmp_path / "run")
     (tmp_path / "run" / "report.html").write_text("old")

@@ -276,6 +276,22 @@ def test_packed_fields_do_not_go_into_what_is_no_hash(state: State) -> None:
     state.set(CHAIN, b"a string")
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         state.set_packed(CHAIN, b"aa", 2, b"1")
+    with pytest.raises(ResponseError, match="WRONGTYPE"), state.pipeline() as pipe:
+        pipe.set_packed(CHAIN, b"aa", 2, b"1")
+    assert state.get(CHAIN) == b"a string"  # and the connection is in step with its replies
+
+
+def test_packed_fields_on_a_connection_that_broke(tmp_path: Path) -> None:
+    with start_server(tmp_path, append_only=False) as server:
+        state = connect(server.url)
+        state.set_packed(CHAIN, b"aa", 2, b"1")
+        connect(server.url).client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        assert state.set_packed(CHAIN, b"bb", 2, b"2") == 1 and state.get_hash(CHAIN) == {"aa": b"1", "bb": b"2"}
+        state.client.execute_command("CONFIG", "SET", "maxmemory", "1")
+        with pytest.raises(ServerError, match="cannot take writes"):
+            state.set_packed(CHAIN, b"cc", 2, b"3")
+    with pytest.raises(ServerError, match="no answer from the state server"):
+        state.set_packed(CHAIN, b"dd", 2, b"4")
 
 
 def test_locks_end_in_event_time(state: State) -> None:

@@ -315,6 +315,10 @@ def test_the_reference_has_every_key_with_its_meaning() -> None:
     assert schema["additionalProperties"] is False and "risk" in schema["properties"]
 
 
+def test_the_page_in_the_documentation_is_the_one_generated() -> None:
+    assert (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8") == config_reference(), "run make keys"
+
+
 def test_importing_it_loads_no_heavy_package() -> None:
     code = (
         "import sys, quanticity.core.config as c; c.load_config(None, {}); "
