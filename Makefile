@@ -7,6 +7,11 @@ READY := $(VENV)/.ready
 # the first of these that runs; `make setup PYTHON=python3.12` picks another
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
+ifeq ($(origin PYTHON),command line)
+ifneq ($(shell $(BIN)/python --version 2>/dev/null),$(shell $(PYTHON) --version 2>/dev/null))
+$(shell rm -f $(READY))
+endif
+endif
 # further extras of pyproject.toml: `make setup EXTRAS=all`
 EXTRAS ?= dev
 TESTS ?= tests
