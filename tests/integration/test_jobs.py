@@ -28,8 +28,8 @@ from quanticity.jobs.execution import ExecutionJob, exit_time, limits_of
 from quanticity.jobs.market import MarketJob
 from quanticity.jobs.replay import SessionRun, _Loop, open_channels, profile_steps, run_session
 from quanticity.jobs.signals import METRICS, SignalsJob, signal_policy
-from quanticity.jobs.wiring import Desk, load_strategies
-from quanticity.market.chain import Contracts, decode_chain, decode_row, nanoseconds, timestamp
+from quanticity.jobs.wiring import ChainReader, Desk, load_strategies
+from quanticity.market.chain import Contracts, OptionChain, decode_chain, decode_row, encode_chain, nanoseconds, timestamp
 from quanticity.market.commissions import schedule_on
 from quanticity.market.matching import MatchingEngine
 from quanticity.market.session import Batch, MarketSession, batches
@@ -754,6 +754,34 @@ def test_the_chain_is_published_with_what_changed(floor):
     assert ticker == {"spot": "748.0", "source": "trade", "ts": str(OPEN + 2 * MINUTE), "snapshot_id": chain.id}
     assert [float(e.fields["close"]) for e in floor.state.stream_range(market_bars("GOOG"))] == [748.0, 748.0]
     assert int(floor.state.get(heartbeat("market"))) == OPEN + 2 * MINUTE
+
+
+def test_a_chain_is_decoded_once_a_publication(floor):
+    reader = ChainReader(floor.state, "GOOG")
+    assert reader.latest() is None
+    floor.see(1, QUOTE)
+    first = reader.latest()
+    assert first.id == floor.chain.id and reader.latest() is first
+    floor.see(2)  # nothing new but the time
+    second = reader.latest()
+    assert (second.id, second.seq) == (floor.chain.id, 2) and second is not first and reader.latest() is second
+    assert ChainReader(floor.state, "SPXW").latest() is None
+    floor.state.delete(options_chain("GOOG"))
+    assert reader.latest() is None
+    floor.see(3, QUOTE)
+    assert reader.latest().id == floor.chain.id
+
+
+def test_the_head_of_a_chain_is_found_whatever_its_numbers(state):
+    """The reader looks for the head's end in a blob's first 512 bytes."""
+    day, n = (DAY - date(1970, 1, 1)).days, 1
+    listed = Contracts("ABCDEF", "A.LONGER.NAME", np.array([747.5]), np.array([day]), np.array([nanoseconds(CLOSES)]), np.array([True]), np.full(n, 100.0))
+    chain = OptionChain(2**62, 2**62, listed, -1.2345678901234567e-300, "parity", -1.2345678901234567e-300, -1.2345678901234567e-300,
+                        *(np.ones(n) for _ in range(4)), np.zeros(n, np.int64), *(np.ones(n) for _ in range(3)))
+    state.set(options_chain("ABCDEF"), encode_chain(chain))
+    assert encode_chain(chain).index(b"\n") < 511
+    reader = ChainReader(state, "ABCDEF")
+    assert reader.latest().seq == 2**62 and reader.latest() is reader.latest()
 
 
 def feed_once(state: State, batch: Batch, contracts: Contracts | None = None) -> tuple[MarketJob, object]:

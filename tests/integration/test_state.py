@@ -63,7 +63,8 @@ def test_values(state: State) -> None:
     assert state.get(key) == b"\x00\xff"
     state.set_json(key, {"b": [1, 2.5, None], "a": np.float64(1.5)})
     assert state.get(key) == b'{"b":[1,2.5,null],"a":1.5}' and state.get_json(key)["a"] == 1.5
-    assert state.delete(key, keys.heartbeat("none")) == 1 and state.get(key) is None
+    assert (state.get_range(key, 0, 3), state.get_range(key, 1, 1), state.get_range(key, 22, 999), state.get_range(key, 999, 1999)) == (b'{"b"', b'"', b'1.5}', b"")
+    assert state.delete(key, keys.heartbeat("none")) == 1 and state.get(key) is None and state.get_range(key, 0, 9) == b""
 
 
 def test_hashes(state: State) -> None:
