@@ -84,7 +84,7 @@ def key(pattern: str, type: KeyType, *, ttl: int | None, writer: str, readers: t
 
     return declare
 
-# %% ../../nbs/00_core/06_keys.ipynb #2a8efb5d
+# %% ../../nbs/00_core/06_keys.ipynb #f440744c
 SESSION_TTL = 16 * 3600
 
 
@@ -108,12 +108,12 @@ def market_book(symbol: str) -> None:
     """Best levels of the underlying (JSON: prices and sizes of bids and asks, best first, and `ts`)."""
 
 
-@key("options:chain:{symbol}", KeyType.STRING, ttl=SESSION_TTL, writer="jobs.market", readers=("jobs.analytics", "jobs.signals", "jobs.execution"))
+@key("options:chain:{symbol}", KeyType.STRING, ttl=SESSION_TTL, writer="jobs.market", readers=("jobs.analytics", "jobs.signals"))
 def options_chain(symbol: str) -> None:
     """The latest chain snapshot: a JSON line and a float32 matrix (`market.chain.encode_chain`), numbered by `seq`."""
 
 
-@key("options:chain:{symbol}:by_contract", KeyType.HASH, ttl=SESSION_TTL, writer="jobs.market", readers=("signals.features", "dashboard"))
+@key("options:chain:{symbol}:by_contract", KeyType.HASH, ttl=SESSION_TTL, writer="jobs.market", readers=("jobs.execution", "dashboard"))
 def options_by_contract(symbol: str) -> None:
     """OCC symbol to sequence number and fields (`market.chain.decode_row`); changed contracts only, after the snapshot."""
 

@@ -243,7 +243,7 @@ def _end(job: ExecutionJob, tx: Transaction, working: Working, cause: str, ts: d
     end_signal(tx, working.signal, ts, job._policy, "closed")
     _tell(tx, job.desk, closed(working.signal, cause, ts, working.bought, price, how, working.cash))
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #c60122a0
+# %% ../../nbs/80_jobs/830_execution.ipynb #fc384019
 def exit_time(signal: Signal, closes: datetime, minutes: float) -> datetime:
     """When a signal's position must be on its way out."""
     before = timedelta(minutes=minutes)
@@ -251,9 +251,10 @@ def exit_time(signal: Signal, closes: datetime, minutes: float) -> datetime:
 
 
 def _send_exits(job: ExecutionJob, ts: datetime) -> None:
-    desk = job.desk
+    desk, minutes = job.desk, job.desk.config.execution.exit_minutes_before_close
     for signal_id, w in job.working.items():
-        if w.exit_open or w.over or ts < exit_time(w.signal, desk.closes, desk.config.execution.exit_minutes_before_close):
+        trades = exit_time(w.signal, desk.closes, minutes) <= ts < w.signal.proposal.contract.expires_at
+        if w.exit_open or w.over or not trades:
             continue
         if w.entry_open:
             job.broker.cancel(order_id(signal_id, OrderRole.ENTRY))
@@ -287,7 +288,7 @@ def _settle_expired(job: ExecutionJob, ts: datetime) -> None:
                 w.held, w.entry_open = 0, False
                 _end(job, tx, w, settled.id, ts, settled.intrinsic, "settlement")
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #97164704
+# %% ../../nbs/80_jobs/830_execution.ipynb #49be5a58
 def _recover(job: ExecutionJob) -> None:
     signals: dict[str, Signal] = {}
     unheard: dict[str, RiskApproved] = {}
@@ -305,7 +306,7 @@ def _recover(job: ExecutionJob) -> None:
             _recover_cancel(job, event)
             unheard.pop(_approval(event.data["order_id"]), None)
         elif event.kind is EventKind.SETTLEMENT:
-            _recover_settlement(job, event)
+            _recover_settlement(job, event, unheard)
     job._marked = bool(job.book.positions())  # the day's result is due at the first step, whether or not anything is open
     for approved in unheard.values():
         job.broker.submit(approved)
@@ -328,7 +329,7 @@ def _recover_order(job: ExecutionJob, signal: Signal, event: Event, unheard: dic
     before = unheard.get(name)
     unheard[name] = RiskApproved(signal.id, event.ts, (*(before.tickets if before else ()), ticket), before.checks if before else event.data.get("checks", {}))
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #0b4d6f7d
+# %% ../../nbs/80_jobs/830_execution.ipynb #6e3b3e1a
 def _recover_cancel(job: ExecutionJob, event: Event) -> None:
     working, order = job.working[event.data["signal_id"]], event.data["order_id"]
     if order == order_id(event.data["signal_id"], OrderRole.ENTRY):
@@ -337,10 +338,12 @@ def _recover_cancel(job: ExecutionJob, event: Event) -> None:
         working.exit_open = False
 
 
-def _recover_settlement(job: ExecutionJob, event: Event) -> None:
+def _recover_settlement(job: ExecutionJob, event: Event, unheard: dict[str, RiskApproved]) -> None:
     for w in job.working.values():
         contract = w.signal.proposal.contract
         if plain(contract) == event.data["contract"] and w.held:
             job.book.settle(contract, event.data["underlying_price"], event.ts)
             w.cash = round(w.cash + w.held * event.data["intrinsic"] * contract.multiplier, 6)
             w.held, w.entry_open = 0, False
+            for name in [n for n, approved in unheard.items() if approved.signal_id == w.signal.id]:
+                del unheard[name]

@@ -65,7 +65,7 @@ class ChainReader:
         self._line = blob.partition(b"\n")[0] if blob else b""
         return self._chain
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #111fc99a
+# %% ../../nbs/80_jobs/800_wiring.ipynb #92c1f243
 class Propose(Protocol):
     """A strategy's function."""
 
@@ -89,8 +89,8 @@ def _module(path: str, key: str) -> ModuleType:
         return importlib.import_module(path)
     except ModuleNotFoundError as error:
         raise ConfigError(f"{key}: no module {error.name}", "name an importable module") from error
-    except (ImportError, SyntaxError) as error:
-        raise ConfigError(f"{key}: {path} cannot be imported: {error}", "mend the module") from error
+    except Exception as error:  # a strategy is a user's code: whatever it raises is told with the key that names it
+        raise ConfigError(f"{key}: {path} cannot be imported: {type(error).__name__}: {error}", "mend the module") from error
 
 
 def _attribute(module: ModuleType, name: str, key: str) -> Any:
@@ -98,7 +98,7 @@ def _attribute(module: ModuleType, name: str, key: str) -> Any:
         raise ConfigError(f"{key}: {module.__name__} has no {name}", "see CONTRIBUTING, 'How to add a strategy'")
     return getattr(module, name)
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #4e380b05
+# %% ../../nbs/80_jobs/800_wiring.ipynb #ff552b1e
 def _parameters(kind: Callable[..., Any], given: Mapping[str, Any], key: str) -> Any:
     """The strategy's parameters with the given values; a name or type that does not fit is refused."""
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
@@ -106,7 +106,10 @@ def _parameters(kind: Callable[..., Any], given: Mapping[str, Any], key: str) ->
     fields = {f.name: f for f in dataclasses.fields(kind)}
     if bare := [f.name for f in fields.values() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]:
         raise ConfigError(f"{key}.module: its parameter {bare[0]} has no default", "give every parameter a default")
-    defaults = kind()
+    try:
+        defaults = kind()
+    except ValueError as error:
+        raise ConfigError(f"{key}.module: the defaults of its Parameters do not pass their own check: {error}", "mend the module") from error
     for name, value in given.items():
         if name not in fields:
             raise ConfigError(f"{key}.parameters: unknown parameter {name}", "there are: " + ", ".join(sorted(fields)))
@@ -132,7 +135,10 @@ def load_strategy(name: str, entry: StrategyConfig) -> LoadedStrategy:
     if not isinstance(playbook, Playbook):
         raise ConfigError(f"{key}.playbook: its PLAYBOOK is a {type(playbook).__name__}, not a Playbook", "see quanticity.playbooks.playbook")
     playbook = dataclasses.replace(playbook, strategy=name, symbols=tuple(entry.symbols) or playbook.symbols)
-    return LoadedStrategy(name, _attribute(module, "propose", f"{key}.module"), parameters, playbook)
+    propose = _attribute(module, "propose", f"{key}.module")
+    if not callable(propose):
+        raise ConfigError(f"{key}.module: its propose is no function", "see CONTRIBUTING, 'How to add a strategy'")
+    return LoadedStrategy(name, propose, parameters, playbook)
 
 
 def load_strategies(config: Config) -> tuple[LoadedStrategy, ...]:

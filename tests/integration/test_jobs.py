@@ -610,8 +610,6 @@ def test_what_fills_after_the_exit_was_sent_is_sold_too(state, tmp_path):
     assert floor.execution.orders_sent == 5 and len(floor.texts()) == 2 and "9 out at 1.40 by exit" in floor.texts()[1]
 
 
-@pytest.mark.xfail(strict=True, reason="jobs.execution._send_exits: a position that is not settled at expiry for want of a spot gets another exit order at every step, "
-                                       "in a contract that trades no more (exit2, exit3, ...); it should leave expired contracts out")
 def test_no_exit_is_sent_in_a_contract_that_has_expired(floor):
     floor.step(20, QUOTE, buy={})
     floor.step(21, QUOTE)

@@ -242,15 +242,19 @@ def test_a_hash_from_two_blobs(state: State) -> None:
 
 @pytest.mark.parametrize("count", [1, 1999, 2000, 2001, 4000, 20_001])
 def test_all_fields_arrive_however_many(state: State, count: int) -> None:
-    """The script writes them 2000 at a time, as Lua's stack does not hold them all."""
+    """At once in one command; queued by a script, which writes them 2000 at a time, as Lua's stack does not hold them all."""
     names, values = [f"{n:06d}" for n in range(count)], [f"{n * 7:012d}" for n in range(count)]
-    assert state.set_packed(CHAIN, "".join(names).encode(), 6, "".join(values).encode()) == count
-    assert state.get_hash(CHAIN) == {n: v.encode() for n, v in zip(names, values, strict=True)}
+    blobs = "".join(names).encode(), 6, "".join(values).encode()
+    assert state.set_packed(CHAIN, *blobs) == count
+    with state.pipeline() as pipe:
+        queued = pipe.set_packed(Key("test:packed", KeyType.HASH, None), *blobs)
+    assert queued.value == count
+    assert state.get_hash(CHAIN) == {n: v.encode() for n, v in zip(names, values, strict=True)} == state.get_hash(Key("test:packed", KeyType.HASH, None))
 
 
-@pytest.mark.parametrize(("names", "width", "values"), [(b"", 2, b""), (b"", 2, b"1"), (b"aab", 2, b"12"), (b"a", 2, b"1"), (b"aabb", 2, b"123")])
+@pytest.mark.parametrize(("names", "width", "values"), [(b"", 2, b""), (b"", 2, b"1"), (b"aab", 2, b"12"), (b"a", 2, b"1"), (b"aabb", 2, b"123"), (b"aabb", 0, b"12"), (b"aabb", -2, b"12")])
 def test_blobs_that_do_not_divide_are_refused(state: State, names: bytes, width: int, values: bytes) -> None:
-    with pytest.raises(ValueError, match=f"cannot cut {len(names)} bytes of names by 2 and {len(values)} bytes of values"):
+    with pytest.raises(ValueError, match=f"cannot cut {len(names)} bytes of names by {width} and {len(values)} bytes of values"):
         state.set_packed(CHAIN, names, width, values)
     with pytest.raises(ValueError, match="cannot cut"), state.pipeline() as pipe:
         pipe.set_hash(CHAIN, {"x": 1})

@@ -120,8 +120,8 @@ def test_a_package_that_a_strategy_needs_and_is_not_there_is_named(module):
 
 
 BROKEN = {
-    "syntax": ("def propose(:\n", "strategies.fresh.module: broken cannot be imported: invalid syntax"),
-    "import": ("from quanticity.core.errors import NoSuchName\n" + GOOD, "strategies.fresh.module: broken cannot be imported: cannot import name 'NoSuchName'"),
+    "syntax": ("def propose(:\n", "strategies.fresh.module: broken cannot be imported: SyntaxError: invalid syntax"),
+    "import": ("from quanticity.core.errors import NoSuchName\n" + GOOD, "strategies.fresh.module: broken cannot be imported: ImportError: cannot import name 'NoSuchName'"),
     "required": (GOOD.replace("count: int = 3", "count: int"), "strategies.fresh.module: its parameter count has no default"),
     "plain class": ("NAME = 'fresh'\nclass Parameters: pass\ndef propose(features, chain, parameters): return ()\n",
                     "strategies.fresh.module: its Parameters is not a dataclass"),
@@ -142,9 +142,6 @@ UNCAUGHT = {
     "an error at import": GOOD + "SCALE = 1 / 0\n"}
 
 
-@pytest.mark.xfail(strict=True, raises=(ValueError, ZeroDivisionError),
-                   reason="jobs.wiring: _parameters makes the defaults (kind()) outside its try, and _module catches ImportError and SyntaxError only: "
-                          "defaults that a strategy's own check refuses, or any other error at import, are a traceback")
 @pytest.mark.parametrize("what", UNCAUGHT)
 def test_whatever_a_module_raises_is_one_line(module, what):
     with pytest.raises(ConfigError):
