@@ -4,8 +4,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# the first of these that runs; `make setup PYTHON=python3.12` picks another
-PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
+# the environment that is there, else the first of these that runs; `make setup PYTHON=python3.12` picks another
+PYTHON ?= $(shell for p in $(BIN)/python python3.12 python3.13 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 ifeq ($(origin PYTHON),command line)
 ifneq ($(shell $(BIN)/python --version 2>/dev/null),$(shell $(PYTHON) --version 2>/dev/null))

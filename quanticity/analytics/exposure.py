@@ -99,11 +99,11 @@ class Exposure:
     counted: int
     left_out: Mapping[Reason, int]
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #f1e8e29d
+# %% ../../nbs/30_analytics/31_exposure.ipynb #aaffb553
 def _group(keys: npt.NDArray[Any], columns: tuple[FloatArray, ...]) -> Grouped:
     """Sum each column by key."""
     unique, place = np.unique(keys, return_inverse=True)
-    gex, dex, vex, chex = (np.bincount(place, weights=c, minlength=len(unique)) for c in columns)
+    gex, dex, vex, chex = (np.asarray(np.bincount(place, weights=c, minlength=len(unique)), np.float64) for c in columns)
     return Grouped(unique, gex, dex, vex, chex)
 
 

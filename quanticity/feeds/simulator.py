@@ -79,7 +79,7 @@ def _spot_path(rng: np.random.Generator, minutes: int, p: SimulatorParameters) -
     log_price = np.cumsum(np.rint(np.append(p.gap * _normals(rng, 1), steps) * 1e9).astype(np.int64))
     return np.rint(np.round(p.spot * np.exp(log_price / 1e9) * 100, 4)).astype(np.int64)
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #18611b8c
+# %% ../../nbs/25_feeds/28_simulator.ipynb #9a187434
 def _surface(k: FloatArray, theta: FloatArray, p: SimulatorParameters) -> FloatArray:
     """Total variance by SSVI."""
     x = p.curvature / np.sqrt(theta) * k
@@ -99,7 +99,8 @@ def _value(spot: FloatArray, strike: FloatArray, years: FloatArray, is_call: Boo
     price = discount * sign * (forward * ndtr(sign * d1) - strike * ndtr(sign * (d1 - root)))
     if american:
         price = np.maximum(price, sign * (spot - strike))
-    return np.round(np.maximum(price, 0.0), 6), np.round(np.sqrt(total / t), 6)
+    volatility: FloatArray = np.asarray(np.round(np.sqrt(total / t), 6), np.float64)
+    return np.round(np.maximum(price, 0.0), 6), volatility
 
 # %% ../../nbs/25_feeds/28_simulator.ipynb #448d2603
 def _expiries(day: date) -> list[date]:
