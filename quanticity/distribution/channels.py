@@ -5,16 +5,18 @@
 # %% auto #0
 __all__ = ['Channel', 'FileChannel']
 
-# %% ../../nbs/70_distribution/71_channels.ipynb #4b797abe
+# %% ../../nbs/70_distribution/71_channels.ipynb #f21b852c
 import contextlib
+import errno
 import re
+import shutil
 from pathlib import Path
 from typing import Protocol
 
-from ..core.errors import OutputError
+from ..core.errors import NoSpaceError, OutputError
 from ..core.types import Delivery
 
-# %% ../../nbs/70_distribution/71_channels.ipynb #548f7135
+# %% ../../nbs/70_distribution/71_channels.ipynb #7cbf027c
 class Channel(Protocol):
     """Where deliveries go out."""
 
@@ -23,6 +25,12 @@ class Channel(Protocol):
     def send(self, delivery: Delivery) -> None:
         """Send it; raises where it did not go out. The same delivery id sent again must not reach a subscriber twice."""
         ...
+
+
+def _free(folder: Path) -> int:
+    """Free megabytes on the disk of a folder (of its nearest parent that exists)."""
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    return shutil.disk_usage(there).free // 1_000_000
 
 
 class FileChannel:
@@ -49,4 +57,5 @@ class FileChannel:
         except OSError as error:
             with contextlib.suppress(OSError):
                 partial.unlink()
-            raise OutputError(f"cannot write {path}: {error.strerror}", "free space or choose another --out") from error
+            kind = NoSpaceError if error.errno == errno.ENOSPC else OutputError
+            raise kind(f"cannot write {path}: {error.strerror}", f"{_free(self.folder)} MB are free there: free some, or choose another --out") from error

@@ -42,7 +42,7 @@ def _planned(body: bytes) -> Planned:
     raw = orjson.loads(body)
     return Planned(**{**raw, "tier": Tier(raw["tier"]), "due": datetime.fromisoformat(raw["due"])})
 
-# %% ../../nbs/70_distribution/72_outbox.ipynb #4e28da01
+# %% ../../nbs/70_distribution/72_outbox.ipynb #ae5aba74
 @dataclass(frozen=True)
 class Due:
     """Entries to send, once the queue they were asked for in has been executed."""
@@ -57,13 +57,17 @@ class Due:
 
 @dataclass(frozen=True)
 class Outbox:
-    """Schedules and delivers messages of one session over the store. `delays` are seconds by tier."""
+    """Schedules and delivers messages of one session over the store. `delays` are seconds by tier.
+
+    What a channel raises is a failed attempt, but for `fatal`, which ends the step: a replay whose disk is full is no replay.
+    """
 
     state: State
     session: str
     channels: Mapping[str, Channel]
     delays: Mapping[Tier, float]
     max_attempts: int = 5
+    fatal: tuple[type[Exception], ...] = ()
 
     def __post_init__(self) -> None:
         self.state.create_group(distribution_due(), _GROUP)
@@ -112,6 +116,8 @@ class Outbox:
         delivery = Delivery(waiting.id, waiting.message_id, waiting.tier, waiting.channel, waiting.due, now, waiting.text)
         try:
             self.channels[waiting.channel].send(delivery)
+        except self.fatal:
+            raise
         except Exception as error:  # noqa: BLE001  a vendor's client may raise anything: the delivery is tried again, and never lost
             self._failed(entry, waiting, mask_text(f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error)), now)
             return None

@@ -20,15 +20,15 @@ from ..market.chain import timestamp
 
 _GROUP, _CONSUMER = "distribution", "distribution"
 
-# %% ../../nbs/80_jobs/840_distribution.ipynb #3fc9b139
+# %% ../../nbs/80_jobs/840_distribution.ipynb #23b9f38b
 class DistributionJob:
     """Schedules and delivers the messages of one session."""
 
-    def __init__(self, desk: Desk, channels: Mapping[str, Channel]) -> None:
+    def __init__(self, desk: Desk, channels: Mapping[str, Channel], fatal: tuple[type[Exception], ...] = ()) -> None:
         delays = desk.config.distribution.delays
         self.desk = desk
         self.outbox = Outbox(desk.state, desk.session, channels, {tier: getattr(delays, tier.value) for tier in Tier},
-                             desk.config.distribution.max_attempts)
+                             desk.config.distribution.max_attempts, fatal)
         desk.state.create_group(signals_distribution(desk.symbol), _GROUP)
 
     def step(self, now: int) -> list[Delivery]:

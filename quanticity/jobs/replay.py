@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STAGES', 'PROFILES', 'Progress', 'SessionRun', 'open_channels', 'profile_steps', 'run_session']
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #5e4fec5c
+# %% ../../nbs/80_jobs/845_replay.ipynb #6f29ec03
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,7 +14,7 @@ from typing import Any
 
 from ..core.clock import ReplayClock, monotonic
 from ..core.config import Config
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, NoSpaceError
 from ..core.reasons import Reason
 from ..core.types import Contract
 from ..distribution.channels import Channel, FileChannel
@@ -62,7 +62,7 @@ def open_channels(names: tuple[str, ...], folder: Path) -> dict[str, Channel]:
             raise ConfigError(f"distribution.channels: unknown channel {name}", "there are: " + ", ".join(known))
     return {name: known[name]() for name in names}
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #f4178441
+# %% ../../nbs/80_jobs/845_replay.ipynb #09c84ddb
 class _Loop:
     def __init__(self, session: MarketSession, config: Config, state: State, folder: Path) -> None:
         strategies = load_strategies(config)
@@ -77,7 +77,7 @@ class _Loop:
         self.analytics = AnalyticsJob(self.desk, reader)
         self.signals = SignalsJob(self.desk, strategies, reader)
         self.execution = ExecutionJob(self.desk, self.broker, {s.name: s.playbook.notional_share for s in strategies})
-        self.distribution = DistributionJob(self.desk, open_channels(config.distribution.channels, folder))
+        self.distribution = DistributionJob(self.desk, open_channels(config.distribution.channels, folder), (NoSpaceError,))
 
     def _feed(self, now: int) -> Batch:
         if self._batch is None or self._batch.now != now:
