@@ -5,21 +5,21 @@
 # %% auto #0
 __all__ = ['Feed', 'MarketStep', 'MarketJob']
 
-# %% ../../nbs/80_jobs/810_market.ipynb #2d734cc7
+# %% ../../nbs/80_jobs/810_market.ipynb #aec8e215
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..core.keys import market_bars, market_ticker, market_trades, monitoring_data, options_by_contract, options_chain
 from ..core.reasons import Reason
 from ..core.types import Contract
-from .wiring import Desk
+from .wiring import ChainReader, Desk
 from ..market.chain import OptionChain, encode_chain, encode_rows, pack_names
 from ..market.matching import Quote
 from ..market.parity import PairIndex, pair_rows, parity_spot
 from ..market.quality import screen_quotes, screen_trades
 from ..market.session import Batch, ChainState, MarketSession
 from ..market.tape import Bars, Trades
-from ..store.state import Transaction
+from ..store.state import PackedWrite, Transaction
 
 # %% ../../nbs/80_jobs/810_market.ipynb #18897656
 Feed = Callable[[int], Batch]
@@ -33,28 +33,34 @@ class MarketStep:
     taken: int
     refused: dict[Reason, int]
 
-# %% ../../nbs/80_jobs/810_market.ipynb #5ceba159
+# %% ../../nbs/80_jobs/810_market.ipynb #9af338e9
 class MarketJob:
-    """Keeps the chain of one session and publishes it. `feed` is asked once a step."""
+    """Keeps the chain of one session and publishes it. `feed` is asked once a step; `reader` is given what is published."""
 
-    def __init__(self, desk: Desk, session: MarketSession, feed: Feed) -> None:
-        self.desk, self.feed = desk, feed
+    def __init__(self, desk: Desk, session: MarketSession, feed: Feed, reader: ChainReader | None = None) -> None:
+        self.desk, self.feed, self.reader = desk, feed, reader
+        self._writing: PackedWrite | None = None
         self.chain_state = ChainState(session.contracts, session.open_interest, session.prior_volatility, session.rate, session.dividend)
         names = session.contracts.occ()
         self._packed = pack_names(names)
         self._row = {name: row for row, name in enumerate(names)}
         self._pairs: PairIndex = pair_rows(session.contracts)
 
-    def step(self, now: int) -> MarketStep:
-        """Take in what became known up to `now` (nanoseconds UTC), and publish the chain."""
+    def step(self, now: int, wait: bool = True) -> MarketStep:
+        """Take in what became known up to `now` (nanoseconds UTC), and publish the chain.
+
+        Without `wait` the `by_contract` rows are still on their way when this returns: `flush` before anybody reads them.
+        """
+        self.flush()
         batch = self.feed(now)
         quotes, bad_quotes = screen_quotes(batch.quotes, len(self._row))
         trades, bad_trades = screen_trades(batch.trades, len(self._row))
         refused = {reason: bad_quotes.get(reason, 0) + bad_trades.get(reason, 0) for reason in (*bad_quotes, *bad_trades)}
         changed = self.chain_state.apply(quotes, trades, batch.underlying_bars, batch.underlying_quotes)
         chain = self._snapshot(now)
+        blob = encode_chain(chain)
         with self.desk.state.pipeline() as tx:
-            tx.set(options_chain(self.desk.symbol), encode_chain(chain))
+            tx.set(options_chain(self.desk.symbol), blob)
             tx.set_hash(market_ticker(self.desk.symbol), {"spot": repr(chain.spot), "source": chain.spot_source, "ts": chain.ts, "snapshot_id": chain.id})
             _publish_tape(tx, self.desk.symbol, trades, batch.underlying_bars)
             tx.increment(monitoring_data(self.desk.symbol), "taken", len(quotes) + len(trades))
@@ -63,8 +69,19 @@ class MarketJob:
             self.desk.beat(tx, "market", now)
         if len(changed):
             names = self._packed[changed]
-            self.desk.state.set_packed(options_by_contract(self.desk.symbol), names.tobytes(), names.itemsize, encode_rows(chain, changed))
+            rows = encode_rows(chain, changed)
+            self._writing = self.desk.state.send_packed(options_by_contract(self.desk.symbol), names.tobytes(), names.itemsize, rows)
+        if self.reader:
+            self.reader.offer(blob)
+        if wait:
+            self.flush()
         return MarketStep(chain, len(quotes) + len(trades), refused)
+
+    def flush(self) -> None:
+        """Wait until the `by_contract` hash holds the latest step's rows."""
+        if self._writing:
+            self._writing.wait()
+            self._writing = None
 
     def _snapshot(self, now: int) -> OptionChain:
         spot, source = self.chain_state.spot()

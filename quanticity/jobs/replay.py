@@ -62,7 +62,7 @@ def open_channels(names: tuple[str, ...], folder: Path) -> dict[str, Channel]:
             raise ConfigError(f"distribution.channels: unknown channel {name}", "there are: " + ", ".join(known))
     return {name: known[name]() for name in names}
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #09c84ddb
+# %% ../../nbs/80_jobs/845_replay.ipynb #72bd8a90
 class _Loop:
     def __init__(self, session: MarketSession, config: Config, state: State, folder: Path) -> None:
         strategies = load_strategies(config)
@@ -71,9 +71,9 @@ class _Loop:
         self.clock = ReplayClock(session.opens)
         self.closes = nanoseconds(session.closes)
         self._batch: Batch | None = None
-        self.market = MarketJob(self.desk, session, self._feed)
-        self.broker = ReplayBroker(MatchingEngine(config.execution.latency_steps), schedule_on(session.date))
         reader = ChainReader(state, session.symbol)
+        self.market = MarketJob(self.desk, session, self._feed, reader)
+        self.broker = ReplayBroker(MatchingEngine(config.execution.latency_steps), schedule_on(session.date))
         self.analytics = AnalyticsJob(self.desk, reader)
         self.signals = SignalsJob(self.desk, strategies, reader)
         self.execution = ExecutionJob(self.desk, self.broker, {s.name: s.playbook.notional_share for s in strategies})
@@ -95,13 +95,14 @@ class _Loop:
         now, run = batch.now, self.run
         self._batch = batch
         self.clock.advance_to(timestamp(now))
-        taken = self._timed("market", lambda: self.market.step(now))
+        taken = self._timed("market", lambda: self.market.step(now, wait=False))
         run.taken += taken.taken
         for reason, count in taken.refused.items():
             run.refused[reason] = run.refused.get(reason, 0) + count
         self._timed("broker", lambda: self.broker.on_step(now, self._quotes(now)))
         row = self._timed("analytics", lambda: self.analytics.step(now))
         self._timed("signals", lambda: self.signals.step(now))
+        self._timed("market", self.market.flush)
         self._timed("execution", lambda: self.execution.step(now))
         self._timed("distribution", lambda: self.distribution.step(now))
         run.rows.append(row | self._account())

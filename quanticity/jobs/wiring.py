@@ -44,7 +44,7 @@ class Desk:
         """Queue a service's heartbeat: the event time (nanoseconds) of its latest step."""
         tx.set(heartbeat(service), str(now).encode())
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #edf2d14f
+# %% ../../nbs/80_jobs/800_wiring.ipynb #1f8513ca
 class ChainReader:
     """The latest published chain of a symbol; fetched and decoded again only when its head has changed."""
 
@@ -54,9 +54,16 @@ class ChainReader:
         self.state, self.key = state, options_chain(symbol)
         self._line = b""
         self._chain: OptionChain | None = None
+        self._offered = False
+
+    def offer(self, blob: bytes) -> None:
+        """Take the bytes that this process' market job has just published: it is the only one to publish this symbol."""
+        self._chain, self._offered = decode_chain(blob), True
 
     def latest(self) -> OptionChain | None:
         """The chain as last published, None where none is."""
+        if self._offered:
+            return self._chain
         line = self.state.get_range(self.key, 0, self._HEAD).partition(b"\n")[0]
         if line and line == self._line:
             return self._chain
