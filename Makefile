@@ -23,7 +23,7 @@ help: ## this list
 
 setup: $(READY) ## the environment in .venv: locked, hash-checked, compiled
 
-$(READY): pyproject.toml requirements/bootstrap.txt requirements/$(EXTRAS).txt requirements/server.txt
+$(READY): requirements/bootstrap.txt requirements/$(EXTRAS).txt requirements/server.txt
 	@test -n "$(PYTHON)" || { echo "quanticity needs Python 3.11, 3.12 or 3.13: none of them runs on this machine"; exit 2; }
 	@echo "setting up $(VENV) with $$($(PYTHON) --version)"
 	@test "$$($(BIN)/python --version 2>/dev/null)" = "$$($(PYTHON) --version)" || rm -rf $(VENV)

@@ -10,7 +10,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
         "not_a_number": "a price or size that is infinite, or a size or trade price that is not a number",
         "unknown_contract": "the row names a contract that the session does not list",
         "out_of_order": "a row that is older than the one before it (reserved: no feed of 0.1.0 raises it)",
-        "outside_session": "a row outside the session's hours (reserved: no feed of 0.1.0 raises it)"}),
+        "outside_session": "a row that became known after the session's close"}),
     ("A number not computed", "`missing` of an `analytics:{symbol}:{metric}` document; `zero_gamma_reason` in `snapshots.parquet`; the hash "
      "`monitoring:analytics:{symbol}`.", {
         "no_quote": "no two-sided quote (for an order: the contract was never quoted)",
@@ -38,6 +38,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
         "cooldown": "a signal with the same fingerprint ended less than `signals.cooldown_seconds` ago",
         "signal_expired": "risk saw the signal after its time to live (ledger kind `refusal`)"}),
     ("An order refused by risk", "Ledger lines of kind `refusal`.", {
+        "invalid_proposal": "the proposal's target and stop are not on either side of its limit",
         "below_one_contract": "one contract costs more than the size aimed at",
         "max_order_notional": "over `risk.max_order_notional`",
         "max_symbol_notional": "with this order over `risk.max_symbol_notional`",

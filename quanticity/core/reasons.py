@@ -6,7 +6,7 @@ a signal not emitted, an order not sent, an order not filled."""
 # %% auto #0
 __all__ = ['Reason']
 
-# %% ../../nbs/00_core/01_reasons.ipynb #8e726c14
+# %% ../../nbs/00_core/01_reasons.ipynb #9648fb2c
 from enum import StrEnum
 
 
@@ -46,6 +46,7 @@ class Reason(StrEnum):
     COOLDOWN = "cooldown"
     SIGNAL_EXPIRED = "signal_expired"
     # an order refused by risk
+    INVALID_PROPOSAL = "invalid_proposal"
     BELOW_ONE_CONTRACT = "below_one_contract"
     MAX_ORDER_NOTIONAL = "max_order_notional"
     MAX_SYMBOL_NOTIONAL = "max_symbol_notional"

@@ -132,7 +132,7 @@ def _check_size(symbol: str, cost: float, book: BookState, limits: Limits) -> _R
                                           f"limit {_dollars(limits.max_book_notional)}")
     return None
 
-# %% ../../nbs/60_risk/62_limits.ipynb #9a3e5194
+# %% ../../nbs/60_risk/62_limits.ipynb #0ba9b2ba
 def check_entry(signal: Signal, quote: Quote | None, book: BookState, limits: Limits, now: datetime,
                 session_close: datetime) -> RiskDecision:
     """A signal's bracket, sized and approved, or the first reason against it.
@@ -158,7 +158,11 @@ def check_entry(signal: Signal, quote: Quote | None, book: BookState, limits: Li
     cost = notional(quantity, p.limit_price, p.contract.multiplier)
     if (refusal := _check_size(p.symbol, cost, book, limits)) is not None:
         return RiskRefused(signal.id, now, *refusal)
-    return RiskApproved(signal.id, now, bracket(signal, quantity), _figures(signal, quantity, cost, quote, book, now))
+    try:
+        tickets = bracket(signal, quantity)
+    except ValueError as error:  # a strategy's mistake is refused, and stops nobody else
+        return RiskRefused(signal.id, now, Reason.INVALID_PROPOSAL, str(error))
+    return RiskApproved(signal.id, now, tickets, _figures(signal, quantity, cost, quote, book, now))
 
 # %% ../../nbs/60_risk/62_limits.ipynb #bdcf8f0d
 def _figures(signal: Signal, quantity: int, cost: float, quote: Quote | None, book: BookState,

