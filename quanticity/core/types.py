@@ -157,7 +157,7 @@ class Signal:
     expires_at: datetime
     proposal: Proposal
 
-# %% ../../nbs/00_core/02_types.ipynb #c4decdbf
+# %% ../../nbs/00_core/02_types.ipynb #6b88467f
 class OrderType(StrEnum):
     """How an order's price is bound."""
 
@@ -175,7 +175,7 @@ class OrderRole(StrEnum):
     STOP = "stop"
     EXIT = "exit"
 
-
+# %% ../../nbs/00_core/02_types.ipynb #99fa6149
 @dataclass(frozen=True, slots=True)
 class OrderTicket:
     """One order as a broker takes it.
@@ -230,7 +230,7 @@ class RiskRefused:
 
 RiskDecision = RiskApproved | RiskRefused
 
-# %% ../../nbs/00_core/02_types.ipynb #792283f9
+# %% ../../nbs/00_core/02_types.ipynb #cf7f5d08
 @dataclass(frozen=True, slots=True)
 class Fill:
     """An execution: `quantity` contracts at `price` (premium per share), `commission` dollars (positive is a cost)."""
@@ -265,7 +265,7 @@ class Position:
     realized: float
     commission: float
 
-
+# %% ../../nbs/00_core/02_types.ipynb #17c27373
 class Tier(StrEnum):
     """Subscriber tiers, earliest first."""
 

@@ -42,7 +42,7 @@ def _planned(body: bytes) -> Planned:
     raw = orjson.loads(body)
     return Planned(**{**raw, "tier": Tier(raw["tier"]), "due": datetime.fromisoformat(raw["due"])})
 
-# %% ../../nbs/70_distribution/72_outbox.ipynb #ae5aba74
+# %% ../../nbs/70_distribution/72_outbox.ipynb #9c095eb6
 @dataclass(frozen=True)
 class Due:
     """Entries to send, once the queue they were asked for in has been executed."""
@@ -109,32 +109,34 @@ class Outbox:
 
     def send(self, entries: Sequence[Entry], now: datetime) -> list[Delivery]:
         """Send taken entries; those that went out."""
-        return [sent for entry in entries if (sent := self._send(entry, now))]
+        return [sent for entry in entries if (sent := _send(self, entry, now))]
 
-    def _send(self, entry: Entry, now: datetime) -> Delivery | None:
-        waiting = _planned(entry.fields["body"])
-        delivery = Delivery(waiting.id, waiting.message_id, waiting.tier, waiting.channel, waiting.due, now, waiting.text)
-        try:
-            self.channels[waiting.channel].send(delivery)
-        except self.fatal:
-            raise
-        except Exception as error:  # noqa: BLE001  a vendor's client may raise anything: the delivery is tried again, and never lost
-            self._failed(entry, waiting, mask_text(f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error)), now)
-            return None
-        line = Event(now, EventKind.DELIVERY, delivery.id, (delivery.message_id,), plain(delivery))
-        with self.state.transaction() as tx:
-            tx.once(distribution_done(), f"sent:{delivery.id}", now_milliseconds(now))
-            record(tx, self.session, line)
-            tx.ack(distribution_due(), _GROUP, entry.id)
-        return delivery
+# %% ../../nbs/70_distribution/72_outbox.ipynb #ddea0704
+def _send(outbox: Outbox, entry: Entry, now: datetime) -> Delivery | None:
+    waiting = _planned(entry.fields["body"])
+    delivery = Delivery(waiting.id, waiting.message_id, waiting.tier, waiting.channel, waiting.due, now, waiting.text)
+    try:
+        outbox.channels[waiting.channel].send(delivery)
+    except outbox.fatal:
+        raise
+    except Exception as error:  # noqa: BLE001  a vendor's client may raise anything: the delivery is tried again, and never lost
+        _failed(outbox, entry, waiting, mask_text(f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error)), now)
+        return None
+    line = Event(now, EventKind.DELIVERY, delivery.id, (delivery.message_id,), plain(delivery))
+    with outbox.state.transaction() as tx:
+        tx.once(distribution_done(), f"sent:{delivery.id}", now_milliseconds(now))
+        record(tx, outbox.session, line)
+        tx.ack(distribution_due(), _GROUP, entry.id)
+    return delivery
 
-    def _failed(self, entry: Entry, waiting: Planned, why: str, now: datetime) -> None:
-        attempts = self.state.increment(distribution_done(), f"attempts:{waiting.id}")
-        get_logger("quanticity.distribution").warning("delivery failed", delivery=waiting.id, attempt=attempts, of=self.max_attempts, why=why)
-        if attempts < self.max_attempts:
-            return
-        data = {"tier": waiting.tier.value, "channel": waiting.channel, "due": plain(waiting.due), "attempts": attempts, "detail": why}
-        with self.state.transaction() as tx:
-            record(tx, self.session, Event(now, EventKind.DEAD_LETTER, f"dead:{waiting.id}", (waiting.message_id,), data))
-            tx.append(distribution_dead(), {**entry.fields, "reason": why, "at": now_milliseconds(now)})
-            tx.ack(distribution_due(), _GROUP, entry.id)
+
+def _failed(outbox: Outbox, entry: Entry, waiting: Planned, why: str, now: datetime) -> None:
+    attempts = outbox.state.increment(distribution_done(), f"attempts:{waiting.id}")
+    get_logger("quanticity.distribution").warning("delivery failed", delivery=waiting.id, attempt=attempts, of=outbox.max_attempts, why=why)
+    if attempts < outbox.max_attempts:
+        return
+    data = {"tier": waiting.tier.value, "channel": waiting.channel, "due": plain(waiting.due), "attempts": attempts, "detail": why}
+    with outbox.state.transaction() as tx:
+        record(tx, outbox.session, Event(now, EventKind.DEAD_LETTER, f"dead:{waiting.id}", (waiting.message_id,), data))
+        tx.append(distribution_dead(), {**entry.fields, "reason": why, "at": now_milliseconds(now)})
+        tx.ack(distribution_due(), _GROUP, entry.id)

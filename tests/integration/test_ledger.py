@@ -8,7 +8,9 @@ import pytest
 
 from quanticity.core.events import Event, EventKind
 from quanticity.core.keys import ledger, signals_ack
-from quanticity.store.ledger import ledger_digest, ledger_lines, read_ledger, record
+from quanticity.store.ledger import ledger_digest, ledger_lines, record
+from quanticity.core.errors import DataError
+from quanticity.reports.run import read_ledger
 from quanticity.store.server import EmbeddedServer
 from quanticity.store.state import State, connect
 
@@ -77,20 +79,20 @@ def test_the_digest_is_that_of_the_file(state, tmp_path):
     file.write_bytes(b"".join(line + b"\n" for line in lines))
     assert ledger_digest(lines) == sha256(file.read_bytes()).hexdigest() != ledger_digest(lines[:-1]) != ledger_digest(lines[::-1])
     assert ledger_digest([]) == sha256(b"").hexdigest()
-    assert read_ledger(file) == events(3)
+    assert read_ledger(file) == tuple(events(3))
 
 
 @pytest.mark.parametrize("bad", [b"nonsense", b"", b'{"ts":"2015-12-24T15:00:00Z"}'])
 def test_a_broken_line_is_named_by_its_number(tmp_path, bad):
     file = tmp_path / "ledger.jsonl"
     file.write_bytes(events(1)[0].line() + b"\n" + bad + b"\n" + events(1)[0].line() + b"\n")
-    with pytest.raises(ValueError, match="ledger.jsonl, line 2: "):
+    with pytest.raises(DataError, match="ledger.jsonl line 2: "):
         read_ledger(file)
 
 
 def test_an_empty_file_is_an_empty_ledger(tmp_path):
     (tmp_path / "ledger.jsonl").write_bytes(b"")
-    assert read_ledger(tmp_path / "ledger.jsonl") == []
+    assert read_ledger(tmp_path / "ledger.jsonl") == ()
 
 
 def test_the_stream_is_where_the_keys_say(state):
