@@ -275,14 +275,14 @@ def _solve(x: FloatArray, log_value: FloatArray) -> FloatArray:
     v[open_] = np.nan
     return v
 
-# %% ../../nbs/30_analytics/30_pricing.ipynb #172bc0be
+# %% ../../nbs/30_analytics/30_pricing.ipynb #0f9af0e2
 _NOISE = 2.0 * float(np.finfo(np.float64).eps)
 
 
 def _screen(price: FloatArray, time_value: FloatArray, log_value: FloatArray, x: FloatArray,
             years: FloatArray) -> CodeArray:
     """The reasons that can be told before solving; OK for the others. Later lines win over earlier ones."""
-    noise = _NOISE * price
+    noise = np.maximum(_NOISE * price, np.finfo(np.float64).tiny)  # under the smallest normal number digits are lost
     reason = (time_value <= noise).astype(np.uint8)  # True is NO_TIME_VALUE
     reason[time_value < -noise] = VolatilityReason.BELOW_INTRINSIC
     reason[log_value >= 0.5 * x - 2.0 * _NOISE] = VolatilityReason.ABOVE_BOUND

@@ -106,10 +106,15 @@ def test_implied_volatility_round_trip(c, call):
         parity = s * np.exp(-q * t) - k * np.exp(-r * t)
         assert price - max(parity if call else -parity, 0) <= 8 * EPS * (
             price + abs(parity) + abs(r * t * k) + abs(q * t * s)
-        )
+        ) + 2 * EPS * (s * np.exp(-q * t) + k * np.exp(-r * t)) + np.finfo(np.float64).tiny  # the reference's own rounding
         return
     vega = greeks(s, k, t, r, q, v, call).vega
     assert abs(found - v) <= max(1e-10, 10 * EPS * price / max(vega, 1e-300))
+
+
+def test_a_denormal_premium_has_no_digits_to_solve_from():
+    found, reason = implied_vol(1.8e-321, 1.0, 0.6, 0.23, 0.0, 0.0, False)
+    assert np.isnan(found) and reason == VolatilityReason.NO_TIME_VALUE
 
 
 @given(st.floats(0, 1e5), contract, st.booleans())
