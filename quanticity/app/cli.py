@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['app', 'config_app', 'show_summary', 'replay', 'report', 'demo', 'doctor', 'keys', 'reference', 'check', 'main']
 
-# %% ../../nbs/95_app/97_cli.ipynb #44204b4c
+# %% ../../nbs/95_app/97_cli.ipynb #8faf7542
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -208,11 +209,12 @@ def check() -> None:
     names = [s.name for s in load_strategies(config)]
     _say(f"configuration is sound: {len(names)} strategies ({', '.join(names) or 'none'}), hash {config.hash()[:16]}")
 
-# %% ../../nbs/95_app/97_cli.ipynb #244791cf
+# %% ../../nbs/95_app/97_cli.ipynb #94848716
 def main() -> None:
     """The entry point `quanticity`: the part before the colon of a refusal is the program, the rest says what and how to mend it."""
     from quanticity.core.errors import UserError
 
+    gc.set_threshold(100_000, 50, 50)  # a command is short: looking for cyclic garbage at the usual rate costs it a tenth of its time
     try:
         app()
     except UserError as error:
@@ -221,3 +223,5 @@ def main() -> None:
     except KeyboardInterrupt:
         print("quanticity: stopped", file=sys.stderr)  # noqa: T201
         sys.exit(130)
+    finally:
+        gc.freeze()  # nor does the end of the process need to look for it
