@@ -167,7 +167,7 @@ def signals_veto(symbol: str) -> None:
 def metrics_signals(symbol: str) -> None:
     """Counts of proposals, skips, vetoes and signals."""
 
-# %% ../../nbs/00_core/06_keys.ipynb #f7ecba0f
+# %% ../../nbs/00_core/06_keys.ipynb #20b39bff
 @key("execution:positions:{symbol}", KeyType.HASH, ttl=SESSION_TTL, writer="jobs.execution", readers=("dashboard", "reports", "risk"))
 def execution_positions(symbol: str) -> None:
     """OCC symbol to the position (JSON: quantity, average price, realized and unrealized profit, commission)."""
@@ -185,7 +185,7 @@ def distribution_outbox() -> None:
 
 @key("distribution:bodies", KeyType.HASH, ttl=None, writer="jobs.distribution", readers=("jobs.distribution",))
 def distribution_bodies() -> None:
-    """Delivery id to its body (JSON), until it is delivered."""
+    """Delivery id to its body (JSON), until it is due and moves to `distribution:due`."""
 
 
 @key("distribution:due", KeyType.STREAM, ttl=None, writer="jobs.distribution", readers=("jobs.distribution",))

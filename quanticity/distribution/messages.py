@@ -14,7 +14,7 @@ from string import Template
 from ..core.clock import NEW_YORK
 from ..core.types import Fill, Message, Signal, Tier
 
-# %% ../../nbs/70_distribution/70_messages.ipynb #1ca7e6cb
+# %% ../../nbs/70_distribution/70_messages.ipynb #e42e013e
 OPENED = Template("OPENED $contract ($strategy): bought $quantity at $price, $time New York.\n"
                   "Target $target, stop $stop, out by $out. Confidence $confidence: $rationale.\n"
                   "Not investment advice.")
@@ -37,7 +37,7 @@ def opened(signal: Signal, fill: Fill) -> Message:
 
 
 def closed(signal: Signal, cause: str, ts: datetime, quantity: int, price: float, how: str, result: float) -> Message:
-    """The message of a position's end at `ts`: `quantity` contracts in all, the last at `price` by its `how` (target, stop, exit,
+    """The message of a position's end at `ts`: `quantity` contracts in all, at `price` on average, the last by its `how` (target, stop, exit,
     settlement), `result` dollars net of commissions; `cause` is the id of the fill or settlement that ended it."""
     text = CLOSED.substitute(contract=signal.proposal.contract, strategy=signal.proposal.strategy, quantity=quantity, price=f"{price:.2f}",
                              how=how, time=_time(ts), result=f"{result:+,.2f}")

@@ -42,7 +42,7 @@ def limits_of(config: Config, notional_share: float = 1.0) -> Limits:
     return Limits(r.order_notional * notional_share, r.max_order_notional, r.max_symbol_notional, r.max_book_notional, r.max_open_positions,
                   r.max_daily_loss, r.max_orders_per_day, r.max_relative_spread, config.market.max_quote_age_seconds, r.minutes_before_expiry)
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #eff9f8db
+# %% ../../nbs/80_jobs/830_execution.ipynb #817a3456
 @dataclass
 class Working:
     """A signal whose orders were sent: contracts held and to come, its cash so far, its fills."""
@@ -56,7 +56,8 @@ class Working:
     exit_open: bool = False
     exit_attempts: int = 0
     exit_to_come: int = 0
-    last_price: float = 0.0
+    closed: int = 0
+    proceeds: float = 0.0
     last_role: OrderRole = OrderRole.ENTRY
     fills: list[str] = field(default_factory=list)
 
@@ -65,13 +66,29 @@ class Working:
         self.held += fill.side.sign * fill.quantity * self.signal.proposal.side.sign
         self.cash = round(self.cash + fill.cash, 6)
         self.fills.append(fill.id)
-        self.last_price, self.last_role = fill.price, fill.role
+        self.last_role = fill.role
+        if fill.role is not OrderRole.ENTRY:
+            self._close(fill.quantity, fill.price)
         if fill.role is OrderRole.EXIT:
             self.exit_to_come -= fill.quantity
             self.exit_open = self.exit_to_come > 0
         if fill.role is OrderRole.ENTRY:
             self.bought += fill.quantity
             self.entry_open = self.bought < self.entry_quantity
+
+    def _close(self, quantity: int, price: float) -> None:
+        self.closed, self.proceeds = self.closed + quantity, round(self.proceeds + quantity * price, 6)
+
+    def settle(self, intrinsic: float) -> None:
+        """Note that what is held was settled at `intrinsic` dollars per share."""
+        self.cash = round(self.cash + self.held * intrinsic * self.signal.proposal.contract.multiplier, 6)
+        self._close(abs(self.held), intrinsic)
+        self.held, self.entry_open = 0, False
+
+    @property
+    def exit_price(self) -> float:
+        """The average premium per share at which contracts were closed; NaN while none was."""
+        return self.proceeds / self.closed if self.closed else math.nan
 
     def exit(self, quantity: int) -> None:
         """Note that an exit of `quantity` contracts was sent."""
@@ -190,7 +207,7 @@ def _book_state(job: ExecutionJob) -> BookState:
     alive = sum(not w.over for w in job.working.values())
     return BookState({job.desk.symbol: round(notional, 6)} if notional else {}, alive, job.orders_sent, job.totals.net)
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #e72df614
+# %% ../../nbs/80_jobs/830_execution.ipynb #9fff3ecd
 def _book_fill(job: ExecutionJob, fill: Fill) -> None:
     desk, (_, snapshot) = job.desk, job.market_now()
     if desk.state.get_field(execution_done(desk.symbol), fill.id) is not None:
@@ -206,7 +223,7 @@ def _book_fill(job: ExecutionJob, fill: Fill) -> None:
             acknowledge(tx, working.signal, "filled")
             _tell(tx, desk, opened(working.signal, fill))
         if working.over:
-            _end(job, tx, working, fill.id, fill.ts, fill.price, fill.role.value)
+            _end(job, tx, working, fill.id, fill.ts, fill.role.value)
 
 
 def _known(snapshot: str) -> tuple[str, ...]:
@@ -232,18 +249,18 @@ def _book_cancel(job: ExecutionJob, event: OrderCancelled) -> None:
             if working.bought == 0:
                 end_signal(tx, working.signal, event.ts, job._policy, "expired")
             elif working.over:
-                _end(job, tx, working, working.fills[-1], event.ts, working.last_price, working.last_role.value)
+                _end(job, tx, working, working.fills[-1], event.ts, working.last_role.value)
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #5e4d54f5
+# %% ../../nbs/80_jobs/830_execution.ipynb #c05b3e80
 def _tell(tx: Transaction, desk: Desk, message: Message) -> None:
     tx.append(signals_distribution(desk.symbol), {"message": orjson.dumps(plain(message))})
 
 
-def _end(job: ExecutionJob, tx: Transaction, working: Working, cause: str, ts: datetime, price: float, how: str) -> None:
+def _end(job: ExecutionJob, tx: Transaction, working: Working, cause: str, ts: datetime, how: str) -> None:
     end_signal(tx, working.signal, ts, job._policy, "closed")
-    _tell(tx, job.desk, closed(working.signal, cause, ts, working.bought, price, how, working.cash))
+    _tell(tx, job.desk, closed(working.signal, cause, ts, working.bought, working.exit_price, how, working.cash))
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #fc384019
+# %% ../../nbs/80_jobs/830_execution.ipynb #853d3c90
 def exit_time(signal: Signal, closes: datetime, minutes: float) -> datetime:
     """When a signal's position must be on its way out."""
     before = timedelta(minutes=minutes)
@@ -284,9 +301,8 @@ def _settle_expired(job: ExecutionJob, ts: datetime) -> None:
             cause = tuple(w.fills[-1] for w in owners)
             record(tx, job.desk.session, Event(ts, EventKind.SETTLEMENT, settled.id, (*cause, *_known(snapshot)), plain(settled)))
             for w in owners:
-                w.cash = round(w.cash + w.held * settled.intrinsic * position.contract.multiplier, 6)
-                w.held, w.entry_open = 0, False
-                _end(job, tx, w, settled.id, ts, settled.intrinsic, "settlement")
+                w.settle(settled.intrinsic)
+                _end(job, tx, w, settled.id, ts, "settlement")
 
 # %% ../../nbs/80_jobs/830_execution.ipynb #49be5a58
 def _recover(job: ExecutionJob) -> None:
@@ -329,7 +345,7 @@ def _recover_order(job: ExecutionJob, signal: Signal, event: Event, unheard: dic
     before = unheard.get(name)
     unheard[name] = RiskApproved(signal.id, event.ts, (*(before.tickets if before else ()), ticket), before.checks if before else event.data.get("checks", {}))
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #6e3b3e1a
+# %% ../../nbs/80_jobs/830_execution.ipynb #6128a84a
 def _recover_cancel(job: ExecutionJob, event: Event) -> None:
     working, order = job.working[event.data["signal_id"]], event.data["order_id"]
     if order == order_id(event.data["signal_id"], OrderRole.ENTRY):
@@ -343,7 +359,6 @@ def _recover_settlement(job: ExecutionJob, event: Event, unheard: dict[str, Risk
         contract = w.signal.proposal.contract
         if plain(contract) == event.data["contract"] and w.held:
             job.book.settle(contract, event.data["underlying_price"], event.ts)
-            w.cash = round(w.cash + w.held * event.data["intrinsic"] * contract.multiplier, 6)
-            w.held, w.entry_open = 0, False
+            w.settle(event.data["intrinsic"])
             for name in [n for n, approved in unheard.items() if approved.signal_id == w.signal.id]:
                 del unheard[name]
