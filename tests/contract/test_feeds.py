@@ -11,9 +11,9 @@ import pytest
 
 from quanticity.core.clock import expiry_close, option_close, session_hours
 from quanticity.feeds.lean import load_session
-from quanticity.feeds.simulator import session_digest, simulate_session
+from quanticity.feeds.simulator import simulate_session
 from quanticity.market.chain import nanoseconds
-from quanticity.market.session import ChainState, MarketSession, batches
+from quanticity.market.session import ChainState, MarketSession, batches, session_digest
 
 DAY = date(2015, 12, 24)
 SESSION_MINUTES = 210

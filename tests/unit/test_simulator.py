@@ -7,12 +7,12 @@ import pytest
 
 from quanticity.core.errors import ConfigError, UserError
 from quanticity.core.types import Exercise, Settlement
-from quanticity.feeds.simulator import DEMO_DAY, SimulatorParameters, session_digest, simulate_session
+from quanticity.feeds.simulator import DEMO_DAY, SimulatorParameters, simulate_session
 from quanticity.market.chain import nanoseconds
 from quanticity.market.parity import pair_rows, parity_spot
-from quanticity.market.session import ChainState, batches
+from quanticity.market.session import ChainState, batches, session_digest
 
-DIGEST = "5b9dc0b64194ce72e16a39a38666afe05a03e2964f0163c8e2033bbdaa2c3a85"
+DIGEST = "919a8c52ca5775dbd057a11f2f731ed428ed906fa719edd944be8ae15c62cbcc"
 
 
 @pytest.fixture(scope="module")
