@@ -1,0 +1,121 @@
+"""A session's summaries by time, expiry, strike and moneyness, and what draws them."""
+
+import io
+import re
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from quanticity.feeds.simulator import simulate_session
+from quanticity.market.chain import nanoseconds
+from quanticity.market.tape import Bars, Quotes, Trades, empty
+from quanticity.reports.market_page import FindingLine, market_page
+from quanticity.reports.market_terminal import print_market, shade, sparkline
+from quanticity.reports.market_view import (Map, contract_spreads, expiry_profile, gaps, spread_map, strike_map, time_profile,
+                                            volume_by_strike)
+
+
+@pytest.fixture(scope="module")
+def session():
+    return simulate_session(7)
+
+
+@pytest.fixture(scope="module")
+def bare(session):
+    nothing = empty(Quotes)
+    return replace(session, quotes=nothing, trades=empty(Trades), underlying_quotes=nothing, underlying_bars=empty(Bars))
+
+
+def test_every_row_is_counted_once_and_those_outside_apart(session):
+    late = replace(session, trades=Trades(session.trades.ts + 3_600_000_000_000, session.trades.index, session.trades.price, session.trades.size))
+    p = time_profile(late)
+    after = int((late.trades.ts > nanoseconds(session.closes)).sum())
+    assert after > 0 and p.outside["trades"] == after
+    assert p.rows["trades"].sum() == len(session.trades) - after
+    assert p.ends[-1] == nanoseconds(session.closes) and (np.diff(p.ends) > 0).all()
+
+
+def test_a_half_day_has_its_own_length():
+    p = time_profile(simulate_session(7, date(2026, 11, 27)), 70)
+    assert (p.minutes, len(p.ends)) == (3, 70)
+
+
+def test_the_counts_by_loop(session):
+    p, q = time_profile(session), session.quotes
+    rows = (q.ts > p.ends[3]) & (q.ts <= p.ends[4])
+    assert p.rows["quotes"][4] == rows.sum()
+    assert p.contracts[4] == len(set(q.index[rows].tolist()))
+    both = ~np.isnan(q.bid[rows]) & ~np.isnan(q.ask[rows])
+    assert p.two_sided[4] == pytest.approx(both.mean())
+
+
+def test_spreads_are_medians_of_medians(session):
+    q, spreads, e = session.quotes, contract_spreads(session), expiry_profile(session)
+    relative = (q.ask - q.bid) / (0.5 * (q.ask + q.bid))
+    for row in (0, 57, 200):
+        own = relative[(q.index == row) & ~np.isnan(relative)]
+        assert spreads[row] == pytest.approx(np.median(own)) if len(own) else np.isnan(spreads[row])
+    first = session.contracts.expiry_day == session.contracts.expiry_day.min()
+    assert e.spread[0] == pytest.approx(np.nanmedian(spreads[first]))
+
+
+def test_totals_over_expiries_strikes_and_time_agree(session):
+    e = expiry_profile(session)
+    strikes, calls, puts = volume_by_strike(session)
+    assert e.volume.sum() == calls.sum() + puts.sum() == session.trades.size.sum()
+    assert e.rows.sum() == len(session.quotes)
+    assert np.nansum(strike_map(session).values) == time_profile(session).rows["quotes"].sum()
+    assert np.isfinite(spread_map(session).values).any() and (np.diff(strikes) > 0).all()
+
+
+def test_holes_are_found_at_both_ends_and_in_between(session):
+    opens, closes = nanoseconds(session.opens), nanoseconds(session.closes)
+    ts = np.array([opens + 600 * 10**9, opens + 700 * 10**9, closes - 400 * 10**9])
+    thin = replace(session, trades=Trades(ts, np.zeros(3, np.int64), np.ones(3), np.ones(3)))
+    found = [(g.start, g.end) for g in gaps(thin) if g.tape == "trades"]
+    assert found == [(ts[1], ts[2]), (opens, ts[0]), (ts[2], closes)]
+
+
+def test_an_empty_day_is_drawn_and_says_so(bare):
+    page = market_page(bare)
+    assert "Nothing was found wrong." in page
+    out = io.StringIO()
+    print_market(bare, Console(file=out, width=90, no_color=True))
+    assert "spot" in out.getvalue() and "unknown" in out.getvalue()
+
+
+def test_the_page_needs_no_network_and_escapes_what_it_is_told(session):
+    page = market_page(replace(session, notes=("<script>alert(1)</script>",)), [FindingLine("crossed_quote", "quarantined", 2, "<b>row 3</b>")], {"quality": 0.9})
+    body = page.split("</head>")[1]
+    assert page.count('class="plotly-graph-div"') == 4
+    assert not re.search(r"(src|href)=.https?:", body)
+    assert "<script>alert(1)" not in page and "&lt;b&gt;row 3" in page
+    assert "prefers-color-scheme:dark" in page
+
+
+@pytest.mark.parametrize("width", [72, 100, 160])
+def test_the_terminal_view_keeps_within_its_width(session, width):
+    out = io.StringIO()
+    print_market(session, Console(file=out, width=width, no_color=True), [FindingLine("gap", "noted", 1, "quotes silent from 10:00 to 10:20")])
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert any("quotes silent" in line for line in lines)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.one_of(st.floats(0, 1e9), st.just(float("nan"))), min_size=1, max_size=60))
+def test_a_sparkline_is_as_long_as_its_values_and_in_their_order(values):
+    bars = sparkline(np.array(values))
+    assert len(bars) == len(values)
+    order = " ·▁▂▃▄▅▆▇█"
+    known = sorted((v, order.index(b)) for v, b in zip(values, bars, strict=True) if v == v)
+    assert [step for _, step in known] == sorted(step for _, step in known)
+
+
+def test_an_empty_map_is_blank():
+    assert shade(Map(("a",), ("x", "y"), np.full((1, 2), np.nan))) == ["  "]
