@@ -5,22 +5,25 @@
 # %% auto #0
 __all__ = ['CodeArray', 'VolatilityState', 'ChainAnalytics', 'analyse']
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #14fe416e
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #10efb028
 import math
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from .exposure import Convention, Exposure, Walls, ZeroGamma, exposures, walls, zero_gamma
+from .exposure import Convention, Expiring, Exposure, Groups, Walls, expiring, exposures, group_rows, walls
 from .pricing import Greeks, VolatilityReason, count_reasons, greeks, implied_vol
 from .skew import Skew, at_the_money_vol, skew_25_delta
+from .zero_gamma import ZeroGamma, zero_gamma
 from ..core.reasons import Reason
-from ..market.chain import FloatArray, IntArray, OptionChain
+from ..core.types import Exercise
+from ..market.chain import Contracts, FloatArray, IntArray, OptionChain
 
 CodeArray = npt.NDArray[np.uint8]
+_DAY = 86_400_000_000_000  # nanoseconds
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #e33aaa5b
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #b02e408d
 @dataclass
 class VolatilityState:
     """Implied volatility of every contract, and why the latest quote gives none and since when. Rows as in the chain.
@@ -33,6 +36,16 @@ class VolatilityState:
     lost_at: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
     reason: CodeArray = field(default_factory=lambda: np.empty(0, np.uint8))
     seen: int = 0
+    _groups: tuple[Contracts, Groups, Groups] | None = None
+
+    def groups(self, listed: Contracts) -> tuple[Groups, Groups]:
+        """Rows by strike and by expiry; made once for as long as the contracts stay the same."""
+        known = self._groups
+        if known is None or not (known[0] is listed or (
+                np.array_equal(known[0].strike, listed.strike) and np.array_equal(known[0].expiry_day, listed.expiry_day))):
+            known = (listed, group_rows(listed.strike), group_rows(listed.expiry_day))
+        self._groups = (listed, *known[1:])
+        return known[1:]
 
     def update(self, chain: OptionChain) -> None:
         """Solve the contracts that were quoted since the last chain this saw; a chain of another length starts afresh."""
@@ -56,7 +69,7 @@ class VolatilityState:
         gone = (self.reason != VolatilityReason.OK) & (chain.ts - self.lost_at > self.max_age_seconds * 1e9)
         self.volatility[gone] = np.nan
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #2e57d7e3
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #97a0640b
 @dataclass(frozen=True, eq=False)
 class ChainAnalytics:
     """All numbers of one snapshot.
@@ -66,7 +79,8 @@ class ChainAnalytics:
     volatility at the forward (decimal, interpolated in strike: on an expiry afternoon neighbouring strikes are too far apart in delta),
     NaN with `at_the_money_reason` where the forward is not between two strikes.
     `quoted_share` is the share of that expiry's contracts with a two-sided quote. `gross_gex` is the sum of absolute GEX.
-    `without_number` counts contracts without a volatility by reason.
+    `without_number` counts contracts without a volatility by reason. `zero_dte` is what expires on the chain's day. `approximated`: the contracts
+    are American, and these numbers are those of European ones.
     """
 
     chain: OptionChain
@@ -83,35 +97,43 @@ class ChainAnalytics:
     quoted_share: float
     gross_gex: float
     without_number: dict[Reason, int]
+    zero_dte: Expiring
+    approximated: bool
 
     @property
     def gamma_balance(self) -> float:
         """Net over gross GEX, -1..1: how one-sided dealers are under the convention; NaN where there is no exposure."""
         return self.exposure.total_gex / self.gross_gex if self.gross_gex > 0 else math.nan
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #4d562786
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #0a6e90e3
 def analyse(chain: OptionChain, state: VolatilityState, convention: Convention | str = Convention.NAIVE,
-            span: float = 0.10, points: int = 41) -> ChainAnalytics:
-    """All numbers of a chain. `state` is updated with the chain's new quotes; `span` and `points` are the zero-gamma grid."""
+            span: float = 0.10, points: int = 41, dealer_position: npt.ArrayLike | None = None) -> ChainAnalytics:
+    """All numbers of a chain. `state` is updated with the chain's new quotes; `span` and `points` are the zero-gamma grid.
+
+    `dealer_position` (contracts, signed, a row a contract) goes with the flow-signed convention.
+    """
     state.update(chain)
     listed, years = chain.contracts, chain.years
     volatility = np.where(years > 0, state.volatility, np.nan)
     greek = greeks(chain.spot, listed.strike, years, chain.rate, chain.dividend, volatility, listed.is_call)
     reason = np.where(np.isfinite(volatility), np.uint8(VolatilityReason.OK), state.reason)
     reason = np.where(years > 0, reason, np.uint8(VolatilityReason.EXPIRED)).astype(np.uint8)
-    exposed = exposures(chain.spot, listed.strike, listed.expiry_day, listed.is_call, chain.open_interest, listed.multiplier, greek, convention, reason)
+    strikes, expiries = state.groups(listed)
+    exposed = exposures(chain.spot, listed.strike, listed.expiry_day, listed.is_call, chain.open_interest, listed.multiplier, greek, convention, reason,
+                        dealer_position=dealer_position, strikes=strikes, expiries=expiries)
     crossing = zero_gamma(chain.spot, listed.strike, years, chain.rate, chain.dividend, volatility, listed.is_call, chain.open_interest,
-                          listed.multiplier, convention, span, points)
+                          listed.multiplier, convention, span, points, dealer_position=dealer_position)
     nearest, rows = _nearest(chain)
     two_sided = np.isfinite(chain.mid[rows])
     nearest_years = float(years[rows[0]]) if len(rows) else math.nan
     forward = chain.spot * math.exp((chain.rate - chain.dividend) * nearest_years)
     at_the_money, why = at_the_money_vol(forward, listed.strike[rows], volatility[rows], listed.is_call[rows])
     return ChainAnalytics(
-        chain, volatility, greek, exposed, crossing, walls(listed.strike, listed.is_call, exposed.gex),
+        chain, volatility, greek, exposed, crossing, walls(listed.strike, listed.is_call, exposed.gex, strikes),
         skew_25_delta(greek.delta[rows], volatility[rows], listed.is_call[rows]), at_the_money, why, nearest, nearest_years,
         float(two_sided.mean()) if len(rows) else 0.0,
-        float(np.nansum(np.abs(exposed.gex))) if exposed.counted else 0.0, count_reasons(reason))
+        float(np.nansum(np.abs(exposed.gex))) if exposed.counted else 0.0, count_reasons(reason),
+        expiring(exposed, listed.expiry_day, chain.ts // _DAY), listed.exercise is Exercise.AMERICAN)
 
 
 def _nearest(chain: OptionChain) -> tuple[int, npt.NDArray[np.int64]]:

@@ -6,15 +6,14 @@
 __all__ = ['FloatArray', 'CodeArray', 'VolatilityReason', 'reason_of', 'count_reasons', 'black_scholes_price', 'Greeks', 'greeks',
            'vega_per_vol_point', 'theta_per_calendar_day', 'charm_per_calendar_day', 'implied_vol']
 
-# %% ../../nbs/30_analytics/30_pricing.ipynb #9c536849
+# %% ../../nbs/30_analytics/30_pricing.ipynb #c9bfa74e
 from dataclasses import dataclass
 from enum import IntEnum
-from math import log, pi, sqrt
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import erfcx, ndtr, ndtri
 
+from .compiled import black_scholes, columns, volatility
 from ..core.reasons import Reason
 
 # %% ../../nbs/30_analytics/30_pricing.ipynb #c037a53d
@@ -45,65 +44,7 @@ def count_reasons(codes: npt.ArrayLike) -> dict[Reason, int]:
     counts = np.bincount(np.asarray(codes, np.uint8).ravel(), minlength=len(VolatilityReason))
     return {Reason[m.name]: int(counts[m]) for m in VolatilityReason if m and counts[m]}
 
-# %% ../../nbs/30_analytics/30_pricing.ipynb #45ef933f
-_SQRT_HALF = sqrt(0.5)
-_SQRT_TWO_PI = sqrt(2.0 * pi)
-
-
-def _log_forward_moneyness(spot: FloatArray, strike: FloatArray, carry: FloatArray) -> FloatArray:
-    """ln(F/K) with F = S exp(carry), carry = (r - q) T; precise to rounding near the money."""
-    x = np.asarray(spot - strike)
-    x = x / strike
-    x = np.log1p(x)
-    x += carry
-    return x
-
-
-def _parity(
-    spot: FloatArray, strike: FloatArray, years: FloatArray, rate: FloatArray, dividend: FloatArray,
-) -> FloatArray:
-    """S exp(-qT) - K exp(-rT), a call's value less that of its strike's put; precise to rounding near the money."""
-    value = (spot - strike) - strike * np.expm1(-rate * years)
-    value += spot * np.expm1(-dividend * years)
-    return np.asarray(value)
-
-# %% ../../nbs/30_analytics/30_pricing.ipynb #2a5b177b
-_LOG_HALF = log(0.5)
-_SLOPE = sqrt(2.0 / pi)
-
-
-def _log_value(x: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """ln(beta) of the normalized out-of-the-money option, and d ln(beta) / dv; x = -|ln(F/K)|, v = sigma sqrt(T)."""
-    h = x / v
-    t = 0.5 * v
-    bracket = erfcx(-_SQRT_HALF * (h + t))
-    bracket -= erfcx(_SQRT_HALF * (t - h))
-    h *= h
-    t *= t
-    h += t
-    h *= -0.5
-    h += _LOG_HALF
-    h += np.log(bracket)
-    return h, _SLOPE / bracket
-
-# %% ../../nbs/30_analytics/30_pricing.ipynb #c63c5540
-def _positive(values: npt.ArrayLike) -> FloatArray:
-    """As float64, NaN where not a positive finite number."""
-    array = np.asarray(values, np.float64)
-    return np.where((array > 0.0) & (array < np.inf), array, np.nan)
-
-
-def _finite(values: npt.ArrayLike) -> FloatArray:
-    """As float64, NaN where infinite."""
-    array = np.asarray(values, np.float64)
-    return np.where(np.isfinite(array), array, np.nan)
-
-
-def _full(strike: FloatArray, *others: npt.ArrayLike) -> FloatArray:
-    """`strike` broadcast to the shape of all, so that what is computed from it has that shape too."""
-    return np.broadcast_to(strike, np.broadcast_shapes(strike.shape, *(np.shape(o) for o in others)))
-
-
+# %% ../../nbs/30_analytics/30_pricing.ipynb #6d9e27db
 def black_scholes_price(
     spot: npt.ArrayLike, strike: npt.ArrayLike, years: npt.ArrayLike, rate: npt.ArrayLike, dividend: npt.ArrayLike,
     vol: npt.ArrayLike, is_call: npt.ArrayLike,
@@ -115,22 +56,18 @@ def black_scholes_price(
     approximation.
     Source: Merton (1973); Haug (2007) 1.1.2; the normalized form is Jäckel's (2015).
     """
-    s, t, sigma = _positive(spot), _positive(years), _positive(vol)
-    r, q = _finite(rate), _finite(dividend)
-    k = _full(_positive(strike), spot, years, rate, dividend, vol, is_call)
-    with np.errstate(all="ignore"):
-        x = -np.abs(_log_forward_moneyness(s, k, (r - q) * t))
-        time_value = np.sqrt(s * k) * np.exp(_log_value(x, sigma * np.sqrt(t))[0] - 0.5 * (r + q) * t)
-        parity = _parity(s, k, t, r, q)
-        return np.asarray(time_value + np.maximum(np.where(is_call, parity, -parity), 0.0))
+    given = columns((spot, strike, years, rate, dividend, vol), (is_call,))
+    out = np.empty(given.shape)
+    black_scholes["price"](given.rows, given.strides, *given.arrays, out)
+    return out
 
-# %% ../../nbs/30_analytics/30_pricing.ipynb #07788a8f
+# %% ../../nbs/30_analytics/30_pricing.ipynb #bca80cc6
 @dataclass(frozen=True, slots=True)
 class Greeks:
     """Price and derivatives of each contract, one float64 array a greek, all of the same shape, and `reason` (uint8).
 
-    Per share, not per contract. `vega`, `vanna` per 1.00 of volatility; `theta`, `charm` per year as calendar time
-    passes.
+    Per share, not per contract. `vega`, `vanna`, `vomma` per 1.00 of volatility (vomma twice so); `theta`, `charm` and
+    `color` (of gamma) per year as calendar time passes; `speed` is gamma per dollar of spot.
     Where `reason` (a `VolatilityReason`) is not 0 all are NaN.
     """
 
@@ -141,9 +78,12 @@ class Greeks:
     theta: FloatArray
     vanna: FloatArray
     charm: FloatArray
+    vomma: FloatArray
+    speed: FloatArray
+    color: FloatArray
     reason: CodeArray
 
-# %% ../../nbs/30_analytics/30_pricing.ipynb #a8469344
+# %% ../../nbs/30_analytics/30_pricing.ipynb #a61c8b18
 def greeks(
     spot: npt.ArrayLike, strike: npt.ArrayLike, years: npt.ArrayLike, rate: npt.ArrayLike, dividend: npt.ArrayLike,
     vol: npt.ArrayLike, is_call: npt.ArrayLike,
@@ -153,48 +93,16 @@ def greeks(
     `years` to expiry, `rate` and `dividend` continuous and per year, `vol` per square root of a year (0.2 is 20%).
     Errors are rounding errors of each greek's scale. American contracts: an approximation. Source: Haug (2007), ch. 2.
     """
-    s, t, sigma = _positive(spot), _positive(years), _positive(vol)
-    r, q = _finite(rate), _finite(dividend)
-    k = _full(_positive(strike), spot, years, rate, dividend, vol, is_call)
-    f = np.where(is_call, 1.0, -1.0)
-    with np.errstate(all="ignore"):
-        root_t = np.sqrt(t)
-        v = sigma * root_t
-        carry = r - q
-        d1 = _log_forward_moneyness(s, k, carry * t)
-        d1 /= v
-        d1 += 0.5 * v
-        d2 = d1 - v
-        growth = np.exp(-q * t)
-        delta = ndtr(f * d1)
-        delta *= f * growth
-        strike_part = ndtr(f * d2)  # becomes f K exp(-rT) N(f d2)
-        strike_part *= f * np.exp(-r * t)
-        strike_part *= k
-        density = d1 * d1  # becomes exp(-qT) phi(d1)
-        density *= -0.5
-        density = np.exp(density)
-        density *= growth / _SQRT_TWO_PI
-        spot_part = s * delta
-        price = spot_part - strike_part
-        gamma = density / (s * v)
-        vega = density * (s * root_t)
-        theta = q * spot_part
-        theta -= r * strike_part
-        theta -= vega * (0.5 * sigma / t)
-        vanna = density * d2
-        vanna /= -sigma
-        d2 /= 2.0 * t
-        d2 -= carry / v
-        charm = density * d2
-        charm += q * delta
-        reason = np.zeros(k.shape, np.uint8)
-        missing = np.isnan(price)
-        if missing.any():
-            reason[missing] = VolatilityReason.NO_QUOTE
-            reason[missing & (np.asarray(years) <= 0.0)] = VolatilityReason.EXPIRED
-    return Greeks(np.asarray(price), np.asarray(delta), np.asarray(gamma), np.asarray(vega), np.asarray(theta),
-                  np.asarray(vanna), np.asarray(charm), reason)
+    given = columns((spot, strike, years, rate, dividend, vol), (is_call,))
+    out = np.empty((10, *given.shape))
+    black_scholes["greeks"](given.rows, given.strides, *given.arrays, out)
+    reason = np.zeros(given.shape, np.uint8)
+    if given.rows and np.isnan(out[0].max()):
+        missing = np.isnan(out[0])
+        reason[missing] = VolatilityReason.NO_QUOTE
+        reason[missing & (np.asarray(years, np.float64) <= 0.0)] = VolatilityReason.EXPIRED
+    price, delta, gamma, vega, theta, vanna, charm, vomma, speed, color = (out[i, ...] for i in range(10))
+    return Greeks(price, delta, gamma, vega, theta, vanna, charm, vomma, speed, color, reason)
 
 # %% ../../nbs/30_analytics/30_pricing.ipynb #7e264fed
 def vega_per_vol_point(vega: npt.ArrayLike) -> FloatArray:
@@ -211,88 +119,7 @@ def charm_per_calendar_day(charm: npt.ArrayLike) -> FloatArray:
     """Charm per year -> delta that passes with a calendar day (1/365 of a year)."""
     return np.asarray(charm, np.float64) / 365.0
 
-# %% ../../nbs/30_analytics/30_pricing.ipynb #d066f560
-_LOG_TWO_PI = log(2.0 * pi)
-
-
-def _first_guess(x: FloatArray, log_value: FloatArray) -> FloatArray:
-    """A start for v within a factor of a few of the root."""
-    value = np.exp(log_value)
-    s, c = np.sinh(-0.5 * x), np.cosh(0.5 * x)
-    a = value + s
-    square = a * a - (4.0 / pi) * s * s
-    near = (0.5 * _SQRT_TWO_PI / c) * (a + np.sqrt(np.maximum(square, 0.0)))
-    tail = 2.0 * np.log(-x)
-    tail -= 2.0 * log_value + _LOG_TWO_PI
-    tail = -x / np.sqrt(np.maximum(tail - 3.0 * np.log(tail + 3.0), 0.5))
-    guess = np.where(square > 0.0, near, tail)
-    high = np.flatnonzero(guess > 1.5)
-    if high.size:
-        guess[high] = -2.0 * ndtri((np.exp(0.5 * x[high]) - value[high]) / (2.0 * c[high]))
-    return guess
-
-# %% ../../nbs/30_analytics/30_pricing.ipynb #f289eaba
-_FULL_STEPS, _MORE_STEPS, _SETTLED = 3, 9, 1e-4
-
-
-def _householder(x: FloatArray, v: FloatArray, log_value: FloatArray) -> FloatArray:
-    """One third-order Householder step on ln(beta)."""
-    log_beta, p = _log_value(x, v)
-    nu = log_value - log_beta
-    nu /= p
-    ratio = x / v
-    ratio *= ratio  # x^2 / v^2
-    over = ratio / v
-    second = over - 0.25 * v
-    third = second * second
-    third -= 3.0 * (ratio / (v * v)) + 0.25
-    third += p * (2.0 * p - 3.0 * second)
-    second -= p
-    third *= nu * (1.0 / 6.0)
-    third += second
-    third *= nu
-    third += 1.0
-    second *= 0.5 * nu
-    second += 1.0
-    second *= nu
-    second /= third
-    second += v
-    return np.minimum(np.maximum(second, 0.25 * v), 4.0 * v)
-
-
-def _solve(x: FloatArray, log_value: FloatArray) -> FloatArray:
-    """v with ln(beta(x, v)) = log_value; NaN where the steps did not settle."""
-    before = v = _first_guess(x, log_value)
-    for _ in range(_FULL_STEPS):
-        before, v = v, _householder(x, v, log_value)
-    open_ = np.flatnonzero(~(np.abs(v - before) <= _SETTLED * v))
-    for _ in range(_MORE_STEPS):
-        if not open_.size:
-            break
-        before = v[open_]
-        v[open_] = after = _householder(x[open_], before, log_value[open_])
-        open_ = open_[~(np.abs(after - before) <= _SETTLED * after)]
-    v[open_] = np.nan
-    return v
-
-# %% ../../nbs/30_analytics/30_pricing.ipynb #0f9af0e2
-_NOISE = 2.0 * float(np.finfo(np.float64).eps)
-
-
-def _screen(price: FloatArray, time_value: FloatArray, log_value: FloatArray, x: FloatArray,
-            years: FloatArray) -> CodeArray:
-    """The reasons that can be told before solving; OK for the others. Later lines win over earlier ones."""
-    noise = np.maximum(_NOISE * price, np.finfo(np.float64).tiny)  # under the smallest normal number digits are lost
-    reason = (time_value <= noise).astype(np.uint8)  # True is NO_TIME_VALUE
-    reason[time_value < -noise] = VolatilityReason.BELOW_INTRINSIC
-    reason[log_value >= 0.5 * x - 2.0 * _NOISE] = VolatilityReason.ABOVE_BOUND
-    usable = np.isfinite(time_value) & np.isfinite(x)
-    usable &= price >= 0.0
-    reason[~usable] = VolatilityReason.NO_QUOTE
-    reason[years <= 0.0] = VolatilityReason.EXPIRED
-    return reason
-
-# %% ../../nbs/30_analytics/30_pricing.ipynb #263ce1a1
+# %% ../../nbs/30_analytics/30_pricing.ipynb #cc7131e4
 def implied_vol(
     price: npt.ArrayLike, spot: npt.ArrayLike, strike: npt.ArrayLike, years: npt.ArrayLike, rate: npt.ArrayLike,
     dividend: npt.ArrayLike, is_call: npt.ArrayLike,
@@ -304,19 +131,7 @@ def implied_vol(
     Error: at most max(1e-10, 10 eps price/vega). American contracts: an approximation.
     Source: Jäckel (2015) for the normalized form, Corrado and Miller (1996) for the start.
     """
-    p, t = np.asarray(price, np.float64), np.asarray(years, np.float64)
-    s, r, q = _positive(spot), _finite(rate), _finite(dividend)
-    k = _full(_positive(strike), price, spot, years, rate, dividend, is_call)
-    with np.errstate(all="ignore"):
-        parity = _parity(s, k, t, r, q)
-        time_value = p - np.maximum(np.where(is_call, parity, -parity), 0.0)
-        x = np.asarray(-np.abs(_log_forward_moneyness(s, k, (r - q) * t)))
-        log_value = np.log(time_value / np.sqrt(s * k))
-        log_value += 0.5 * (r + q) * t
-        p, t = np.broadcast_to(p, k.shape), np.broadcast_to(t, k.shape)
-        reason = _screen(p.ravel(), time_value.ravel(), log_value.ravel(), x.ravel(), t.ravel())
-        good = np.flatnonzero(reason == 0)
-        volatility = np.full(reason.shape, np.nan)
-        volatility[good] = _solve(x.ravel()[good], log_value.ravel()[good]) / np.sqrt(t.ravel()[good])
-        reason[good[np.isnan(volatility[good])]] = VolatilityReason.NOT_CONVERGED
-    return volatility.reshape(k.shape), reason.reshape(k.shape)
+    given = columns((price, spot, strike, years, rate, dividend), (is_call,))
+    vol, codes = np.empty(given.shape), np.empty(given.shape, np.uint8)
+    volatility["implied_vol"](given.rows, given.strides, *given.arrays, vol, codes)
+    return vol, codes

@@ -6,7 +6,7 @@ a signal not emitted, an order not sent, an order not filled."""
 # %% auto #0
 __all__ = ['Reason']
 
-# %% ../../nbs/00_core/01_reasons.ipynb #9648fb2c
+# %% ../../nbs/00_core/01_reasons.ipynb #e896d331
 from enum import StrEnum
 
 
@@ -20,6 +20,22 @@ class Reason(StrEnum):
     UNKNOWN_CONTRACT = "unknown_contract"
     OUT_OF_ORDER = "out_of_order"
     OUTSIDE_SESSION = "outside_session"
+    CLOCK_SKEW = "clock_skew"
+    DUPLICATE_ROW = "duplicate_row"
+    PRICE_JUMP = "price_jump"
+    OFF_QUOTE = "off_quote"
+    INCONSISTENT_BAR = "inconsistent_bar"
+    WRONG_MULTIPLIER = "wrong_multiplier"
+    WRONG_EXPIRY = "wrong_expiry"
+    PARITY_VIOLATION = "parity_violation"
+    SPLIT = "split"
+    LOCKED_QUOTE = "locked_quote"
+    NO_BID = "no_bid"
+    NO_ASK = "no_ask"
+    EMPTY_QUOTE = "empty_quote"
+    ZERO_SIZE = "zero_size"
+    UNCHANGED_QUOTE = "unchanged_quote"
+    GAP = "gap"
     # a number that cannot be computed
     NO_QUOTE = "no_quote"
     NO_SPOT = "no_spot"
@@ -30,6 +46,7 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     NOT_CONVERGED = "not_converged"
     NO_CROSSING = "no_crossing"
+    ADJUSTED_CONTRACT = "adjusted_contract"
     TOO_FEW_STRIKES = "too_few_strikes"
     # a proposal not made
     OUTSIDE_WINDOW = "outside_window"

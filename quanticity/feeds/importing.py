@@ -95,14 +95,14 @@ def detect(path: Path, known: Mapping[str, Importer]) -> Importer:
     what = "an empty file" if not size else "not a format that is known"
     raise DataError(f"{path}: {what}", f"formats are {', '.join(known) or 'none'}; a new one is an entry in data.importers or data.columns")
 
-# %% ../../nbs/25_feeds/250_importing.ipynb #147e0220
+# %% ../../nbs/25_feeds/250_importing.ipynb #5ac14f16
 @dataclass(frozen=True)
 class Limits:
     """The most that is read of one file.
 
     `file_bytes` as it lies there, `unpacked_bytes` all members of a zip together, `ratio` unpacked to packed (above
     `ratio_from` bytes only), `members` of a zip, `columns` of a table or keys of a JSON object, `line_bytes` of a
-    header line, `json_bytes` and `json_values` of a JSON file.
+    header line, `rows` of a table, `footer_bytes` of a Parquet file, `json_bytes` and `json_values` of a JSON file.
     """
 
     file_bytes: int = 4 << 30
@@ -112,6 +112,8 @@ class Limits:
     members: int = 1_000_000
     columns: int = 2_000
     line_bytes: int = 1 << 20
+    rows: int = 200_000_000
+    footer_bytes: int = 16 << 20
     json_bytes: int = 128 << 20
     json_values: int = 8_000_000
 
@@ -275,18 +277,18 @@ def decode(raw: bytes, where: str) -> str:
     except UnicodeDecodeError as error:
         raise DataError(f"{where}: not text in {encoding} (byte {error.start:,})", "save it as UTF-8") from None
 
-# %% ../../nbs/25_feeds/250_importing.ipynb #4bc45abe
+# %% ../../nbs/25_feeds/250_importing.ipynb #66aaee0d
 def header_line(head: bytes, where: str, limits: Limits = LIMITS, delimiter: str = ",") -> str:
     """The first line of a text file by its first bytes (more than `limits.line_bytes` of them, or the whole file).
 
     Raises DataError where it is empty, does not end within the limit, has too many columns, or is no text.
     """
     text = codecs.getincrementaldecoder(encoding_of(head[:65536], where))("replace").decode(head[:limits.line_bytes])
-    line = text.partition("\n")[0].rstrip("\r")
+    line = re.split(r"[\r\n]", text, maxsplit=1)[0]
     columns = line.count(delimiter) + 1
     if columns > limits.columns:
         raise DataError(f"{where}: its first line has {columns:,} columns or more, at most {limits.columns:,} are read", "keep the columns that are needed")
-    if "\n" not in text and len(head) > limits.line_bytes:
+    if len(line) == len(text) and len(head) > limits.line_bytes:
         raise DataError(f"{where}: its first line is longer than {limits.line_bytes:,} bytes", "check that it is a table with a header")
     if not line.strip():
         raise DataError(f"{where}: {'its first line is empty' if head else 'an empty file'}", "a table starts with the names of its columns")

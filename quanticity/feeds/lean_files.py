@@ -6,12 +6,10 @@
 __all__ = ['NEW_YORK', 'MINUTE_NS', 'PRICE_SCALE', 'lean_data', 'LeanFile', 'sha256_of', 'read_lean', 'LeanTable', 'read_table',
            'event_time', 'day_files', 'date_of', 'interest_rate', 'load_daily_bars']
 
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #b4315325
+# %% ../../nbs/25_feeds/25_lean_files.ipynb #80b60e7e
 import hashlib
 import math
 import re
-import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -22,6 +20,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ..core.errors import DataError, DataMissing
+from .importing import read_bytes, unpack
 from ..market.chain import FloatArray, IntArray, nanoseconds
 from ..market.tape import Bars
 
@@ -32,7 +31,6 @@ NEW_YORK = "America/New_York"
 MINUTE_NS = 60_000_000_000
 PRICE_SCALE = 10_000.0
 _DAY_MS = 86_400_000.0
-_LARGEST = 4 << 30
 
 # %% ../../nbs/25_feeds/25_lean_files.ipynb #28c66599
 def lean_data(data_dir: Path) -> Path:
@@ -49,7 +47,7 @@ def lean_data(data_dir: Path) -> Path:
     raise DataMissing(f"no LEAN data in {data_dir} (no option, indexoption, equity or index folder)",
                       "name the folder that holds lean/Data, or LEAN's Data itself")
 
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #74827a30
+# %% ../../nbs/25_feeds/25_lean_files.ipynb #d3706c33
 @dataclass(frozen=True)
 class LeanFile:
     """An unpacked zip: its name below LEAN's `Data`, the sha256 of the packed bytes, its members' names and contents."""
@@ -64,66 +62,18 @@ def sha256_of(path: Path) -> str:
     """sha256 of a file's bytes, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
-
-_END = struct.Struct("<4s4H2IH").unpack_from
-_ENTRY = struct.Struct("<4s6H3I5H2I").unpack_from
-_LENGTHS = struct.Struct("<2H").unpack_from
-
-
-def _unpack(raw: bytes) -> tuple[list[str], list[bytes]]:
-    _, _, _, _, count, _, at, _ = _END(raw, raw.rindex(b"PK\x05\x06"))
-    names, bodies, total = [], [], 0
-    for _ in range(count):
-        sign, _, _, flags, method, _, _, crc, packed, size, name, extra, comment, _, _, _, start = _ENTRY(raw, at)
-        if 0xFFFFFFFF in (packed, size, start):
-            return _unpack_64(raw)
-        total += size
-        if sign != b"PK\x01\x02" or flags & 1 or method not in (0, 8) or total > _LARGEST:
-            raise ValueError("not a plain zip entry")
-        skip_name, skip_extra = _LENGTHS(raw, start + 26)
-        start += 30 + skip_name + skip_extra
-        body = raw[start:start + packed]
-        if method == 8:
-            body = zlib.decompressobj(-15).decompress(body, size + 1)
-        if len(body) != size or zlib.crc32(body) != crc:
-            raise ValueError("bytes differ from their checksum")
-        names.append(raw[at + 46:at + 46 + name].decode())
-        bodies.append(body)
-        at += 46 + name + extra + comment
-    return names, bodies
-
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #62387da0
-def _unpack_64(raw: bytes) -> tuple[list[str], list[bytes]]:
-    """The same by `zipfile`, for directories in the 64-bit form (some published files of a single member are)."""
-    import io
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as packed:
-            if sum(info.file_size for info in packed.infolist()) > _LARGEST:
-                raise ValueError("too large")
-            return packed.namelist(), [packed.read(info) for info in packed.infolist()]
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise ValueError(str(error)) from None
-
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #db900ae4
+# %% ../../nbs/25_feeds/25_lean_files.ipynb #64032e8d
 def read_lean(path: Path, root: Path) -> LeanFile:
     """Read and unpack a LEAN zip file; `root` is LEAN's `Data`, below which it is named.
 
     Raises DataMissing where it is absent and DataError where it cannot be read or is truncated or corrupt.
     """
     name = path.relative_to(root).as_posix()
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise DataMissing(f"no such file: {name} in {root}", "copy it there or choose another day") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})", "check its permissions") from None
-    try:
-        members, bodies = _unpack(raw)
-    except (ValueError, IndexError, struct.error, zlib.error):
-        raise DataError(f"{name}: not a whole zip file (truncated or corrupt, {len(raw):,} bytes)", "fetch it again") from None
-    return LeanFile(name, hashlib.sha256(raw).hexdigest(), tuple(members), tuple(bodies))
+    if not path.exists():
+        raise DataMissing(f"no such file: {name} in {root}", "copy it there or choose another day")
+    raw = read_bytes(path, where=name)
+    files = unpack(raw, name)
+    return LeanFile(name, hashlib.sha256(raw).hexdigest(), files.names, files.bodies)
 
 # %% ../../nbs/25_feeds/25_lean_files.ipynb #3a8c81af
 @dataclass(frozen=True)
@@ -208,25 +158,27 @@ def read_table(file: LeanFile, columns: Sequence[str], *, keep: Sequence[str] = 
         raise _place(file, columns, texts) or DataError(f"{file.name}: rows that cannot be read")
     return LeanTable(numbers, {c: _codes(table[c]) for c in texts if c in wanted}, rows)
 
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #b3819009
+# %% ../../nbs/25_feeds/25_lean_files.ipynb #855c321a
 _NUMBER = re.compile(rb"\d+(\.\d*)?\Z")
 
 
 def _place(file: LeanFile, columns: Sequence[str], texts: Sequence[str]) -> DataError | None:
     for member, body in zip(file.members, file.bodies, strict=True):
         for number, line in enumerate(body.split(b"\n"), 1):
-            fields = line.rstrip(b"\r").split(b",")
-            if fields != [b""] and (problem := _problem(fields, columns, texts)):
+            line = line.rstrip(b"\r")
+            if line and (problem := _problem(line, columns, texts)):
                 return DataError(f"{file.name}, {member}, line {number}: {problem}", "mend the line or fetch the file again")
     return None
 
 
-def _problem(fields: list[bytes], columns: Sequence[str], texts: Sequence[str]) -> str:
-    if len(fields) != len(columns):
-        return f"{len(fields)} columns, expected {len(columns)} ({', '.join(columns)})"
+def _problem(line: bytes, columns: Sequence[str], texts: Sequence[str]) -> str:
+    found = line.count(b",") + 1  # counted before it is split: there may be millions
+    if found != len(columns):
+        return f"{found:,} columns, expected {len(columns)} ({', '.join(columns)})"
+    fields = line.split(b",")
     for name, value in zip(columns, fields, strict=True):
         if name not in texts and not (_NUMBER.match(value) or (not value and name != columns[0])):
-            return f"{value.decode(errors='replace')!r} as {name}, expected a number of at least 0"
+            return f"{value[:40].decode(errors='replace')!r} as {name}, expected a number of at least 0"
     if float(fields[0]) >= _DAY_MS:
         return f"time {fields[0].decode()} is outside the day, expected milliseconds since midnight below 86400000"
     return ""

@@ -7,11 +7,9 @@ __all__ = ['SmallArray', 'TextArray', 'Table', 'Participant', 'FlowKind', 'Event
            'DealerChanges', 'Steps', 'Events', 'Settlements', 'Effect', 'Faults', 'Truth', 'check_truth',
            'truth_folder', 'truth_digest', 'write_truth', 'read_truth']
 
-# %% ../../nbs/25_feeds/279_sim_truth.ipynb #235f7099
+# %% ../../nbs/25_feeds/279_sim_truth.ipynb #215d7360
 import hashlib
 import json
-import os
-from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import date
 from enum import IntEnum
@@ -21,10 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..core.errors import DataError, DataMissing, OutputError
+from ..core.errors import DataError, DataMissing
 from ..market.chain import FloatArray, IntArray
 from ..market.session import MarketSession, session_digest
-from ..store.lake import content_sha256, escape_symbol, write_parquet_atomic
+from ..store.lake import LakeFiles, content_sha256, escape_name, is_staged
+from ..store.parquet import write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -237,21 +236,22 @@ def check_truth(truth: Truth, session: MarketSession) -> None:
     if wrong:
         raise DataError(f"the truth does not belong to the session: {wrong[0]}", "simulate both again with one seed")
 
-# %% ../../nbs/25_feeds/279_sim_truth.ipynb #0a1c0ff2
+# %% ../../nbs/25_feeds/279_sim_truth.ipynb #45ea8ca6
 _MANIFEST = "truth.json"
 
 
 def truth_folder(root: Path, symbol: str, day: date) -> Path:
     """The folder of one symbol-day's truth under a root: `truth/symbol=SPXW/date=2026-03-20`."""
-    return Path(root) / "truth" / f"symbol={escape_symbol(symbol)}" / f"date={day:%Y-%m-%d}"
+    return Path(root) / "truth" / f"symbol={escape_name(symbol)}" / f"date={day:%Y-%m-%d}"
 
 
 def _tables(truth: Truth) -> "dict[str, pa.Table]":
-    """The Arrow tables of a truth; the factors are one more, a column a factor."""
+    """The Arrow tables of a truth; the factors, where there are any, are one more, a column a factor."""
     import pyarrow as pa
 
     tables = {name: pa.table({f.name: getattr(table, f.name) for f in fields(table)}) for name, table in truth.tables().items()}
-    tables["factors"] = pa.table({name: np.ascontiguousarray(truth.factors[:, i]) for i, name in enumerate(truth.factor_names)})
+    if truth.factor_names:
+        tables["factors"] = pa.table({name: np.ascontiguousarray(truth.factors[:, i]) for i, name in enumerate(truth.factor_names)})
     return tables
 
 
@@ -266,70 +266,68 @@ def truth_digest(truth: Truth) -> str:
     """sha256 over everything in a truth: the same for the same seed and parameters."""
     return hashlib.sha256(json.dumps(_head(truth, _tables(truth)), sort_keys=True).encode()).hexdigest()
 
-# %% ../../nbs/25_feeds/279_sim_truth.ipynb #26dda39d
+# %% ../../nbs/25_feeds/279_sim_truth.ipynb #1fc03292
 def write_truth(folder: Path, truth: Truth) -> Path:
     """Write a truth into its folder (see `truth_folder`), whole or not at all; OutputError where it cannot be written."""
-    folder, tables = Path(folder), _tables(truth)
+    lake, tables = LakeFiles(folder), _tables(truth)
     head = _head(truth, tables)
-    for name, table in tables.items():
-        write_parquet_atomic(table, folder / _file(name, head))
-    partial = folder / f".{_MANIFEST}.{os.getpid()}.partial"
-    try:
-        with partial.open("w") as out:
-            json.dump(head, out, indent=1)
-            out.flush()
-            os.fsync(out.fileno())
-        partial.replace(folder / _MANIFEST)
-        named = {_file(name, head) for name in tables}
-        for old in sorted(folder.glob("*.parquet")):
-            if old.name not in named:
-                old.unlink()
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise OutputError(f"cannot write {folder / _MANIFEST}: {error.strerror or error}", "check the folder's permission and the disk's free space") from None
-    return folder
+    names = {name: _file(name, head) for name in tables}
+    with lake.locked("", f"the truth in {folder}"):
+        for name, table in tables.items():
+            lake.stage(names[name], lambda out, table=table: write_table(table, out))  # type: ignore[misc]
+        lake.publish(names.values())
+        lake.stage(_MANIFEST, lambda out: out.write(json.dumps(head, indent=1).encode()))
+        lake.publish([_MANIFEST])
+        lake.remove(old for old in lake.entries("") if (old.endswith(".parquet") or is_staged(old)) and old not in names.values())
+    return Path(folder)
 
 
 def _file(name: str, head: dict[str, Any]) -> str:
     return f"{name}-{head['tables'][name]['sha256'][:16]}.parquet"
 
-# %% ../../nbs/25_feeds/279_sim_truth.ipynb #867b5511
+# %% ../../nbs/25_feeds/279_sim_truth.ipynb #9bc7a9f1
 def read_truth(folder: Path) -> Truth:
     """The truth in a folder; DataMissing where there is none, DataError where a file of it is damaged or missing."""
-    path = Path(folder) / _MANIFEST
+    path, lake = Path(folder) / _MANIFEST, LakeFiles(folder)
     try:
-        head = json.loads(path.read_bytes())
-        tables = {name: _read(Path(folder) / _file(name, head), about["sha256"]) for name, about in head["tables"].items()}
+        raw = lake.read(_MANIFEST)
+    except FileNotFoundError:
+        raise DataMissing(f"no truth in {folder}", "simulate the day with its truth written") from None
+    try:
+        head = json.loads(raw)
+        tables = {name: _read(lake, _file(name, head), about["sha256"]) for name, about in head["tables"].items()}
         effects = tuple(Effect(e["kind"], float(e["size"]), float(e["half_life"]), e["unit"], tuple(e["ts"])) for e in head["effects"])
-        factors = tables.pop("factors")
-        matrix = np.column_stack([factors[n] for n in head["factor_names"]]) if head["factor_names"] else np.empty((0, 0))
+        factors = np.column_stack([tables["factors"][n] for n in head["factor_names"]]) if head["factor_names"] else np.empty((0, 0))
         kinds = {f.name: f.type for f in fields(Truth) if isinstance(f.type, type) and issubclass(f.type, TruthTable)}
         parts: dict[str, Any] = {name: kind(**{f.name: tables[name][f.name] for f in fields(kind)}) for name, kind in kinds.items()}
-        return Truth(head["symbol"], date.fromisoformat(head["date"]), int(head["seed"]), head["session"], effects=effects, factors=matrix,
+        return Truth(head["symbol"], date.fromisoformat(head["date"]), int(head["seed"]), head["session"], effects=effects, factors=factors,
                      factor_names=tuple(head["factor_names"]), regime_names=tuple(head["regime_names"]), **parts)
-    except FileNotFoundError as error:
-        if Path(error.filename or path) == path:
-            raise DataMissing(f"no truth in {folder}", "simulate the day with its truth written") from None
-        raise DataError(f"{path}: {Path(error.filename).name} is missing", "simulate the day again") from None
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: {error}", "simulate the day again") from None
 
 
-def _read(path: Path, sha256: str) -> dict[str, npt.NDArray[Any]]:
-    """Columns of a file as numpy; ValueError where its contents are not those of the manifest."""
+def _read(lake: LakeFiles, name: str, sha256: str) -> dict[str, npt.NDArray[Any]]:
+    """Columns of a file as numpy; ValueError where it is missing or its contents are not those of the manifest."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, partitioning=None)
-    except pa.ArrowException as error:
-        raise ValueError(f"{path.name} is damaged ({str(error).splitlines()[0]})") from None
+        table = pq.read_table(pa.BufferReader(lake.read(name)))
+    except FileNotFoundError:
+        raise ValueError(f"{name} is missing") from None
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{name} is damaged ({str(error).splitlines()[0]})") from None
     if content_sha256(table) != sha256:
-        raise ValueError(f"{path.name} holds something else than was written")
-    return {name: _column(table.column(name)) for name in table.column_names}
+        raise ValueError(f"{name} holds something else than was written")
+    return {column: _column(table.column(column)) for column in table.column_names}
 
 
 def _column(column: Any) -> npt.NDArray[Any]:
-    array = column.to_numpy()
-    return np.array(array.tolist(), str) if array.dtype.kind == "O" else array
+    """A column without nulls as numpy (pyarrow's own way imports pandas)."""
+    import pyarrow as pa
+
+    if pa.types.is_string(column.type):
+        return np.array(column.to_pylist(), str)
+    kind = np.dtype(str(column.type) if not pa.types.is_floating(column.type) else "f8")
+    parts = [np.frombuffer(c.buffers()[1], kind, len(c), c.offset * kind.itemsize) for c in column.chunks if len(c)]
+    return np.concatenate(parts) if parts else np.empty(0, kind)

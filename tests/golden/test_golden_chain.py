@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from quanticity.analytics.exposure import exposures, hedging_elasticity, walls, zero_gamma
+from quanticity.analytics.exposure import exposures, hedging_elasticity, walls
 from quanticity.analytics.pricing import black_scholes_price, greeks, implied_vol
+from quanticity.analytics.zero_gamma import zero_gamma
 
 SPOT, RATE, DIVIDEND = 100.0, 0.04, 0.013
 STRIKE = np.array([105.0, 100.0, 100.0, 95.0, 110.0, 90.0])

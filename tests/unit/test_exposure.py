@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from quanticity.analytics.exposure import Convention, dealer_sign, exposures, hedging_elasticity, walls, zero_gamma
+from quanticity.analytics.exposure import Convention, dealer_sign, exposures, hedging_elasticity, walls
 from quanticity.analytics.pricing import VolatilityReason, greeks
+from quanticity.analytics.zero_gamma import zero_gamma
 from quanticity.core.errors import UserError
 from quanticity.core.reasons import Reason
 
@@ -96,7 +97,7 @@ def test_conventions():
     gross, naive = exposed(c, "gross"), exposed(c)
     assert gross.convention is Convention.GROSS
     np.testing.assert_allclose(gross.gex, np.abs(naive.gex))
-    with pytest.raises(UserError, match="known: naive, gross"):
+    with pytest.raises(UserError, match="known: naive, flow-signed, gross"):
         exposed(c, "street")
 
 
