@@ -196,7 +196,7 @@ def exposures(
     return Exposure(convention, out[0], out[1], out[2], out[3], gex, dex, vex, chex, _sums(strikes, by_strike), _sums(expiries, by_expiry),
                     int(counted), _left_out(codes) if codes.any() else {})
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #f02af4c6
+# %% ../../nbs/30_analytics/31_exposure.ipynb #859d3eff
 @dataclass(frozen=True, slots=True)
 class Expiring:
     """Exposures of the contracts of one expiry day, and `share`, 0..1, of the chain's gross GEX (NaN with `reason` where there is none)."""
@@ -215,11 +215,11 @@ def expiring(exposure: Exposure, expiry: npt.ArrayLike, day: Any) -> Expiring:
     """What of an exposure belongs to one expiry; `expiry` per row as given to `exposures`, and `day` of the same kind."""
     counted = ~np.isnan(exposure.gex)
     rows = (np.broadcast_to(np.asarray(expiry), exposure.gex.shape) == day) & counted
-    sums = [float(column[rows].sum()) for column in (exposure.gex, exposure.dex, exposure.vex, exposure.chex)]
+    gex, dex, vex, chex = (float(column[rows].sum()) for column in (exposure.gex, exposure.dex, exposure.vex, exposure.chex))
     gross = float(np.abs(exposure.gex[counted]).sum())
     share = float(np.abs(exposure.gex[rows]).sum()) / gross if gross > 0.0 else np.nan
     reason = None if gross > 0.0 else max(exposure.left_out, key=lambda r: exposure.left_out[r], default=Reason.NO_OPEN_INTEREST)
-    return Expiring(exposure.convention, *sums, share, int(rows.sum()), reason)
+    return Expiring(exposure.convention, gex, dex, vex, chex, share, int(rows.sum()), reason)
 
 # %% ../../nbs/30_analytics/31_exposure.ipynb #282f57af
 @dataclass(frozen=True, slots=True)

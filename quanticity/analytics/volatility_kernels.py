@@ -6,14 +6,14 @@
 __all__ = ['NO_TIME_VALUE', 'BELOW_INTRINSIC', 'ABOVE_BOUND', 'EXPIRED', 'NO_QUOTE', 'NOT_CONVERGED', 'KERNELS', 'guess',
            'householder', 'settle', 'normalized', 'contract_vol', 'implied_vol']
 
-# %% ../../nbs/30_analytics/303_volatility_kernel.ipynb #90fa0e93
+# %% ../../nbs/30_analytics/303_volatility_kernel.ipynb #74b7f46c
 from math import inf, nan
 from typing import Any
 
 from numba import njit  # type: ignore[import-untyped]
 
 from .black_scholes_kernels import bracket, parity
-from .blocks import BLOCK, block, fetch, fetch_sign, signature, store
+from .blocks import BLOCK, block, fetch, fetch_sign, signature
 from .special import exp, fma, inlined, log_ratio, root, rough_log
 
 # %% ../../nbs/30_analytics/303_volatility_kernel.ipynb #50bb39c6

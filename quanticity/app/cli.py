@@ -5,13 +5,15 @@
 # %% auto #0
 __all__ = ['app', 'config_app', 'show_summary', 'replay', 'report', 'demo', 'doctor', 'keys', 'reference', 'check', 'main']
 
-# %% ../../nbs/95_app/97_cli.ipynb #8faf7542
+# %% ../../nbs/95_app/97_cli.ipynb #a7e26101
 import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from .data_cli import data_app
 
 if TYPE_CHECKING:
     from quanticity.core.config import Config
@@ -20,6 +22,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
                   help="Options trading research that promotes notebooks to production: replay a day, look at its report, check a machine.")
 config_app = typer.Typer(no_args_is_help=True, help="The configuration: check it, or write its reference.", rich_markup_mode=None)
 app.add_typer(config_app, name="config")
+app.add_typer(data_app, name="data")
 
 # %% ../../nbs/95_app/97_cli.ipynb #48167d94
 def _config() -> "Config":
@@ -70,11 +73,11 @@ def show_summary(summary: dict[str, Any], out: Path) -> None:
     for note in summary["notes"]:
         _say(f"  {'note':<{width}}  {note}")
 
-# %% ../../nbs/95_app/97_cli.ipynb #a62b08d9
+# %% ../../nbs/95_app/97_cli.ipynb #0f733953
 @app.command()
 def replay(
-    source: Annotated[str, typer.Option(help="lean: a recorded day in LEAN's format; sim: a simulated one.")] = "lean",
-    data: Annotated[Path | None, typer.Option(help="Folder that holds LEAN's Data [default: data.recorded_dir].")] = None,
+    source: Annotated[str, typer.Option(help="lean: a recorded day in LEAN's format; lake: an imported one; sim: a simulated one.")] = "lean",
+    data: Annotated[Path | None, typer.Option(help="Folder that holds LEAN's Data [default: data.recorded_dir], or the lake [default: data.lake_url].")] = None,
     symbol: Annotated[str | None, typer.Option(help="Option root, e.g. GOOG or SPXW.")] = None,
     date: Annotated[str | None, typer.Option(help="Trading day, YYYY-MM-DD.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of a simulated session.")] = 1,
@@ -87,6 +90,8 @@ def replay(
 
       quanticity replay --source lean --data ../shared/data --symbol GOOG --date 2015-12-24 --out runs/goog
 
+      quanticity replay --source lake --symbol GOOG --date 2015-12-24
+
       quanticity replay --source sim --seed 7 --out runs/sim --no-report
     """
     from quanticity.jobs.progress import progress_bar
@@ -96,8 +101,8 @@ def replay(
     config = _config()
     if out is None:
         out = config.paths.runs_dir / "-".join(filter(None, (symbol, date, source, f"seed{seed}" if source == "sim" else None)))
-    recorded = data or config.data.recorded_dir
-    request = ReplayRequest(source, out, recorded if source == "lean" else None, symbol, _day(date), seed)
+    folder = data or (config.data.recorded_dir if source == "lean" else None)
+    request = ReplayRequest(source, out, folder, symbol, _day(date), seed)
     with progress_bar(f"replaying {symbol or 'SIM'} {date or ''}".strip()) as progress:
         summary = run_replay(request, config, progress)
     show_summary(summary, out)

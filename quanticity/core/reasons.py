@@ -6,7 +6,7 @@ a signal not emitted, an order not sent, an order not filled."""
 # %% auto #0
 __all__ = ['Reason']
 
-# %% ../../nbs/00_core/01_reasons.ipynb #e896d331
+# %% ../../nbs/00_core/01_reasons.ipynb #56d6bdfa
 from enum import StrEnum
 
 
@@ -48,6 +48,12 @@ class Reason(StrEnum):
     NO_CROSSING = "no_crossing"
     ADJUSTED_CONTRACT = "adjusted_contract"
     TOO_FEW_STRIKES = "too_few_strikes"
+    TOO_LITTLE_HISTORY = "too_little_history"
+    CONSTANT_HISTORY = "constant_history"
+    NO_TRADES = "no_trades"
+    NO_VOLUME = "no_volume"
+    NO_IMBALANCE = "no_imbalance"
+    NEGATIVE_VARIANCE = "negative_variance"
     # a proposal not made
     OUTSIDE_WINDOW = "outside_window"
     FEATURE_MISSING = "feature_missing"

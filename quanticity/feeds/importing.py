@@ -95,7 +95,7 @@ def detect(path: Path, known: Mapping[str, Importer]) -> Importer:
     what = "an empty file" if not size else "not a format that is known"
     raise DataError(f"{path}: {what}", f"formats are {', '.join(known) or 'none'}; a new one is an entry in data.importers or data.columns")
 
-# %% ../../nbs/25_feeds/250_importing.ipynb #5ac14f16
+# %% ../../nbs/25_feeds/250_importing.ipynb #031d30af
 @dataclass(frozen=True)
 class Limits:
     """The most that is read of one file.
@@ -105,7 +105,7 @@ class Limits:
     header line, `rows` of a table, `footer_bytes` of a Parquet file, `json_bytes` and `json_values` of a JSON file.
     """
 
-    file_bytes: int = 4 << 30
+    file_bytes: int = 1 << 30
     unpacked_bytes: int = 2 << 30
     ratio: float = 200.0
     ratio_from: int = 64 << 20

@@ -125,7 +125,7 @@ def _read_part(content: bytes, where: str) -> "tuple[dict[str, pa.Table], dict[s
             tables[metadata.get(b"table", b"").decode()] = table
     return tables, about
 
-# %% ../../nbs/25_feeds/29_recording.ipynb #1c981d64
+# %% ../../nbs/25_feeds/29_recording.ipynb #93d694ea
 class Recorder:
     """Records a running session part by part: `append` what comes, `flush` to keep it. Going on with a recording that is there already is allowed.
 
@@ -157,7 +157,7 @@ class Recorder:
             raise DataError(f"the recording of {self.key} that is there has other contracts", "seal or discard it first")
         if not there:
             self.archive.files.stage(f"{self.folder}/{_HEAD}", lambda out: out.write(head.getvalue()))
-            self.archive.files.publish([f"{self.folder}/{_HEAD}"])
+            self.archive.files.publish({f"{self.folder}/{_HEAD}": f"{self.folder}/{_HEAD}"})
 
     def append(self, batch: Batch | MarketSession) -> None:
         """Take the rows of a batch; they are safe after the next `flush`."""
@@ -171,7 +171,7 @@ class Recorder:
         if tables:
             name = f"{self.folder}/{self._next:08}.arrows"
             self.archive.files.stage(name, lambda out: _write_part(tables, {}, out))
-            self.archive.files.publish([name])
+            self.archive.files.publish({name: name})
             self._next += 1
             self._pending = {name: [] for name in self._pending}
         return sum(table.num_rows for table in tables.values())

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['Row', 'GOOG_2015', 'SPX_2021', 'EQUITY_ARRIVALS', 'EQUITY_VOLUME_AT_CLOSE', 'SIGN_AMPLITUDE', 'SIGN_EXPONENT',
-           'METAORDER_TAIL', 'BURST_VARIANCE', 'BURST_MEMORY', 'SECOND_MEMORY', 'TRADE_NOISE', 'INTEREST_SD',
-           'INTEREST_NONE', 'moneyness', 'Calibration', 'calibration_of', 'half_spread', 'quote_size_median',
-           'quote_size_mean', 'no_bid_share', 'change_share', 'profile', 'profile_elapsed', 'arrival_profile',
-           'variance_profile', 'trade_weight', 'expiry_activity', 'trade_size', 'trade_places', 'sign_memory',
-           'metaorder_length', 'interest_shape', 'strike_roundness', 'u_shape', 'suggested']
+           'METAORDER_TAIL', 'BURST_VARIANCE', 'BURST_MEMORY', 'STOCK_BRANCHING', 'OPTION_BRANCHING', 'SECOND_MEMORY',
+           'TRADE_NOISE', 'INTEREST_SD', 'INTEREST_OWN_SD', 'moneyness', 'Calibration', 'calibration_of', 'half_spread',
+           'opening_spread', 'quote_size_median', 'quote_size_mean', 'no_bid_share', 'change_share', 'profile',
+           'profile_elapsed', 'arrival_profile', 'variance_profile', 'trade_weight', 'expiry_activity', 'trade_size',
+           'trade_places', 'sign_memory', 'metaorder_length', 'interest_shape', 'interest_none', 'strike_roundness',
+           'u_shape', 'suggested']
 
 # %% ../../nbs/25_feeds/280_sim_calibration.ipynb #49d03a8e
 from dataclasses import dataclass, fields
@@ -32,7 +33,7 @@ def moneyness(strike: npt.ArrayLike, forward: npt.ArrayLike, volatility: npt.Arr
     away = np.log(np.asarray(strike, np.float64) / np.asarray(forward, np.float64)) / deviation
     return np.asarray(np.round(np.clip(np.where(is_call, away, -away), -20.0, 20.0), 6))
 
-# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #d42ae03c
+# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #b148602d
 Row = tuple[float, ...]
 
 
@@ -54,6 +55,8 @@ class Calibration:
     spread_contract_sd: float  # between contracts of the same m and expiry, lasting
     spread_minute_sd: float  # of one contract over the day
     spread_memory: float  # correlation of the latter from a minute to the next
+    opening_excess: float  # by how much of itself a spread is wider at the open
+    opening_seconds: float  # in which that falls to 1/e
     size_m: Row
     bid_size: Row
     ask_size: Row
@@ -92,7 +95,7 @@ class Calibration:
             if isinstance(value, float) and value != value:
                 raise ConfigError(f"calibration {self.name}: {f.name} is not a number", "give every number")
 
-# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #59b44e1b
+# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #b21256eb
 GOOG_2015 = Calibration(
     name="stock", source="GOOG options by the minute 2015-12-23 (118 contracts), -24 (2,192, half day), -28 (4): "
            "167,538 two-sided quote rows, 1,541 trade rows",
@@ -108,7 +111,7 @@ GOOG_2015 = Calibration(
             (4.73, 5.64, 6.56, 7.75, 9.8, 13.48, 19.29, 29.98, 50.48), (3.31, 3.63, 3.95, 4.47, 5.59, 8.02, 12.52, 21.33, 39.29),
             (2.34, 2.41, 2.5, 2.78, 3.52, 5.34, 9.12, 16.68, 32.16), (1.46, 1.54, 1.64, 1.87, 2.47, 4.01, 7.46, 14.43, 28.44),
             (0.77, 0.92, 1.07, 1.32, 1.88, 3.24, 6.36, 12.82, 25.76)),
-    spread_contract_sd=0.475, spread_minute_sd=0.186, spread_memory=0.78,
+    spread_contract_sd=0.475, spread_minute_sd=0.186, spread_memory=0.78, opening_excess=0.4, opening_seconds=720.0,
     size_m=(-3.0, -1.6, -1.0, -0.2, 0.2, 1.0, 1.8, 3.0), bid_size=(1.0, 6.0, 25.0, 26.0, 29.0, 24.0, 30.0, 29.0),
     ask_size=(1.0, 6.0, 32.0, 32.0, 31.0, 29.0, 38.0, 44.0), size_sd=1.0, size_contract_share=0.75, size_memory=0.43, size_sides=0.25,
     lone_m=(1.0, 1.5, 2.5, 3.5), lone=(0.0, 0.016, 0.25, 0.8), lone_ask=0.50,
@@ -119,7 +122,7 @@ GOOG_2015 = Calibration(
     trade=(0.01, 0.035, 0.084, 0.149, 0.336, 0.831, 1.0, 0.863, 0.734, 0.399, 0.161, 0.109, 0.025),
     touch=(1.0, 0.55, 0.3), middle=(0.0, 0.45, 0.15), size_tail=2.0, size_scale=6.7, price_grid="nickel", underlying_spread=4.9, jumps=0.5)
 
-# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #29d766b3
+# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #3bf883fd
 SPX_2021 = Calibration(
     name="index", source="SPX and SPXW options by the minute 2021-01-04 to -08 and -14: 71 contract-days, 23,138 two-sided quote rows, 8,735 trade rows",
     unsure=("two strikes an expiry and at most eleven days to expiry: beyond that the spread stays at its last knot",
@@ -133,7 +136,7 @@ SPX_2021 = Calibration(
     spread=((7.04, 6.14, 5.89, 6.52, 8.16, 10.27, 12.97), (4.46, 4.15, 4.03, 4.26, 4.79, 5.41, 6.21), (2.47, 2.43, 2.43, 2.53, 2.69, 2.98, 3.43),
             (1.37, 1.36, 1.37, 1.43, 1.59, 1.9, 2.35), (0.81, 0.84, 0.87, 0.93, 1.07, 1.35, 1.8), (0.5, 0.54, 0.59, 0.68, 0.81, 1.04, 1.38),
             (0.36, 0.38, 0.41, 0.48, 0.6, 0.8, 1.07), (0.3, 0.3, 0.3, 0.34, 0.44, 0.58, 0.79), (0.26, 0.24, 0.24, 0.26, 0.32, 0.42, 0.57)),
-    spread_contract_sd=0.234, spread_minute_sd=0.446, spread_memory=0.45,
+    spread_contract_sd=0.234, spread_minute_sd=0.446, spread_memory=0.45, opening_excess=0.9, opening_seconds=300.0,
     size_m=(-3.0, -1.6, -1.0, -0.6, -0.2, 0.2, 0.6, 1.0, 1.4, 1.8, 3.0), bid_size=(31.0, 10.0, 2.5, 5.0, 15.5, 19.0, 80.0, 115.0, 178.0, 283.0, 187.0),
     ask_size=(25.0, 13.0, 2.5, 4.5, 16.0, 20.0, 67.0, 115.0, 190.0, 250.0, 296.0), size_sd=1.3, size_contract_share=0.4, size_memory=0.33, size_sides=0.25,
     lone_m=(3.0, 5.0), lone=(0.0, 0.5), lone_ask=0.10,
@@ -149,7 +152,7 @@ def calibration_of(symbol: str) -> Calibration:
     """The index's numbers for an index option root (`SPX`, `SPXW`, ...), the stock's for any other."""
     return SPX_2021 if symbol in INDEX_ROOTS else GOOG_2015
 
-# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #837fbdc6
+# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #fa66e7a9
 def _between(x: npt.ArrayLike, knots: Row, values: Row) -> FloatArray:
     return np.asarray(np.interp(np.asarray(x, np.float64), knots, values), np.float64)
 
@@ -168,6 +171,11 @@ def half_spread(spot: npt.ArrayLike, m: npt.ArrayLike, years: npt.ArrayLike, c: 
     high = table[i + 1, j] * (1 - wj) + table[i + 1, j + 1] * wj
     points = np.exp(low * (1 - wi) + high * wi)
     return np.asarray(np.round(0.5e-4 * points * np.asarray(spot, np.float64), 6))
+
+
+def opening_spread(seconds: npt.ArrayLike, c: Calibration = GOOG_2015) -> FloatArray:
+    """By what factor spreads are wider so many seconds after the open, rounded to nine places; 1 in the end."""
+    return np.asarray(np.round(1 + c.opening_excess * np.exp(-np.maximum(np.asarray(seconds, np.float64), 0.0) / c.opening_seconds), 9))
 
 
 def _place(x: FloatArray, knots: FloatArray) -> tuple[npt.NDArray[np.intp], FloatArray]:
@@ -270,15 +278,19 @@ def metaorder_length(uniform: npt.ArrayLike, longest: int = 1_000) -> FloatArray
     left = np.maximum(1.0 - np.asarray(uniform, np.float64), 1e-12)
     return np.asarray(np.minimum(np.floor(np.round(left ** (-1 / METAORDER_TAIL), 6)), float(longest)))
 
-# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #35f84de6
+# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #4635f465
 BURST_VARIANCE = 0.29  # relative variance of a minute's rate
 BURST_MEMORY = 0.20  # autocorrelation of counts without the day's shape from a minute to the next (IBM 0.20, 0.21; GOOG's options 0.05, 0.07)
+STOCK_BRANCHING = 0.76  # children of a trade, on average (IBM)
+OPTION_BRANCHING = 0.3  # a lower bound (GOOG's minute rows)
 SECOND_MEMORY: Row = (0.153, 0.083, 0.065, 0.053, 0.035, 0.038)  # of counts a second at lags of 1, 2, 5, 10, 30 and 60 s (IBM, moments taken as one)
 TRADE_NOISE = 0.49  # basis points: what a trade's price has over the midpoint's (IBM: 20.4% a year at 1 s against 11.7%)
 
-# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #3cdaa8b5
-INTEREST_SD = 1.9
-INTEREST_NONE = 0.4
+# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #52e18326
+INTEREST_SD = 1.9  # of the logarithm, contracts that have any
+INTEREST_OWN_SD = 1.45  # what remains of it within an expiry beyond the shape
+_NONE_M: Row = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
+_NONE: Row = (0.61, 0.52, 0.35, 0.12, 0.09, 0.21, 0.50)
 _INTEREST_M: Row = (-4.0, -2.0, -0.5, 0.25, 0.75, 1.25, 2.0, 4.0)
 _INTEREST_CALL: Row = (50.0, 45.0, 90.0, 145.0, 192.0, 172.0, 50.0, 40.0)
 _INTEREST_PUT: Row = (2.0, 30.0, 65.0, 71.0, 176.0, 140.0, 130.0, 110.0)
@@ -288,6 +300,11 @@ def interest_shape(m: npt.ArrayLike, is_call: npt.ArrayLike) -> FloatArray:
     """Mean open interest by `moneyness`, relative to the highest."""
     shape = np.where(np.asarray(is_call, bool), _between(m, _INTEREST_M, _INTEREST_CALL), _between(m, _INTEREST_M, _INTEREST_PUT))
     return np.asarray(np.round(shape / max(_INTEREST_CALL), 6))
+
+
+def interest_none(m: npt.ArrayLike) -> FloatArray:
+    """Share of contracts without any open interest, by `moneyness`."""
+    return np.asarray(np.round(_between(m, _NONE_M, _NONE), 6))
 
 
 def strike_roundness(strike: npt.ArrayLike, spot: float) -> FloatArray:

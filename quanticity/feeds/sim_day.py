@@ -109,7 +109,7 @@ class _Buffer:
     log_spot: list[int] = field(default_factory=list)
     volatility: list[float] = field(default_factory=list)
 
-# %% ../../nbs/25_feeds/2862_sim_day.ipynb #00f66ea0
+# %% ../../nbs/25_feeds/2862_sim_day.ipynb #58f45099
 class SymbolDay:
     """One symbol on one day. Iterate over `parts()` once; then `positions`, `state` and the truth of the day are final.
 
@@ -136,7 +136,7 @@ class SymbolDay:
         self._steps = price_steps(symbol, p)
         self._book = QuoteBook(n, self._steps, p)
         self._mood, self._own_size = SpreadMood(self._rng, n, self.calibration), normals(self._rng, n)
-        self._edges = [EdgeState(e) for e in p.edges]
+        self.edges = [EdgeState(e) for e in p.edges]
         self._news = self._news_ahead()
         self._elapsed = np.round(np.cumsum(plan.clock) - plan.clock[0], 15)
         self.path = np.zeros(len(grid.times), np.int64)
@@ -224,7 +224,7 @@ class SymbolDay:
         self._m, years = self.moneyness(k - 1)
         busy = opening(seconds) * min(max(exp(self.state.level / 2), 0.6), 3.0)
         self._book.retarget(spread_target(self.state.spot, self._m, years, self._mood.next_minute(), round(busy, 6), self.p, self.calibration))
-        for e in self._edges:
+        for e in self.edges:
             e.signal(int(self.grid.times[k - 1]), self._signal(e, k - 1))
 
     def _signal(self, e: EdgeState, k: int) -> int:
@@ -254,7 +254,7 @@ class SymbolDay:
         ts, grid = int(grid_times := self.grid.times[k]), self.grid
         seconds, halted = float(grid.seconds[k]), bool(self.plan.halted[k])
         hedge, pressure = self._hedging(k, seconds, buffer)
-        edge = sum(e.release(seconds) for e in self._edges)
+        edge = sum(e.release(seconds) for e in self.edges)
         take = take_step(self.state, self.plan, k, self.law, pressure + edge, self.p)
         if take.jump:
             self.jumps.append((ts, take.jump))

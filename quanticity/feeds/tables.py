@@ -132,7 +132,7 @@ def tables(path: Path, limits: Limits = LIMITS) -> Iterator[Table]:
     else:
         raise DataMissing(f"no such file or folder: {path}", "check the name")
 
-# %% ../../nbs/25_feeds/2525_tables.ipynb #786a12f7
+# %% ../../nbs/25_feeds/2525_tables.ipynb #0516fe58
 def header(table: Table, delimiter: str = ",", limits: Limits = LIMITS) -> list[str]:
     """The names of a table's columns, without blanks around them. DataError where there are too many, or it is damaged."""
     if table.kind == "parquet":
@@ -161,7 +161,7 @@ def _parquet(table: Table, limits: Limits) -> Any:
     if footer > limits.footer_bytes:
         raise DataError(f"{table.where}: a footer of {footer:,} bytes, at most {limits.footer_bytes:,} are read", "keep the columns that are needed")
     try:
-        opened = pq.ParquetFile(table.path)
+        opened = pq.ParquetFile(table.path, page_checksum_verification=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{table.where}: not a Parquet file that can be read ({_first_line(error)})", "fetch it again") from None
     about = opened.metadata

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SOURCES', 'ReplayRequest', 'load_market', 'staged', 'writing', 'replay_state', 'write_run', 'run_name', 'replay']
 
-# %% ../../nbs/80_jobs/846_run.ipynb #9104a8c6
+# %% ../../nbs/80_jobs/846_run.ipynb #3e49a75f
 import json
 import os
 import shutil
@@ -13,7 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +23,7 @@ import orjson
 
 from ..core.clock import monotonic
 from ..core.config import Config
-from ..core.errors import OutputError, UserError
+from ..core.errors import DataError, DataMissing, OutputError, UserError
 from ..core.events import EventKind
 from ..core.project import find_project
 from ..core.provenance import collect
@@ -34,16 +34,17 @@ from ..store.columns import ColumnKind, arrow_table
 from ..store.ledger import ledger_digest
 from ..store.state import State, connect
 
-SOURCES = ("lean", "sim")
+SOURCES = ("lean", "lake", "sim")
 
-# %% ../../nbs/80_jobs/846_run.ipynb #8ef11d68
+# %% ../../nbs/80_jobs/846_run.ipynb #8b7b71e7
 @dataclass(frozen=True)
 class ReplayRequest:
-    """What to replay and where to: `source` is `lean` (needs `data_dir`, `symbol`, `day`) or `sim` (needs `seed`)."""
+    """What to replay and where to: `source` is `lean` or `lake` (need `symbol` and `day`, and `data_dir`: the folder of LEAN's data, or the
+    lake's folder or URL, where it is not that of the configuration) or `sim` (needs `seed`)."""
 
     source: str
     out: Path
-    data_dir: Path | None = None
+    data_dir: Path | str | None = None
     symbol: str | None = None
     day: date | None = None
     seed: int = 1
@@ -51,10 +52,11 @@ class ReplayRequest:
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
             raise UserError(f"unknown source {self.source!r}", "choose one of " + ", ".join(SOURCES))
-        for name in ("data_dir", "symbol", "day") if self.source == "lean" else ():
+        needed = {"lean": ("data_dir", "symbol", "day"), "lake": ("symbol", "day"), "sim": ()}[self.source]
+        for name in needed:
             if getattr(self, name) is None:
                 option = {"data_dir": "--data DIR", "symbol": "--symbol SYMBOL", "day": "--date YYYY-MM-DD"}[name]
-                raise UserError(f"source lean needs {option}", "see quanticity replay --help")
+                raise UserError(f"source {self.source} needs {option}", "see quanticity replay --help")
         if self.source == "sim" and self.seed < 0:
             raise UserError(f"seed {self.seed} is negative", "choose a whole number from 0")
 
@@ -64,9 +66,29 @@ def load_market(request: ReplayRequest, config: Config) -> MarketSession:
     if request.source == "sim":
         from quanticity.feeds.simulator import DEMO_DAY, simulate_session
         return simulate_session(request.seed, request.day or DEMO_DAY, request.symbol or "SIM")
+    assert request.symbol and request.day  # __post_init__ saw to it
+    if request.source == "lake":
+        return _from_lake(str(request.data_dir or config.data.lake_url), request.symbol, request.day)
     from quanticity.feeds.lean import load_session
-    assert request.data_dir and request.symbol and request.day  # __post_init__ saw to it
-    return load_session(request.data_dir, request.symbol, request.day, rate=config.market.rate, dividend=config.market.dividend)
+    assert request.data_dir
+    return load_session(Path(request.data_dir), request.symbol, request.day, rate=config.market.rate, dividend=config.market.dividend)
+
+# %% ../../nbs/80_jobs/846_run.ipynb #f7f68439
+def _from_lake(url: str, symbol: str, day: date) -> MarketSession:
+    from quanticity.feeds.importing import SessionKey
+    from quanticity.feeds.recording import read_session
+    from quanticity.store.archive import Archive
+
+    archive = Archive(url)
+    found = archive.sessions(symbols=[symbol], days=[day])
+    if not found:
+        days = ", ".join(sorted({str(m.day) for m in archive.sessions(symbols=[symbol])})[:10])
+        raise DataMissing(f"no session of {symbol} on {day} in {url}", f"days there: {days or 'none'}; quanticity data import brings one in")
+    if len(found) > 1:
+        raise DataError(f"{symbol} {day} is in {url} from {' and '.join(m.source for m in found)}", "keep one of them")
+    session = read_session(archive, SessionKey(symbol, day, found[0].source))
+    refused = sum(int(counts["refused"]) for counts in found[0].attributes["counts"].values())
+    return replace(session, notes=(*session.notes, f"{refused:,} rows were refused at import")) if refused else session
 
 # %% ../../nbs/80_jobs/846_run.ipynb #8f0f945c
 @contextmanager

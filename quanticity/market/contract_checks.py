@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['check_listing', 'split_ratio', 'beyond_strikes', 'ParityReading', 'ParityWatch', 'clock_lag']
 
-# %% ../../nbs/20_market/264_contract_checks.ipynb #04d382dd
+# %% ../../nbs/20_market/264_contract_checks.ipynb #735deaf2
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -23,6 +23,7 @@ from .parity import pair_rows
 from .quality_parameters import QualityParameters
 
 _EPOCH = date(1970, 1, 1)
+_FURTHEST = NANOSECONDS_A_YEAR // 2
 
 # %% ../../nbs/20_market/264_contract_checks.ipynb #14a1735a
 def _expiry_severity(day: int, session: date, horizon_days: int) -> Severity | None:
@@ -83,39 +84,44 @@ def beyond_strikes(contracts: Contracts, spot: FloatArray, factor: float = 1.4) 
     out: BoolArray = (spot * factor < contracts.strike.min()) | (spot > contracts.strike.max() * factor)
     return out
 
-# %% ../../nbs/20_market/264_contract_checks.ipynb #f3c827f3
+# %% ../../nbs/20_market/264_contract_checks.ipynb #f87c8933
 @dataclass(frozen=True)
 class ParityReading:
-    """What parity said at a moment: the implied spot (NaN: nothing), from how many pairs, and contracts that failed for the last time allowed."""
+    """What parity said at a moment: the implied spot (NaN: nothing), from how many pairs, and contracts that failed for the last time allowed.
+
+    `refused` tells of each failed contract whether its strike never agreed; `off` by how many dollars the pair fails and `limit` what is allowed.
+    """
 
     spot: float
     pairs: int
     failed: IntArray
-    excess: FloatArray
+    refused: BoolArray
+    off: FloatArray
     limit: FloatArray
 
 
 class ParityWatch:
-    """Follows the pairs of a session; `rate` is continuous per year."""
+    """Follows the pairs of a session that expire within half a year of `opens` (nanoseconds UTC); `rate` is continuous per year."""
 
-    def __init__(self, contracts: Contracts, rate: float, parameters: QualityParameters) -> None:
+    def __init__(self, contracts: Contracts, opens: int, rate: float, parameters: QualityParameters) -> None:
         pairs = pair_rows(contracts)
-        self.call, self.put, self.strike, self.p = pairs.call, pairs.put, pairs.strike, parameters
-        self.ends = contracts.expires_at[pairs.call].astype(np.float64)
-        self.rate, self.american = rate, contracts.exercise is Exercise.AMERICAN
-        self.fails, self.done = np.zeros(len(pairs), np.int64), np.zeros(len(pairs), np.bool_)
+        near = contracts.expires_at[pairs.call] - opens < _FURTHEST
+        self.call, self.put, self.strike, self.p = pairs.call[near], pairs.put[near], pairs.strike[near], parameters
+        self.ends = contracts.expires_at[self.call].astype(np.float64)
+        self.rate, self.american, self.opens = rate, contracts.exercise is Exercise.AMERICAN, opens
+        self.fails, self.agreed = np.zeros(len(self.call), np.int64), np.zeros(len(self.call), np.bool_)
 
-    def read(self, now: int, opens: int, quotes: FloatArray, spot: float) -> ParityReading:
+    def read(self, now: int, quotes: FloatArray, spot: float) -> ParityReading:
         """Judge all pairs at `now` (nanoseconds UTC).
 
-        `quotes` are rows of bid (0: none), ask (infinite: none), two columns not read, and time (nanoseconds since `opens`; NaN: none) of every contract; `spot` is the underlying's price, NaN where it is not known.
+        `quotes` are rows of bid (0: none), ask (infinite: none), two columns not read, and time (nanoseconds since the open; NaN: none) of every contract; `spot` is the underlying's price, NaN where it is not known.
         """
         call, put = quotes[self.call], quotes[self.put]
         wide = (call[:, 1] - call[:, 0] + put[:, 1] - put[:, 0]) / 2
-        live = (self.ends > now) & (np.minimum(call[:, 4], put[:, 4]) >= now - opens - 120e9) & (call[:, 0] > 0) & (put[:, 0] > 0) & np.isfinite(wide)
+        live = (self.ends > now) & (np.minimum(call[:, 4], put[:, 4]) >= now - self.opens - 120e9) & (call[:, 0] > 0) & (put[:, 0] > 0) & np.isfinite(wide)
         rows = np.flatnonzero(live)
         if not len(rows):
-            return ParityReading(np.nan, 0, rows, np.empty(0), np.empty(0))
+            return ParityReading(np.nan, 0, rows, np.empty(0, np.bool_), np.empty(0), np.empty(0))
         years, strike, wide = (self.ends[rows] - now) / NANOSECONDS_A_YEAR, self.strike[rows], wide[rows]
         forward = (call[rows, 0] + call[rows, 1] - put[rows, 0] - put[rows, 1]) / 2
         implied = strike * np.exp(-self.rate * years) + forward
@@ -126,13 +132,14 @@ class ParityWatch:
                spot: float) -> ParityReading:
         trusted = spot if spot == spot and (used < 3 or abs(spot / middle - 1) < self.p.bound_share) else (middle if used >= 3 else np.nan)
         early = np.abs(self.rate) * years * strike if self.american else 0.0
-        limit = 2 * wide + self.p.parity_share * strike + self.p.carry * years * strike + early
+        narrow = 2 * wide + self.p.parity_share * strike
+        limit = narrow + self.p.carry * years * strike + early
         off = np.abs(implied - trusted)
         self.fails[rows] = np.where(off > limit, self.fails[rows] + 1, 0)
-        out = np.flatnonzero((self.fails[rows] >= self.p.parity_epochs) & ~self.done[rows])
-        self.done[rows[out]] = True
+        self.agreed[rows] |= (off <= limit) & (narrow <= 4 * self.p.parity_share * strike)
+        out = np.flatnonzero(self.fails[rows] == self.p.parity_epochs)
         failed = np.append(self.call[rows[out]], self.put[rows[out]])
-        return ParityReading(middle, used, failed, np.tile(off[out], 2), np.tile(limit[out], 2))
+        return ParityReading(middle, used, failed, np.tile(~self.agreed[rows[out]], 2), np.tile(off[out], 2), np.tile(limit[out], 2))
 
 
 def _near_the_money(implied: FloatArray, forward: FloatArray, wide: FloatArray, years: FloatArray, strike: FloatArray, nearest: int = 7) -> tuple[float, int]:

@@ -64,7 +64,7 @@ class _SpotPath:
         place = np.searchsorted(self.ts, ts, side="right") - 1
         return self.price[place], self.ts[place]
 
-# %% ../../nbs/20_market/26_quality.ipynb #173c04cc
+# %% ../../nbs/20_market/26_quality.ipynb #d8b38a5f
 class Door:
     """Screens one session of an option root, batch by batch, in order of arrival.
 
@@ -86,13 +86,13 @@ class Door:
         self._gaps = {name: GapWatch(self.opens, self.closes if name == "quotes" else until, p) for name in _WATCHED}
         self._levels = {name: LevelWatch(p) for name in ("underlying_bars", "underlying_quotes", "underlying_trades")}
         self._last: dict[str, Tape] = {}
-        self._traded = np.full((len(contracts), 3), np.nan)
+        self._traded = np.full((3, len(contracts)), np.nan)
         self._seen = dict.fromkeys(TAPES, 0)
         builder = FindingsBuilder()
         self._verdict = check_listing(contracts, day, p, builder)
         self.listing = builder.build()
         self._listing_told = False
-        self._memory, self._parity, self._path = QuoteMemory(contracts, self.opens, p), ParityWatch(contracts, rate, p), _SpotPath()
+        self._memory, self._parity, self._path = QuoteMemory(contracts, self.opens, p), ParityWatch(contracts, self.opens, rate, p), _SpotPath()
         minutes = max(int((self.closes - self.opens) // _MINUTE), 0) + 2
         self._implied_path, self._spot_path = np.full(minutes, np.nan), np.full(minutes, np.nan)
         self._minute, self._spot_then = -1, float("nan")
@@ -167,8 +167,7 @@ class Door:
         """Rows of the underlying and of imbalances that repeat the row before them; a bar whose end was there before; a contract's trade that comes twice."""
         if s.name == "trades":
             return self._repeated_trades(s)
-        rows = np.flatnonzero(s.keep) if s.name in ("underlying_bars", "underlying_quotes", "imbalances") else ()
-        if not len(rows):
+        if s.name not in ("underlying_bars", "underlying_quotes", "imbalances") or not len(rows := np.flatnonzero(s.keep)):
             return
         last, ts = self._last.get(s.name), s.tape.ts[rows]
         self._last[s.name] = s.tape.rows(int(rows[-1]), int(rows[-1]) + 1)
@@ -185,15 +184,14 @@ class Door:
         assert isinstance(t, Trades)
         if not len(rows):
             return
-        index, now = t.index[rows], np.column_stack((t.ts[rows] - self.opens, t.price[rows], t.size[rows]))
+        index, ts = t.index[rows], t.ts[rows] - self.opens
         order = np.argsort(index, kind="stable")
-        index, now = index[order], now[order]
-        head = np.append(True, index[1:] != index[:-1])
-        again = (now == np.where(head[:, None], self._traded[index], np.roll(now, 1, axis=0))).all(axis=1)
-        tail = np.append(head[1:], True)
-        self._traded[index[tail]] = now[tail]
-        if again.any():
+        same = index[order[1:]] == index[order[:-1]]
+        if (same & (ts[order[1:]] == ts[order[:-1]])).any() or (self._traded[0, index] == ts).any():
+            now = np.stack((ts, t.price[rows], t.size[rows]))[:, order]
+            again = (now == np.where(np.append(False, same), np.roll(now, 1, axis=1), self._traded[:, index[order]])).all(axis=0)
             s.refuse(Reason.DUPLICATE_ROW, np.sort(rows[order[again]]))
+        self._traded[0, index], self._traded[1, index], self._traded[2, index] = ts, t.price[rows], t.size[rows]
 
     def _underlying(self, screened: Mapping[str, Screening], builder: FindingsBuilder) -> None:
         present = {}
@@ -278,12 +276,13 @@ class Door:
         if self._minute < 0:
             return
         now = self.opens + self._minute * _MINUTE
-        reading = self._parity.read(now, self.opens, self._memory.memory[:, :5], self._spot_then)
+        reading = self._parity.read(now, self._memory.memory[:, :5], self._spot_then)
         if reading.spot == reading.spot:
             self._implied, self._implied_at, self._implied_pairs = reading.spot, float(now - self.opens), reading.pairs
-        if len(reading.failed):
-            self._verdict[reading.failed] = 3
-            builder.add("contracts", Severity.QUARANTINE, Reason.PARITY_VIOLATION, reading.failed, now, reading.failed, reading.excess, reading.limit)
+        for severity, mask in ((Severity.QUARANTINE, reading.refused), (Severity.NOTE, ~reading.refused)) if len(reading.failed) else ():
+            rows = reading.failed[mask]
+            builder.add("contracts", severity, Reason.PARITY_VIOLATION, rows, now, rows, reading.off[mask], reading.limit[mask])
+        self._verdict[reading.failed[reading.refused]] = 3
         self._implied_path[self._minute], self._spot_path[self._minute] = reading.spot, self._spot_then
         if not self._skew_told and (last or self._minute % 30 == 0) and self._minute >= 60:
             lag, _, _ = clock_lag(self._implied_path[:self._minute + 1], self._spot_path[:self._minute + 1], self.parameters.skew_share)

@@ -77,7 +77,7 @@ class QuoteBlock:
             out.start = _starts(out.index)
         return out
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #dc1ed525
+# %% ../../nbs/20_market/263_quote_memory.ipynb #e436e439
 class QuoteMemory:
     """One row a contract; `opens` is the session's start in nanoseconds UTC."""
 
@@ -95,6 +95,8 @@ class QuoteMemory:
 
     def drift(self, level: FloatArray, nanoseconds: FloatArray) -> FloatArray:
         """How far the underlying may have moved in a time, dollars."""
+        if not nanoseconds.any():
+            return nanoseconds
         out: FloatArray = self.p.drift * level * np.sqrt(np.maximum(nanoseconds, 0.0) / _MINUTE)
         return out
 
@@ -104,7 +106,7 @@ class QuoteMemory:
         slack = self.p.bound_share * spot + self.carry[index] + self.drift(spot, age)
         return sign * (spot - strike) - slack, np.where(sign > 0, spot, strike) + slack
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #06639a59
+# %% ../../nbs/20_market/263_quote_memory.ipynb #0f4520c7
 def _duplicates(b: QuoteBlock) -> BoolArray:
     """Rows that repeat the contract's row before them to the nanosecond."""
     again = b.ts == b.before(b.ts, _TS)
@@ -137,7 +139,9 @@ def _band(m: QuoteMemory, b: QuoteBlock, some: IntArray, age: FloatArray) -> Flo
     inside = np.fmax(m.sign[b.index[some]] * (spot - m.strike[b.index[some]]), 0.0)
     worth = np.maximum((low + high) / 2 - inside, 0.0)
     wide = np.maximum(m.p.jump_spreads * np.maximum(high - low, now), np.maximum(m.p.jump_share * worth, m.p.jump_floor))
-    return np.asarray(wide * np.sqrt(np.maximum(age[some] / _MINUTE, 1.0)))
+    left = np.maximum(m.ends[b.index[some]] - b.ts[some], 0.0)
+    decay = worth * (1 - np.sqrt(left / (left + age[some])))
+    return np.asarray(wide * np.sqrt(np.maximum(age[some] / _MINUTE, 1.0)) + decay)
 
 
 def _jumps(m: QuoteMemory, b: QuoteBlock) -> tuple[BoolArray, BoolArray, FloatArray, FloatArray]:
@@ -200,7 +204,7 @@ def _refuse(s: Screening, block: QuoteBlock, mask: BoolArray, reason: Reason, va
     if mask.any():
         s.refuse(reason, block.rows[mask], np.nan if value is None else value[mask], np.nan if limit is None else limit[mask])
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #fa6ebbbd
+# %% ../../nbs/20_market/263_quote_memory.ipynb #98493d7c
 def _unchanged(b: QuoteBlock) -> BoolArray:
     same: BoolArray = b.lo == b.before(b.lo, _LO)
     for values, field in ((b.hi, _HI), (b.bid_size, _BID_SIZE), (b.ask_size, _ASK_SIZE)):
@@ -226,7 +230,7 @@ def _remarks(m: QuoteMemory, s: Screening, b: QuoteBlock) -> tuple[FloatArray, F
         first = np.where(b.held[quiet, _ROWS] > 0, b.held[quiet, _FIRST], b.ts[quiet if b.start is None else b.start[quiet]])
         usual = np.where(known >= 20, (b.ts[quiet] - passed[quiet] - first) / np.maximum(known - 1, 1), np.inf)
         limit = np.maximum(m.p.contract_gap_seconds, m.p.contract_gap_intervals * usual / 1e9)
-        hits = passed[quiet] / 1e9 > limit
+        hits = (passed[quiet] / 1e9 > limit) & ((b.lo[quiet] > b.before(b.hi, _HI)[quiet]) | (b.hi[quiet] < b.before(b.lo, _LO)[quiet]))
         s.note(Reason.GAP, b.rows[quiet[hits]], passed[quiet[hits]] / _MINUTE, limit[hits] / 60)
     return since, since_spot
 

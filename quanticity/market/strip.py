@@ -150,12 +150,12 @@ def interpolate_index(near: FloatArray, later: FloatArray, near_minutes: FloatAr
         total: FloatArray = near * weight + later * (1 - weight)
         return np.asarray(100 * np.sqrt(total * (minutes_a_year / minutes)), np.float64)
 
-# %% ../../nbs/20_market/23_strip.ipynb #4d7ef2ef
+# %% ../../nbs/20_market/23_strip.ipynb #ccb9e169
 @dataclass(frozen=True, slots=True)
 class Horizon:
     """An index: its `name` and how many `minutes` it looks ahead, over expiries of `shortest` to `longest` days.
 
-    `weekly`: only the last expiry of each week counts.
+    `weekly`: only the last expiry of each week counts, and its days are those to the Friday of that week.
     """
 
     name: str
@@ -165,17 +165,28 @@ class Horizon:
     weekly: bool = False
 
 
-VIX = Horizon("VIX", 30 * 1440, 24, 36, weekly=True)
+VIX = Horizon("VIX", 30 * 1440, 24, 37, weekly=True)
 VIX1D = Horizon("VIX1D", 1440, 0, 7)
 
 
-def _bracket(minutes: FloatArray, listed: BoolArray, horizon: int) -> tuple[IntArray, IntArray]:
+def _pair(when: FloatArray, listed: BoolArray, horizon: int) -> tuple[IntArray, IntArray]:
     """Columns of the last expiry not after the horizon and of the first after it, at each moment; -1 where there is none."""
-    near = np.where(listed & (minutes <= horizon), minutes, -np.inf)
-    later = np.where(listed & (minutes > horizon), minutes, np.inf)
+    near = np.where(listed & (when <= horizon), when, -np.inf)
+    later = np.where(listed & (when > horizon), when, np.inf)
     a, b = np.argmax(near, axis=1), np.argmin(later, axis=1)
-    row = np.arange(len(minutes))
+    row = np.arange(len(when))
     return np.where(near[row, a] > -np.inf, a, -1), np.where(later[row, b] < np.inf, b, -1)
+
+
+def _chosen(h: Horizon, today: IntArray, day: IntArray, minutes: FloatArray) -> tuple[IntArray, IntArray]:
+    """Columns of the two expiries that an index takes at each moment; `today` and `day` (of the expiries) in days since 1970-01-01."""
+    alive = minutes > 0
+    if not h.weekly:
+        days = day - today[:, None]
+        return _pair(minutes, alive & (days >= h.shortest) & (days <= h.longest), h.minutes)
+    weekday, last_of_week = (day + 3) % 7, np.append((day[1:] + 3) // 7 != (day[:-1] + 3) // 7, True)
+    days = day + 4 - weekday - today[:, None]
+    return _pair(np.asarray(days * 1440, np.float64), alive & last_of_week & (days >= h.shortest) & (days <= h.longest), h.minutes)
 
 # %% ../../nbs/20_market/23_strip.ipynb #65d2d8a3
 _CELLS = 1_000_000  # moments x strikes worked on at once
@@ -195,7 +206,7 @@ def _totals(pairs: PairIndex, e: int, rows: IntArray, bid: npt.NDArray[Any], ask
         total[k:k + size], reason[k:k + size] = s.variance * s.years, s.reason
     return total, reason
 
-# %% ../../nbs/20_market/23_strip.ipynb #77012128
+# %% ../../nbs/20_market/23_strip.ipynb #8a9230cb
 def index_values(ts: IntArray, contracts: Contracts, bid: npt.NDArray[Any], ask: npt.NDArray[Any], rate: float, *,
                  horizons: tuple[Horizon, ...] = (VIX, VIX1D), settles_at: IntArray | None = None, unit: float = 1.0,
                  ) -> tuple[FloatArray, CodeArray]:
@@ -209,16 +220,11 @@ def index_values(ts: IntArray, contracts: Contracts, bid: npt.NDArray[Any], ask:
     first = pairs.call[pairs.start[:-1]]
     ends, day = (contracts.expires_at if settles_at is None else settles_at)[first], contracts.expiry_day[first]
     minutes = (ends - ts[:, None]) / _MINUTE
-    ahead = day - ts[:, None] // _DAY  # sessions lie within one UTC day
-    last_of_week = np.append((day[1:] + 3) // 7 != (day[:-1] + 3) // 7, [True] * min(1, len(day)))
     values = np.full((len(horizons), len(ts)), np.nan)
     reasons = np.full(values.shape, StripReason.NO_SUCH_EXPIRY, np.uint8)
     if not len(first):
         return values, reasons
-    chosen = []
-    for h in horizons:
-        listed = (minutes > 0) & (ahead >= h.shortest) & (ahead <= h.longest) & (last_of_week | (not h.weekly))
-        chosen.append(_bracket(minutes, listed, h.minutes))
+    chosen = [_chosen(h, ts // _DAY, day, minutes) for h in horizons]  # sessions lie within one UTC day
     total, reason = np.full(minutes.shape, np.nan), np.zeros(minutes.shape, np.uint8)
     for e in range(len(first)):
         rows = np.flatnonzero(np.any([((a == e) | (b == e)) & (a >= 0) & (b >= 0) for a, b in chosen], axis=0))

@@ -161,7 +161,7 @@ def _whole(files: LakeFiles, folder: str) -> Manifest | None:
         return None
     return found if found and all(files.size(f"{folder}/{t.file}") == t.bytes for t in found.tables.values()) else None
 
-# %% ../../nbs/10_store/16_archive.ipynb #145b773a
+# %% ../../nbs/10_store/16_archive.ipynb #cd362b59
 def _first_last(table: "pa.Table") -> tuple[int | None, int | None]:
     """The least and greatest `ts` of a table in nanoseconds UTC, None where it has no such column or no rows."""
     if "ts" not in table.column_names or not table.num_rows:
@@ -183,22 +183,28 @@ def _write(files: LakeFiles, key: SessionName, tables: "Mapping[str, pa.Table]",
     """Write all tables and the manifest of a session."""
     folder = folder_of(key)
 
-    def stage(name: str, table: "pa.Table") -> StoredTable:
+    def stage(name: str, table: "pa.Table") -> tuple[str, StoredTable]:
+        """Write a table. Its name is its hash, which is still being made elsewhere: a local file gets that name when it is published."""
+        staged = f"{folder}/{name}.parquet" if files.local else f"{folder}/{_file_name(name, hashes[name].result())}"
+        size = files.stage(staged, lambda out: write_table(table, out))
         sha = hashes[name].result()  # its task was queued before all of this kind: no waiting for one another
-        file = f"{name}-{sha[:12]}.parquet"
-        size = files.stage(f"{folder}/{file}", lambda out: write_table(table, out))
-        return StoredTable(file, table.num_rows, size, sha, *_first_last(table))
+        return staged, StoredTable(_file_name(name, sha), table.num_rows, size, sha, *_first_last(table))
 
     tasks = {name: pool.submit(stage, name, tables[name]) for name in hashes}
-    manifest = Manifest(key.symbol, key.day, key.source, {name: tasks[name].result() for name in tables}, about.result())
+    staged = {name: tasks[name].result() for name in tables}
+    manifest = Manifest(key.symbol, key.day, key.source, {name: stored for name, (_, stored) in staged.items()}, about.result())
     text = encode_manifest(manifest)
     files.stage(f"{folder}/{MANIFEST}", lambda out: out.write(text))
-    files.publish(f"{folder}/{t.file}" for t in manifest.tables.values())
-    files.publish([f"{folder}/{MANIFEST}"])
+    files.publish({name: f"{folder}/{stored.file}" for name, stored in staged.values()})
+    files.publish({f"{folder}/{MANIFEST}": f"{folder}/{MANIFEST}"})
     _clear(files, folder, manifest)
     return manifest
 
-# %% ../../nbs/10_store/16_archive.ipynb #8ee99dc7
+
+def _file_name(table: str, sha: str) -> str:
+    return f"{table}-{sha[:12]}.parquet"
+
+# %% ../../nbs/10_store/16_archive.ipynb #320e3147
 Attributes = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 
 
@@ -206,7 +212,7 @@ def _store(files: LakeFiles, key: SessionName, tables: "Mapping[str, pa.Table]",
     """Write a session unless it is there with the same content; the caller holds the lock."""
     folder = folder_of(key)
     old = _whole(files, folder)
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(8) as pool:
         largest_first = sorted(tables, key=lambda name: -tables[name].nbytes)
         hashes = {name: pool.submit(content_sha256, tables[name]) for name in largest_first}
         about = pool.submit(_plain_json, attributes)

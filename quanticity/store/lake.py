@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['escape_name', 'writing', 'readable', 'content_sha256', 'LakeFiles', 'is_staged']
 
-# %% ../../nbs/10_store/14_lake.ipynb #a3787bcc
+# %% ../../nbs/10_store/14_lake.ipynb #278c27ac
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -109,12 +109,12 @@ def _is_local(system: Any) -> bool:
     """Whether a file system is this machine's."""
     return "file" in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
 
-# %% ../../nbs/10_store/14_lake.ipynb #ce1b22b4
+# %% ../../nbs/10_store/14_lake.ipynb #03e251c6
 def _flock(path: str, what: str) -> int:
     """A descriptor that locks a folder (made where there is none); OutputError where another writer has it."""
     import fcntl
     while True:
-        Path(path).mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(path))
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -126,6 +126,14 @@ def _flock(path: str, what: str) -> int:
         os.close(handle)  # somebody removed the folder in between: once more
 
 
+def _make_folder(path: Path) -> None:
+    """Make a folder and those above it, and flush what was made to the disk."""
+    if not path.is_dir():
+        _make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        _sync_folder(path.parent)
+
+
 def _sync_folder(path: Path) -> None:
     """Flush a folder's list of names to the disk."""
     handle = os.open(path, os.O_RDONLY)
@@ -134,7 +142,7 @@ def _sync_folder(path: Path) -> None:
     finally:
         os.close(handle)
 
-# %% ../../nbs/10_store/14_lake.ipynb #4ea404e6
+# %% ../../nbs/10_store/14_lake.ipynb #08c8afbe
 class LakeFiles:
     """The files below `url`: a local folder, or a URL that fsspec knows (`s3://bucket/prefix`). Names are relative to it, with `/`."""
 
@@ -176,16 +184,17 @@ class LakeFiles:
         with writing(self.path(name)):
             return _stage_local(_partial(Path(self.path(name))), write) if self.local else _stage_object(self.system, self.path(name), write)
 
-    def publish(self, names: Iterable[str]) -> None:
-        """Give staged files their names, each atomically, and flush their folders up to the lake's root."""
+    def publish(self, names: Mapping[str, str]) -> None:
+        """Give files that were staged under some names their final ones, each atomically, and flush their folders' lists of names.
+
+        In an object store both names must be the same: there is no renaming.
+        """
         if not self.local:
             return
-        for name in (names := list(names)):
+        for staged, name in names.items():
             with writing(self.path(name)):
-                _partial(Path(self.path(name))).replace(self.path(name))
-        root = Path(self.root)
-        folders = {p for name in names for p in Path(self.path(name)).parents if p == root or root in p.parents}
-        for folder in sorted(folders, reverse=True):
+                _partial(Path(self.path(staged))).replace(self.path(name))
+        for folder in sorted({Path(self.path(name)).parent for name in names.values()}):
             _sync_folder(folder)
 
     def remove(self, names: Iterable[str]) -> None:
@@ -220,7 +229,7 @@ def is_staged(name: str) -> bool:
     """Whether a name is that of a staged file, which a kill may leave behind."""
     return name.startswith(".") and name.endswith(".partial")
 
-# %% ../../nbs/10_store/14_lake.ipynb #8dccba69
+# %% ../../nbs/10_store/14_lake.ipynb #0a4e07b4
 def _partial(path: Path) -> Path:
     """The name that a local file has while it is staged."""
     return path.with_name(f".{path.name}.partial")
@@ -228,7 +237,7 @@ def _partial(path: Path) -> Path:
 
 def _stage_local(partial: Path, write: Callable[[BinaryIO], object]) -> int:
     """Write and flush a file; what was written of it is removed where that fails."""
-    partial.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(partial.parent)
     try:
         with partial.open("wb") as out:
             write(out)

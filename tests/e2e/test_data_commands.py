@@ -1,0 +1,131 @@
+"""`quanticity data` as a user runs it: files in, a lake of sessions, looked at, replayed."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .support import one_line, quanticity
+
+@pytest.fixture(scope="module")
+def lake(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A home folder, and a lake in it with the recorded half day of GOOG and a day of SPXW."""
+    home = tmp_path_factory.mktemp("home")
+    for symbol, day in (("GOOG", "2015-12-24"), ("SPXW", "2021-01-08")):
+        done = quanticity(home, "data", "import", recorded, "--symbol", symbol, "--date", day, "--lake", home / "lake", "--licence", "Apache-2.0")
+        assert done.returncode == 0, done.stderr
+        assert f"{symbol} {day} (lean)" in done.stdout
+    return home, home / "lake"
+
+
+def test_help_teaches(tmp_path):
+    page = quanticity(tmp_path, "data", "--help").stdout
+    for command in ("import", "list", "show", "fetch", "quality"):
+        assert command in page
+        assert quanticity(tmp_path, "data", command, "--help").returncode == 0
+
+
+def test_what_was_imported_is_listed_with_its_worth(lake):
+    home, folder = lake
+    done = quanticity(home, "data", "list", "--lake", folder)
+    assert done.returncode == 0 and "275,387" in done.stdout and "Apache-2.0" in done.stdout
+    rows = json.loads(quanticity(home, "data", "list", "--lake", folder, "--json").stdout)["sessions"]
+    assert [(r["symbol"], r["day"], r["source"]) for r in rows] == [("GOOG", "2015-12-24", "lean"), ("SPXW", "2021-01-08", "lean")]
+    assert all(0 < r["quality"] <= 1 and len(r["session_digest"]) == 64 for r in rows)
+
+
+def test_importing_again_changes_nothing(lake, recorded):
+    home, folder = lake
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    done = quanticity(home, "data", "import", recorded, "--symbol", "GOOG", "--date", "2015-12-24", "--lake", folder)
+    assert done.returncode == 0 and "already there" in done.stdout
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_a_replay_of_the_lake_is_that_of_the_files(lake, recorded):
+    home, folder = lake
+    for source, data in (("lake", folder), ("lean", recorded)):
+        done = quanticity(home, "replay", "--source", source, "--data", data, "--symbol", "GOOG", "--date", "2015-12-24", "--out", home / f"run-{source}", "--no-report")
+        assert done.returncode == 0, done.stderr
+    assert (home / "run-lake/ledger.jsonl").read_bytes() == (home / "run-lean/ledger.jsonl").read_bytes() != b""
+
+
+def test_show_draws_the_day_and_writes_the_page(lake):
+    home, folder = lake
+    done = quanticity(home, "data", "show", "goog", "2015-12-24", "--lake", folder, "--html", home / "goog.html", COLUMNS="110")
+    assert done.returncode == 0, done.stderr
+    for text in ("GOOG Thursday 2015-12-24, 09:30 to 13:00 New York", "Expiries", "Quote rows by strike", "What the door found", "outside session"):
+        assert text in done.stdout
+    assert "\x1b[" not in done.stdout  # no colours in a pipe
+    page = (home / "goog.html").read_text()
+    assert page.count('class="plotly-graph-div"') == 4 and "outside session" in page
+
+
+def test_show_takes_a_file_that_was_not_imported(recorded, tmp_path):
+    done = quanticity(tmp_path, "data", "show", recorded, "2021-01-08", "--symbol", "SPXW")
+    assert done.returncode == 0 and "SPXW Friday 2021-01-08" in done.stdout
+    line = one_line(quanticity(tmp_path, "data", "show", recorded))
+    assert "holds 10 sessions" in line and "--symbol and --date" in line
+
+
+def test_quality_counts_and_lists(lake):
+    home, folder = lake
+    done = quanticity(home, "data", "quality", "SPXW", "2021-01-08", "--lake", folder, "--most", "3")
+    assert done.returncode == 0 and "refused" in done.stdout and "crossed quote" in done.stdout and "more: --most lists them" in done.stdout
+    record = json.loads(quanticity(home, "data", "quality", "SPXW", "--lake", folder, "--json", "--most", "5").stdout)
+    assert record["refused"]["crossed_quote"] == 48 and len(record["findings"]) == 5 and 0 < record["score"] <= 1
+
+
+def test_a_table_of_ones_own_comes_in_by_its_mapping(tmp_path):
+    rows = ["when,contract,bid,ask,bid_size,ask_size"]
+    for minute in range(10):
+        rows += [f"2026-03-20T14:{30 + minute}:00Z,XYZ260320{right}00100000,{1 + minute / 100:.2f},{1.1 + minute / 100:.2f},5,7" for right in "CP"]
+    (tmp_path / "mine.csv").write_text("\n".join(rows) + "\n")
+    done = quanticity(tmp_path, "data", "import", tmp_path / "mine.csv", "--lake", tmp_path / "lake", "--option", "rate=0.04",
+                      QUANTICITY_DATA__COLUMNS=json.dumps({"mine": {"files": "*.csv", "names": {
+                          "timestamp": "when", "occ": "contract", "bid": "bid", "ask": "ask", "bid_size": "bid_size", "ask_size": "ask_size"}}}))
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(quanticity(tmp_path, "data", "list", "--lake", tmp_path / "lake", "--json").stdout)["sessions"]
+    assert [(r["symbol"], r["day"], r["contracts"], r["quotes"]) for r in listed] == [("XYZ", "2026-03-20", 2, 20)]
+
+
+def test_an_empty_lake_says_how_to_fill_it(tmp_path):
+    done = quanticity(tmp_path, "data", "list", "--lake", tmp_path / "nowhere")
+    assert done.returncode == 0 and "quanticity data import" in done.stdout
+
+
+@pytest.mark.parametrize(("arguments", "says"), [
+    (("data", "import", "nowhere.csv"), "no such file or folder: nowhere.csv"),
+    (("data", "show", "GOOG", "2015-12-24", "--lake", "empty"), "no session of GOOG on 2015-12-24 in"),
+    (("data", "show", "GOOG", "24.12.2015"), "wants a day as YYYY-MM-DD"),
+    (("data", "fetch", "nasdaq"), "there are: lean, vix"),
+    (("data", "import", "empty.csv"), "an empty file"),
+    (("data", "import", "noise.bin"), "not a format that is known"),
+    (("data", "import", "noise.bin", "--format", "tape"), "no such format"),
+    (("data", "import", "noise.bin", "--format", "columns", "-o", "mapping"), "expected NAME=VALUE"),
+    (("replay", "--source", "lake", "--data", "empty", "--symbol", "GOOG", "--date", "2015-12-24"), "no session of GOOG on 2015-12-24"),
+    (("replay", "--source", "lake", "--symbol", "GOOG"), "source lake needs --date"),
+])
+def test_bad_input_is_one_line(tmp_path, monkeypatch, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "noise.bin").write_bytes(gzip.compress(b"noise" * 100))
+    line = one_line(quanticity(tmp_path, *arguments))
+    assert line.startswith("quanticity: ") and says in line
+
+
+def test_a_broken_file_among_good_ones_is_told_and_the_others_go_on(recorded, tmp_path):
+    data = tmp_path / "lean/Data"
+    for kind in ("index", "indexoption"):
+        shutil.copytree(recorded / "lean/Data" / kind, data / kind)
+    for path in data.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    broken = data / "indexoption/usa/minute/spxw/20210106_quote_european.zip"
+    broken.write_bytes(broken.read_bytes()[:1000])
+    done = quanticity(tmp_path, "data", "import", tmp_path, "--symbol", "SPXW", "--lake", tmp_path / "lake")
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line.startswith("quanticity: ")]
+    assert len(lines) == 1 and "20210106_quote_european.zip: not a whole zip file" in lines[0]
+    assert done.stdout.count("SPXW 2021-01-0") == 4
