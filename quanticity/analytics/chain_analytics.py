@@ -23,7 +23,7 @@ from ..market.chain import Contracts, FloatArray, IntArray, OptionChain
 CodeArray = npt.NDArray[np.uint8]
 _DAY = 86_400_000_000_000  # nanoseconds
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #b02e408d
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #c3212825
 @dataclass
 class VolatilityState:
     """Implied volatility of every contract, and why the latest quote gives none and since when. Rows as in the chain.
@@ -56,18 +56,22 @@ class VolatilityState:
             self.seen = 0
         if chain.spot != chain.spot:
             return  # nothing can be solved; these quotes' turn comes with the first spot
-        rows = np.flatnonzero(chain.quote_time > self.seen)
+        fresh = chain.quote_time > self.seen
+        rows: IntArray | slice = slice(None) if fresh.all() else np.flatnonzero(fresh)
         self.seen = chain.ts
-        if len(rows):
+        if isinstance(rows, slice) or len(rows):
             listed = chain.contracts
             solved, reason = implied_vol(
                 chain.mid[rows], chain.spot, listed.strike[rows], chain.years[rows], chain.rate, chain.dividend, listed.is_call[rows])
-            good, was_good = reason == VolatilityReason.OK, self.reason[rows] == VolatilityReason.OK
-            self.volatility[rows[good]] = solved[good]
-            self.lost_at[rows[was_good & ~good]] = chain.ts
+            if reason.any():
+                lost = (reason != VolatilityReason.OK) & (self.reason[rows] == VolatilityReason.OK)
+                self.lost_at[rows] = np.where(lost, chain.ts, self.lost_at[rows])
+                solved = np.where(reason == VolatilityReason.OK, solved, self.volatility[rows])
+            self.volatility[rows] = solved
             self.reason[rows] = reason
-        gone = (self.reason != VolatilityReason.OK) & (chain.ts - self.lost_at > self.max_age_seconds * 1e9)
-        self.volatility[gone] = np.nan
+        if self.reason.any():
+            gone = (self.reason != VolatilityReason.OK) & (chain.ts - self.lost_at > self.max_age_seconds * 1e9)
+            self.volatility[gone] = np.nan
 
 # %% ../../nbs/30_analytics/34_chain_analytics.ipynb #97a0640b
 @dataclass(frozen=True, eq=False)
@@ -105,7 +109,7 @@ class ChainAnalytics:
         """Net over gross GEX, -1..1: how one-sided dealers are under the convention; NaN where there is no exposure."""
         return self.exposure.total_gex / self.gross_gex if self.gross_gex > 0 else math.nan
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #0a6e90e3
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #27b084c7
 def analyse(chain: OptionChain, state: VolatilityState, convention: Convention | str = Convention.NAIVE,
             span: float = 0.10, points: int = 41, dealer_position: npt.ArrayLike | None = None) -> ChainAnalytics:
     """All numbers of a chain. `state` is updated with the chain's new quotes; `span` and `points` are the zero-gamma grid.
@@ -114,17 +118,19 @@ def analyse(chain: OptionChain, state: VolatilityState, convention: Convention |
     """
     state.update(chain)
     listed, years = chain.contracts, chain.years
-    volatility = np.where(years > 0, state.volatility, np.nan)
+    volatility, reason = state.volatility.copy(), np.zeros(len(chain), np.uint8)
+    if len(chain) and not years.min() > 0.0:
+        volatility[years <= 0.0] = np.nan
     greek = greeks(chain.spot, listed.strike, years, chain.rate, chain.dividend, volatility, listed.is_call)
-    reason = np.where(np.isfinite(volatility), np.uint8(VolatilityReason.OK), state.reason)
-    reason = np.where(years > 0, reason, np.uint8(VolatilityReason.EXPIRED)).astype(np.uint8)
+    if greek.reason.any():
+        reason = np.where(np.isfinite(volatility), reason, np.where(years > 0, state.reason, np.uint8(VolatilityReason.EXPIRED)))
     strikes, expiries = state.groups(listed)
     exposed = exposures(chain.spot, listed.strike, listed.expiry_day, listed.is_call, chain.open_interest, listed.multiplier, greek, convention, reason,
                         dealer_position=dealer_position, strikes=strikes, expiries=expiries)
     crossing = zero_gamma(chain.spot, listed.strike, years, chain.rate, chain.dividend, volatility, listed.is_call, chain.open_interest,
                           listed.multiplier, convention, span, points, dealer_position=dealer_position)
     nearest, rows = _nearest(chain)
-    two_sided = np.isfinite(chain.mid[rows])
+    two_sided = chain.bid[rows] <= chain.ask[rows]
     nearest_years = float(years[rows[0]]) if len(rows) else math.nan
     forward = chain.spot * math.exp((chain.rate - chain.dividend) * nearest_years)
     at_the_money, why = at_the_money_vol(forward, listed.strike[rows], volatility[rows], listed.is_call[rows])
@@ -132,8 +138,7 @@ def analyse(chain: OptionChain, state: VolatilityState, convention: Convention |
         chain, volatility, greek, exposed, crossing, walls(listed.strike, listed.is_call, exposed.gex, strikes),
         skew_25_delta(greek.delta[rows], volatility[rows], listed.is_call[rows]), at_the_money, why, nearest, nearest_years,
         float(two_sided.mean()) if len(rows) else 0.0,
-        float(np.nansum(np.abs(exposed.gex))) if exposed.counted else 0.0, count_reasons(reason),
-        expiring(exposed, listed.expiry_day, chain.ts // _DAY), listed.exercise is Exercise.AMERICAN)
+        exposed.gross_gex, count_reasons(reason) if reason.any() else {}, expiring(exposed, chain.ts // _DAY), listed.exercise is Exercise.AMERICAN)
 
 
 def _nearest(chain: OptionChain) -> tuple[int, npt.NDArray[np.int64]]:

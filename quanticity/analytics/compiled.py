@@ -221,12 +221,12 @@ class Library:
         self._engine.finalize_object()
         self._kernels = {name: Kernel(name, self._engine.get_function_address(name), count) for name, count in self.arguments.items()}
 
-# %% ../../nbs/30_analytics/305_compiled.ipynb #a15552bc
+# %% ../../nbs/30_analytics/305_compiled.ipynb #9d9a5bca
 _BASE = ("blocks", "special")
 black_scholes = Library("black_scholes_kernels", _BASE, {"greeks": 10, "price": 10})
 volatility = Library("volatility_kernels", ("black_scholes_kernels", *_BASE), {"implied_vol": 11})
 exposure = Library("exposure_kernels", ("black_scholes_kernels", *_BASE), {
-    "group": 8, "exposures": 13, "wall_sums": 7, "book": 13, "signed_shares": 7, "log_sums": 8, "gamma_sums": 7, "delta_sums": 7})
+    "group": 8, "exposures": 13, "wall_sums": 6, "merge_codes": 6, "book": 13, "signed_shares": 7, "log_sums": 8, "gamma_sums": 7, "delta_sums": 7})
 LIBRARIES = [black_scholes, volatility, exposure]
 
 

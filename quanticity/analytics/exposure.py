@@ -47,7 +47,7 @@ def dealer_sign(is_call: npt.ArrayLike, convention: Convention | str = Conventio
     calls = np.asarray(is_call, np.bool_)
     return np.where(calls, 1.0, -1.0) if as_convention(convention) is Convention.NAIVE else np.ones(calls.shape)
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #a7f90ff2
+# %% ../../nbs/30_analytics/31_exposure.ipynb #65661384
 def dealer_shares(
     is_call: npt.ArrayLike, open_interest: npt.ArrayLike, multiplier: npt.ArrayLike, convention: Convention | str = Convention.NAIVE,
     dealer_position: npt.ArrayLike | None = None,
@@ -60,44 +60,32 @@ def dealer_shares(
     if (convention is Convention.FLOW_SIGNED) != (dealer_position is not None):
         raise UserError(f"the {convention} convention {'without a' if dealer_position is None else 'with a'} dealer position",
                         "give dealer_position with flow-signed, and only there")
-    calls = np.asarray(is_call, np.bool_)
-    held = np.asarray(open_interest if dealer_position is None else dealer_position, np.float64)
-    shares: FloatArray = held * np.asarray(multiplier, np.float64)
-    if dealer_position is None and shares.size and not held.min() >= 0.0:
-        shares = np.where(held >= 0.0, shares, np.nan)
-    if convention is Convention.NAIVE:
-        shares = np.where(calls, shares, -shares)
-    return shares if shares.shape == calls.shape else np.broadcast_to(shares, np.broadcast_shapes(shares.shape, calls.shape))
+    held = open_interest if dealer_position is None else dealer_position
+    given = columns((held, multiplier), (is_call if convention is Convention.NAIVE else np.ones_like(is_call, np.bool_),))
+    out = np.empty(given.shape)
+    exposure["signed_shares"](given.rows, given.strides, *given.arrays, int(dealer_position is not None), out)
+    return out
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #bb408abc
+# %% ../../nbs/30_analytics/31_exposure.ipynb #7b7ff1d6
 _NO_OPEN_INTEREST = 255  # beside the VolatilityReason codes
 
 
-def _codes(known: npt.NDArray[np.bool_], greek: Greeks, reason: npt.ArrayLike | None) -> CodeArray:
-    """Per contract 0 where it counts, else why not."""
-    if reason is not None and not np.asarray(reason).any():
-        reason = None
-    if known.all() and reason is None:
-        return greek.reason
-    codes = greek.reason if reason is None else np.where(np.asarray(reason), reason, greek.reason)
-    codes = np.where(greek.reason == VolatilityReason.EXPIRED, VolatilityReason.EXPIRED, codes)
-    return np.where(known, codes, _NO_OPEN_INTEREST).astype(np.uint8)
-
-
-def _left_out(codes: CodeArray) -> dict[Reason, int]:
-    """How many contracts were left out for which reason, in the order of the codes."""
-    counts = np.bincount(codes.ravel(), minlength=256)
+def _codes(shares: FloatArray, greek: Greeks, reason: npt.ArrayLike | None) -> tuple[CodeArray, dict[Reason, int]]:
+    """Per contract 0 where it counts, else why not; and how many were left out for which reason, in the order of the codes."""
+    codes, counts = np.empty(shares.size, np.uint8), np.zeros(256, np.int64)
+    given = greek.reason if reason is None else np.ascontiguousarray(np.broadcast_to(np.asarray(reason, np.uint8), shares.shape))
+    exposure["merge_codes"](shares.size, np.ascontiguousarray(greek.reason), given, shares, codes, counts)
     found: dict[Reason, int] = {}
     for code in np.flatnonzero(counts).tolist():
         why = Reason.NO_OPEN_INTEREST if code == _NO_OPEN_INTEREST else reason_of(code)
         if why is not None:
             found[why] = int(counts[code])
-    return found
+    return codes, found
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #179393e9
+# %% ../../nbs/30_analytics/31_exposure.ipynb #210e5c09
 @dataclass(frozen=True, slots=True, eq=False)
 class Groups:
-    """Which rows have the same key: ascending `keys`, `place` int64 (the number of a row's key, in order of appearance) and `order` (the number of each ascending key)."""
+    """Which rows have the same key: ascending `keys`, `place` int64, the number of a row's key in order of appearance, and `order`, that of each ascending key."""
 
     keys: npt.NDArray[Any]
     place: IntArray
@@ -122,16 +110,21 @@ def group_rows(ids: npt.ArrayLike) -> Groups:
     order = np.argsort(keys, kind="stable")
     return Groups(keys[order], place, order)
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #bc21c411
+# %% ../../nbs/30_analytics/31_exposure.ipynb #f21f6633
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """Exposures summed by key (strike or expiry): arrays beside the ascending `keys`, in the units of `Exposure`."""
+    """Exposures summed by key (strike or expiry): arrays beside the ascending `keys`, in the units of `Exposure`.
+
+    `gross` is the sum of absolute GEX, `counted` how many contracts.
+    """
 
     keys: npt.NDArray[Any]
     gex: FloatArray
     dex: FloatArray
     vex: FloatArray
     chex: FloatArray
+    gross: FloatArray
+    counted: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +133,7 @@ class Exposure:
 
     `gex` dollars per 1% move of spot, `dex` dollars, `vex` dollars per vol point, `chex` dollars per calendar day:
     one number a contract (NaN where left out), with `total_gex` and so on their sums over the `counted` contracts.
-    `left_out` counts the others by reason. Positive GEX: dealers are long gamma.
+    `gross_gex` is the sum of absolute GEX. `left_out` counts the others by reason. Positive GEX: dealers are long gamma.
     """
 
     convention: Convention
@@ -155,18 +148,19 @@ class Exposure:
     by_strike: Grouped
     by_expiry: Grouped
     counted: int
+    gross_gex: float
     left_out: Mapping[Reason, int]
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #46c27d97
+# %% ../../nbs/30_analytics/31_exposure.ipynb #ad0f743d
 def _sums(groups: Groups, sums: FloatArray) -> Grouped:
-    """The kernel's sums (GEX, DEX, VEX, CHEX, count) of the keys with a counted contract, ascending."""
+    """The kernel's sums (GEX, DEX, VEX, CHEX, gross, count) of the keys with a counted contract, ascending."""
     ordered = sums[groups.order]
-    kept = ordered[:, 4] > 0.0
+    kept = ordered[:, 5] > 0.0
     keys = groups.keys
     if not kept.all():
         keys, ordered = keys[kept], ordered[kept]
-    gex, dex, vex, chex = (np.ascontiguousarray(ordered[:, i]) for i in range(4))
-    return Grouped(keys, gex, dex, vex, chex)
+    gex, dex, vex, chex, gross, counted = np.ascontiguousarray(ordered.T)
+    return Grouped(keys, gex, dex, vex, chex, gross, counted.astype(np.int64))
 
 
 def exposures(
@@ -187,16 +181,16 @@ def exposures(
     rows = greeks.gamma.size
     strikes = strikes or group_rows(np.broadcast_to(np.asarray(strike, np.float64), shape))
     expiries = expiries or group_rows(np.broadcast_to(expiry, shape))
-    shares = dealer_shares(np.broadcast_to(is_call, shape), open_interest, multiplier, convention, dealer_position)
-    codes = np.ascontiguousarray(_codes(np.isfinite(shares), greeks, reason))
-    out, by_strike, by_expiry = np.empty((4, rows)), np.zeros((len(strikes.keys), 5)), np.zeros((len(expiries.keys), 5))
+    shares = np.ascontiguousarray(np.broadcast_to(dealer_shares(is_call, open_interest, multiplier, convention, dealer_position), shape))
+    codes, left_out = _codes(shares, greeks, reason)
+    out, by_strike, by_expiry = np.empty((4, rows)), np.zeros((len(strikes.keys), 6)), np.zeros((len(expiries.keys), 6))
     exposure["exposures"](rows, np.array([float(spot)]), *(np.ascontiguousarray(g) for g in (greeks.gamma, greeks.delta, greeks.vanna, greeks.charm)),
-                          np.ascontiguousarray(shares), codes, strikes.place, expiries.place, out, by_strike, by_expiry)
-    gex, dex, vex, chex, counted = by_expiry.sum(axis=0).tolist()
+                          shares, codes, strikes.place, expiries.place, out, by_strike, by_expiry)
+    gex, dex, vex, chex, gross, counted = by_expiry.sum(axis=0).tolist()
     return Exposure(convention, out[0], out[1], out[2], out[3], gex, dex, vex, chex, _sums(strikes, by_strike), _sums(expiries, by_expiry),
-                    int(counted), _left_out(codes) if codes.any() else {})
+                    int(counted), gross, left_out)
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #859d3eff
+# %% ../../nbs/30_analytics/31_exposure.ipynb #a0069bd9
 @dataclass(frozen=True, slots=True)
 class Expiring:
     """Exposures of the contracts of one expiry day, and `share`, 0..1, of the chain's gross GEX (NaN with `reason` where there is none)."""
@@ -211,17 +205,16 @@ class Expiring:
     reason: Reason | None
 
 
-def expiring(exposure: Exposure, expiry: npt.ArrayLike, day: Any) -> Expiring:
-    """What of an exposure belongs to one expiry; `expiry` per row as given to `exposures`, and `day` of the same kind."""
-    counted = ~np.isnan(exposure.gex)
-    rows = (np.broadcast_to(np.asarray(expiry), exposure.gex.shape) == day) & counted
-    gex, dex, vex, chex = (float(column[rows].sum()) for column in (exposure.gex, exposure.dex, exposure.vex, exposure.chex))
-    gross = float(np.abs(exposure.gex[counted]).sum())
-    share = float(np.abs(exposure.gex[rows]).sum()) / gross if gross > 0.0 else np.nan
-    reason = None if gross > 0.0 else max(exposure.left_out, key=lambda r: exposure.left_out[r], default=Reason.NO_OPEN_INTEREST)
-    return Expiring(exposure.convention, gex, dex, vex, chex, share, int(rows.sum()), reason)
+def expiring(exposure: Exposure, day: Any) -> Expiring:
+    """What of an exposure belongs to the expiry `day`, a key as in `Exposure.by_expiry`."""
+    by, at = exposure.by_expiry, np.flatnonzero(exposure.by_expiry.keys == day)
+    gex, dex, vex, chex, gross = (float(column[at].sum()) for column in (by.gex, by.dex, by.vex, by.chex, by.gross))
+    if exposure.gross_gex > 0.0:
+        return Expiring(exposure.convention, gex, dex, vex, chex, gross / exposure.gross_gex, int(by.counted[at].sum()), None)
+    reason = max(exposure.left_out, key=lambda r: exposure.left_out[r], default=Reason.NO_OPEN_INTEREST)
+    return Expiring(exposure.convention, gex, dex, vex, chex, np.nan, int(by.counted[at].sum()), reason)
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #282f57af
+# %% ../../nbs/30_analytics/31_exposure.ipynb #0776a9b4
 @dataclass(frozen=True, slots=True)
 class Walls:
     """Call and put wall (strikes, NaN where there is none, with the reason), and the GEX found there."""
@@ -234,13 +227,12 @@ class Walls:
     put_reason: Reason | None
 
 
-def _wall(groups: Groups, sums: FloatArray, sign: float) -> tuple[float, float, Reason | None]:
+def _wall(groups: Groups, gex: FloatArray, count: FloatArray, sign: float) -> tuple[float, float, Reason | None]:
     """Strike and GEX of the largest `sign * gex`; sign 0 compares absolute values."""
-    ordered = sums[groups.order]
-    counted = np.flatnonzero(ordered[:, 1])
+    counted = np.flatnonzero(count)
     if not counted.size:
         return np.nan, np.nan, Reason.NO_OPEN_INTEREST
-    values = ordered[counted, 0]
+    values = gex[counted]
     best = int(np.argmax(sign * values if sign else np.abs(values)))
     return float(groups.keys[counted[best]]), float(values[best]), None
 
@@ -249,10 +241,11 @@ def walls(strike: npt.ArrayLike, is_call: npt.ArrayLike, gex: npt.ArrayLike, str
     """Call and put walls from the GEX per contract (as in `Exposure.gex`; NaN and zero rows do not count)."""
     given = columns((gex,), (is_call,))
     strikes = strikes or group_rows(np.broadcast_to(np.asarray(strike, np.float64), given.shape))
-    calls, puts = np.zeros((len(strikes.keys), 2)), np.zeros((len(strikes.keys), 2))
-    exposure["wall_sums"](given.rows, given.strides[1:], strikes.place, given.arrays[1], given.arrays[0], calls, puts)
-    call_wall, call_gex, call_reason = _wall(strikes, calls, 1.0)
-    put_wall, put_gex, put_reason = _wall(strikes, puts, 0.0)
+    sums = np.zeros((len(strikes.keys), 4))
+    exposure["wall_sums"](given.rows, given.strides[1:], strikes.place, given.arrays[1], given.arrays[0], sums)
+    puts, put_count, calls, call_count = sums[strikes.order].T
+    call_wall, call_gex, call_reason = _wall(strikes, calls, call_count, 1.0)
+    put_wall, put_gex, put_reason = _wall(strikes, puts, put_count, 0.0)
     return Walls(call_wall, put_wall, call_gex, put_gex, call_reason, put_reason)
 
 # %% ../../nbs/30_analytics/31_exposure.ipynb #913e432e

@@ -18,7 +18,7 @@ from .zero_gamma import zero_gamma
 from ..core.errors import UserError
 from ..core.reasons import Reason
 
-# %% ../../nbs/30_analytics/323_uncertainty.ipynb #4f1c78e7
+# %% ../../nbs/30_analytics/323_uncertainty.ipynb #6da37752
 @dataclass(frozen=True, slots=True)
 class WallOdds:
     """Strikes that were the wall in some draw, ascending, and how often each was, as a share of the draws with a wall; `likeliest` is NaN without any."""
@@ -32,7 +32,8 @@ class WallOdds:
 class Band:
     """Zero gamma and walls over the draws, under one convention.
 
-    `low`, `median`, `high` are quantiles of the headline crossing over the draws that have one (NaN with `reason` where none has), `crossing` the share that has.
+    `low`, `median`, `high` are quantiles of the headline crossing over the draws that have one (NaN with `reason` where none has),
+    `crossing` the share of the draws that has one.
     """
 
     convention: Convention

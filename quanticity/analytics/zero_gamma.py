@@ -18,32 +18,32 @@ from .pricing import FloatArray
 from ..core.errors import UserError
 from ..core.reasons import Reason
 
-# %% ../../nbs/30_analytics/321_zero_gamma.ipynb #73db305a
+# %% ../../nbs/30_analytics/321_zero_gamma.ipynb #a3abfff5
 @dataclass(frozen=True, slots=True, eq=False)
 class Book:
     """A chain made ready for re-pricing from `spot`: `long` and `short` have the rows y, c and ln|a| of the formula above.
 
-    `counted` contracts had a volatility, time and a holding; `narrowest` is the least sigma sqrt(T) among them.
+    `counted` contracts had a volatility, time and a holding; `thin` are the strikes of those with sigma sqrt(T) under what was asked.
     """
 
     spot: float
     long: FloatArray
     short: FloatArray
     counted: int
-    narrowest: float
+    thin: FloatArray
 
 
 def make_book(
     spot: float, strike: npt.ArrayLike, years: npt.ArrayLike, rate: npt.ArrayLike, dividend: npt.ArrayLike, vol: npt.ArrayLike,
-    shares: npt.ArrayLike,
+    shares: npt.ArrayLike, narrow: float = 0.0,
 ) -> Book:
     """The book of a chain; `shares` are signed (`exposure.dealer_shares`), other units as in `pricing.greeks`. NaN rows are passed over."""
-    given = columns([np.atleast_1d(np.asarray(value, np.float64)) for value in (strike, years, rate, dividend, vol, shares)])
+    given = columns((strike, years, rate, dividend, vol, shares))
     rows = given.rows
-    out, least, count = np.empty((6, rows)), np.empty(1), np.zeros(3, np.int64)
-    exposure["book"](rows, given.strides, np.array([float(spot)]), *given.arrays, out, least, count)
-    longs, shorts, counted = count.tolist()
-    return Book(float(spot), out[:3, :longs], out[3:, :shorts], counted, float(least[0]))
+    out, thin, count = np.empty((6, rows)), np.empty(rows), np.zeros(4, np.int64)
+    exposure["book"](rows, given.strides, np.array([float(spot)]), *given.arrays, np.array([narrow]), out, thin, count)
+    longs, shorts, counted, thins = count.tolist()
+    return Book(float(spot), out[:3, :longs], out[3:, :shorts], counted, thin[:thins])
 
 # %% ../../nbs/30_analytics/321_zero_gamma.ipynb #4d9d4c4e
 def _gamma_sums(part: FloatArray, u: FloatArray) -> FloatArray:
@@ -78,7 +78,7 @@ def gamma_balance(book: Book, u: FloatArray) -> tuple[FloatArray, FloatArray]:
     f[np.abs(f) <= _ROUNDING] = 0.0
     return f, p_slope - n_slope
 
-# %% ../../nbs/30_analytics/321_zero_gamma.ipynb #b75189c1
+# %% ../../nbs/30_analytics/321_zero_gamma.ipynb #d7455c6b
 @dataclass(frozen=True, slots=True)
 class ZeroGamma:
     """Where total dealer gamma changes sign, under one convention.
@@ -98,15 +98,10 @@ class ZeroGamma:
     counted: int
 
 
-def _search_points(book: Book, u: FloatArray, grid: FloatArray, strike: npt.ArrayLike, years: npt.ArrayLike, vol: npt.ArrayLike) -> FloatArray:
-    """u of the grid, and of the strikes within it whose gamma is thinner than half a step; ascending, unique."""
-    if not book.narrowest < 0.5 * (u[1] - u[0]):
-        return u
-    with np.errstate(invalid="ignore"):
-        v = np.asarray(vol, np.float64) * np.sqrt(np.asarray(years, np.float64))
-    k, v = np.broadcast_arrays(np.asarray(strike, np.float64), v)
-    thin = k[(v > 0.0) & (v < 0.5 * (u[1] - u[0])) & (k > grid[0]) & (k < grid[-1])]
-    return np.unique(np.concatenate((u, np.log1p((np.unique(thin) - book.spot) / book.spot))))
+def _search_points(book: Book, u: FloatArray, grid: FloatArray) -> FloatArray:
+    """u of the grid, and of the book's thin strikes within it; ascending, unique."""
+    thin = np.unique(book.thin[(book.thin > grid[0]) & (book.thin < grid[-1])])
+    return np.unique(np.concatenate((u, np.log1p((thin - book.spot) / book.spot)))) if thin.size else u
 
 
 def _why_nothing(spot: float, shares: FloatArray, years: npt.ArrayLike) -> Reason:
@@ -118,7 +113,7 @@ def _why_nothing(spot: float, shares: FloatArray, years: npt.ArrayLike) -> Reaso
         return Reason.NO_OPEN_INTEREST
     return Reason.EXPIRED if np.all(np.broadcast_to(years, shares.shape)[held] <= 0.0) else Reason.NO_QUOTE
 
-# %% ../../nbs/30_analytics/321_zero_gamma.ipynb #31852deb
+# %% ../../nbs/30_analytics/321_zero_gamma.ipynb #2d23d9a9
 def zero_gamma(
     spot: float, strike: npt.ArrayLike, years: npt.ArrayLike, rate: npt.ArrayLike, dividend: npt.ArrayLike,
     vol: npt.ArrayLike, is_call: npt.ArrayLike, open_interest: npt.ArrayLike, multiplier: npt.ArrayLike = 100,
@@ -133,14 +128,13 @@ def zero_gamma(
     convention = as_convention(convention)
     if not 0.0 < span < 1.0 or points < 3:
         raise UserError(f"zero gamma over a span of {span} with {points} points", "span in 0..1, 3 points or more")
-    shares = np.atleast_1d(dealer_shares(np.broadcast_to(is_call, np.broadcast_shapes(*(np.shape(x) for x in (strike, years, vol, is_call)))),
-                                         open_interest, multiplier, convention, dealer_position))
+    shares = dealer_shares(is_call, open_interest, multiplier, convention, dealer_position)
     grid = spot * np.linspace(1.0 - span, 1.0 + span, points)
-    book = make_book(spot, strike, years, rate, dividend, vol, shares)
+    even = np.log1p((grid - spot) / spot)
+    book = make_book(spot, strike, years, rate, dividend, vol, shares, narrow=0.5 * float(even[1] - even[0]))
     if not book.counted:
         return ZeroGamma(convention, spot, np.nan, np.empty(0), _why_nothing(spot, shares, years), grid, np.zeros(points), 0)
-    even = np.log1p((grid - spot) / spot)
-    u = _search_points(book, even, grid, strike, years, vol)
+    u = _search_points(book, even, grid)
     (log_long, long_slope), (log_short, short_slope) = _log_sums(book.long, u), _log_sums(book.short, u)
     on_grid = slice(None) if u.size == points else np.searchsorted(u, even)
     profile = grid * (np.exp(log_long[on_grid]) - np.exp(log_short[on_grid]))

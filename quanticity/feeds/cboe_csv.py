@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['looks_like_cboe_csv', 'read_cboe_csv']
 
-# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #eea998cc
+# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #6d1c3291
 import csv
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ import numpy as np
 from ..core.clock import NEW_YORK
 from ..core.errors import DataError
 from .cboe_snapshot import Snapshot, Underlying, clean, number, numbers
-from .importing import decode
+from .importing import LIMITS, decode
 from ..market.chain import FloatArray
 from ..market.listing import split_symbols
 
@@ -97,7 +97,7 @@ def _head(lines: Sequence[str], where: str) -> tuple[Underlying, datetime]:
     present = {name: value if value > 0 else float("nan") for name, value in figures.items()}
     return Underlying(found[2] if found else "", name.strip('" '), index, **present), _written(second, where)
 
-# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #71020f40
+# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #fbbbc95e
 _NAMES = {"last sale": "last", "last": "last", "bid": "bid", "ask": "ask", "vol": "volume", "volume": "volume", "iv": "volatility",
           "delta": "delta", "gamma": "gamma", "open int": "open_interest", "open interest": "open_interest"}
 
@@ -116,6 +116,8 @@ class _Layout:
 def _layout(lines: Sequence[str]) -> _Layout | None:
     """The layout by the header, which is among these lines, or None."""
     for at, line in enumerate(lines):
+        if line.count(",") > LIMITS.columns:
+            continue
         names = [name.strip().strip('"').lower() for name in line.rstrip(",\r\n ").split(",")]
         if "calls" in names and "puts" in names and names.index("calls") < names.index("puts"):
             calls, puts = names.index("calls"), names.index("puts")

@@ -95,7 +95,7 @@ class Calibration:
             if isinstance(value, float) and value != value:
                 raise ConfigError(f"calibration {self.name}: {f.name} is not a number", "give every number")
 
-# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #b21256eb
+# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #b1951795
 GOOG_2015 = Calibration(
     name="stock", source="GOOG options by the minute 2015-12-23 (118 contracts), -24 (2,192, half day), -28 (4): "
            "167,538 two-sided quote rows, 1,541 trade rows",
@@ -103,17 +103,18 @@ GOOG_2015 = Calibration(
             "one stock at 748 dollars in 2015: five-cent steps, spreads of a stock that few made markets in",
             "minute rows: a trade row sums up a minute, several trades in it are one; trade sizes are sums of a minute",
             "an empty side of a quote row is mostly a side that did not change in that minute, so one-sided shares are by contracts that never had a bid",
+            "sizes are by moneyness only: deep in the money they are 35 contracts in the last hours and one contract before",
             "earnings are due between the expiries of 22 and 29 January: the term structure has their jump in it, the calibration has not",
             "no minute return beyond four local deviations on three days: the rate of jumps is bounded (under one a day), not measured"),
-    spread_m=(-3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0), spread_days=(0.02, 0.1, 0.3, 1.0, 7.0, 30.0, 90.0, 365.0, 730.0),
-    spread=((41.36, 43.72, 45.27, 46.15, 47.05, 48.62, 53.1, 62.21, 72.83), (19.82, 24.16, 29.02, 34.2, 39.87, 44.65, 50.37, 58.64, 65.98),
-            (11.24, 14.5, 18.37, 23.28, 29.92, 36.31, 43.13, 52.38, 62.05), (6.96, 8.9, 11.13, 13.99, 18.2, 23.68, 30.76, 41.91, 58.81),
-            (4.73, 5.64, 6.56, 7.75, 9.8, 13.48, 19.29, 29.98, 50.48), (3.31, 3.63, 3.95, 4.47, 5.59, 8.02, 12.52, 21.33, 39.29),
-            (2.34, 2.41, 2.5, 2.78, 3.52, 5.34, 9.12, 16.68, 32.16), (1.46, 1.54, 1.64, 1.87, 2.47, 4.01, 7.46, 14.43, 28.44),
-            (0.77, 0.92, 1.07, 1.32, 1.88, 3.24, 6.36, 12.82, 25.76)),
-    spread_contract_sd=0.475, spread_minute_sd=0.186, spread_memory=0.78, opening_excess=0.4, opening_seconds=720.0,
+    spread_m=(-3.0, -2.0, -1.25, -0.75, -0.25, 0.25, 0.75, 1.5, 2.5), spread_days=(0.02, 0.1, 0.3, 1.0, 7.0, 30.0, 90.0, 365.0, 730.0),
+    spread=((43.5, 45.87, 46.12, 45.52, 45.64, 45.1, 48.43, 62.28, 80.94), (16.8, 22.45, 28.99, 34.93, 40.75, 43.44, 48.29, 59.67, 65.03),
+            (13.59, 17.95, 22.43, 27.79, 36.45, 41.83, 47.13, 57.55, 61.47), (11.56, 13.65, 15.81, 19.56, 27.7, 34.4, 39.74, 49.81, 60.62),
+            (5.79, 7.51, 8.86, 10.23, 13.03, 17.55, 22.69, 33.93, 59.02), (4.27, 4.87, 5.03, 5.18, 6.15, 8.99, 13.51, 23.11, 47.75),
+            (2.98, 3.15, 3.15, 3.24, 3.78, 5.57, 9.21, 16.61, 35.19), (1.88, 2.0, 1.99, 2.03, 2.4, 3.92, 7.77, 15.59, 33.86),
+            (0.73, 1.07, 1.26, 1.41, 1.89, 3.37, 7.1, 13.85, 27.14)),
+    spread_contract_sd=0.489, spread_minute_sd=0.186, spread_memory=0.78, opening_excess=0.4, opening_seconds=720.0,
     size_m=(-3.0, -1.6, -1.0, -0.2, 0.2, 1.0, 1.8, 3.0), bid_size=(1.0, 6.0, 25.0, 26.0, 29.0, 24.0, 30.0, 29.0),
-    ask_size=(1.0, 6.0, 32.0, 32.0, 31.0, 29.0, 38.0, 44.0), size_sd=1.0, size_contract_share=0.75, size_memory=0.43, size_sides=0.25,
+    ask_size=(1.0, 6.0, 32.0, 32.0, 31.0, 29.0, 38.0, 44.0), size_sd=0.9, size_contract_share=0.75, size_memory=0.43, size_sides=0.25,
     lone_m=(1.0, 1.5, 2.5, 3.5), lone=(0.0, 0.016, 0.25, 0.8), lone_ask=0.50,
     change_m=(-4.0, -2.5, -1.5, -0.75, -0.25, 0.25, 0.75, 1.5, 2.5, 4.0), change=(0.31, 0.37, 0.38, 0.36, 0.48, 0.53, 0.47, 0.25, 0.10, 0.01),
     skew=-0.41, curvature=0.59, leverage=1.2, volatility_noise=0.004,
@@ -122,7 +123,7 @@ GOOG_2015 = Calibration(
     trade=(0.01, 0.035, 0.084, 0.149, 0.336, 0.831, 1.0, 0.863, 0.734, 0.399, 0.161, 0.109, 0.025),
     touch=(1.0, 0.55, 0.3), middle=(0.0, 0.45, 0.15), size_tail=2.0, size_scale=6.7, price_grid="nickel", underlying_spread=4.9, jumps=0.5)
 
-# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #3bf883fd
+# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #149c22f0
 SPX_2021 = Calibration(
     name="index", source="SPX and SPXW options by the minute 2021-01-04 to -08 and -14: 71 contract-days, 23,138 two-sided quote rows, 8,735 trade rows",
     unsure=("two strikes an expiry and at most eleven days to expiry: beyond that the spread stays at its last knot",
@@ -132,11 +133,11 @@ SPX_2021 = Calibration(
             "volumes of the SPX (monthly) files run up to millions of contracts and are not used",
             "the leverage differed from day to day (-10 to 24): its mean over five days is used",
             "the underlying's minutes of two days: no jump seen"),
-    spread_m=(-3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0), spread_days=(0.02, 0.1, 0.3, 1.0, 3.0, 7.0, 11.0),
-    spread=((7.04, 6.14, 5.89, 6.52, 8.16, 10.27, 12.97), (4.46, 4.15, 4.03, 4.26, 4.79, 5.41, 6.21), (2.47, 2.43, 2.43, 2.53, 2.69, 2.98, 3.43),
-            (1.37, 1.36, 1.37, 1.43, 1.59, 1.9, 2.35), (0.81, 0.84, 0.87, 0.93, 1.07, 1.35, 1.8), (0.5, 0.54, 0.59, 0.68, 0.81, 1.04, 1.38),
-            (0.36, 0.38, 0.41, 0.48, 0.6, 0.8, 1.07), (0.3, 0.3, 0.3, 0.34, 0.44, 0.58, 0.79), (0.26, 0.24, 0.24, 0.26, 0.32, 0.42, 0.57)),
-    spread_contract_sd=0.234, spread_minute_sd=0.446, spread_memory=0.45, opening_excess=0.9, opening_seconds=300.0,
+    spread_m=(-3.0, -2.0, -1.25, -0.75, -0.25, 0.25, 0.75, 1.5, 2.5), spread_days=(0.02, 0.1, 0.3, 1.0, 3.0, 7.0, 11.0),
+    spread=((6.39, 5.6, 5.44, 6.17, 7.99, 10.34, 13.33), (5.59, 4.91, 4.55, 4.65, 5.07, 5.41, 5.75), (3.41, 3.19, 3.03, 2.99, 2.93, 2.9, 2.96),
+            (1.75, 1.65, 1.6, 1.62, 1.74, 1.95, 2.22), (1.04, 1.01, 1.0, 1.04, 1.2, 1.52, 2.03), (0.64, 0.68, 0.72, 0.79, 0.94, 1.23, 1.7),
+            (0.39, 0.43, 0.5, 0.59, 0.74, 0.97, 1.27), (0.28, 0.29, 0.32, 0.38, 0.5, 0.67, 0.89), (0.24, 0.23, 0.24, 0.27, 0.33, 0.44, 0.58)),
+    spread_contract_sd=0.222, spread_minute_sd=0.444, spread_memory=0.45, opening_excess=0.9, opening_seconds=300.0,
     size_m=(-3.0, -1.6, -1.0, -0.6, -0.2, 0.2, 0.6, 1.0, 1.4, 1.8, 3.0), bid_size=(31.0, 10.0, 2.5, 5.0, 15.5, 19.0, 80.0, 115.0, 178.0, 283.0, 187.0),
     ask_size=(25.0, 13.0, 2.5, 4.5, 16.0, 20.0, 67.0, 115.0, 190.0, 250.0, 296.0), size_sd=1.3, size_contract_share=0.4, size_memory=0.33, size_sides=0.25,
     lone_m=(3.0, 5.0), lone=(0.0, 0.5), lone_ask=0.10,

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DEMO_DAY', 'SimulatedDay', 'sessions_from', 'simulate', 'simulate_session', 'stream']
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #37416a70
+# %% ../../nbs/25_feeds/28_simulator.ipynb #3caafc14
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -30,9 +30,10 @@ from ..market.tape import Bars, Imbalances, NoticeKind, Notices, Quotes, Trades
 DEMO_DAY = date(2026, 3, 20)
 _MINUTE = 60_000_000_000
 _EPOCH = date(1970, 1, 1)
+_AHEAD = 800  # sessions for which variance is expected; a fair market knows its regimes so far ahead
 _Rows = TypeVar("_Rows", Quotes, Trades, TradeTruth)
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #1848608c
+# %% ../../nbs/25_feeds/28_simulator.ipynb #ff81ab5c
 @dataclass(frozen=True, eq=False)
 class SimulatedDay:
     """A symbol's day as the market showed it, and as it was."""
@@ -67,7 +68,7 @@ def _run(seed: int, days: Sequence[date], parameters: SimulatorParameters, step_
     for before, after in zip(days, days[1:], strict=False):
         if next_session(before).date != after:
             raise ConfigError(f"simulator: {after:%Y-%m-%d} is not the session after {before:%Y-%m-%d}", "name sessions in a row, none left out")
-    return _Run(seed, tuple(days), regime_path(seed, len(days), parameters.regimes), step_seconds)
+    return _Run(seed, tuple(days), regime_path(seed, len(days) + _AHEAD, parameters.regimes), step_seconds)
 
 
 def sessions_from(first: date, count: int) -> list[date]:
@@ -78,7 +79,7 @@ def sessions_from(first: date, count: int) -> list[date]:
         days.append(next_session(days[-1]).date)
     return days
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #b9e81d04
+# %% ../../nbs/25_feeds/28_simulator.ipynb #6e1945d1
 def _prepare(run: _Run, number: int, symbol: str, carried: _Carried, p: SimulatorParameters) -> tuple[SymbolDay, FloatArray]:
     """The day, ready to run, and what each contract's volatility was at the previous close."""
     day, seed = run.days[number], run.seed
@@ -89,7 +90,7 @@ def _prepare(run: _Run, number: int, symbol: str, carried: _Carried, p: Simulato
     if keys is not None and len(keys):  # both options of a pair stay listed
         keys = np.unique(np.concatenate([keys - keys % 2, keys - keys % 2 + 1]))
     listed = listing(symbol, day, carried.state.spot, p, keys)
-    variance = variance_ahead(run.path, number, 800, p.regimes, p.fair)
+    variance = variance_ahead(run.path, number, _AHEAD, p.regimes, p.fair)
     evening = _evening(symbol, grid, before, listed, variance, carried.state, p)
     if held is None:
         m = moneyness(listed.strike, p.spot, p.volatility, (listed.expires_at - before) / NANOSECONDS_A_YEAR, listed.is_call)

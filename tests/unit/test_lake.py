@@ -25,7 +25,7 @@ def lake(request: pytest.FixtureRequest, tmp_path: Path) -> LakeFiles:
 
 def put(lake: LakeFiles, name: str, content: bytes) -> None:
     lake.stage(name, lambda out: out.write(content))
-    lake.publish([name])
+    lake.publish({name: name})
 
 
 def test_round_trip(lake: LakeFiles) -> None:
@@ -46,7 +46,7 @@ def test_a_staged_file_is_not_there_until_it_is_published(tmp_path: Path) -> Non
     put(lake, "a/x", b"old")
     assert lake.stage("a/x", lambda out: out.write(b"new one")) == 7
     assert lake.read("a/x") == b"old" and [is_staged(name) for name in lake.entries("a")] == [True, False]
-    lake.publish(["a/x"])
+    lake.publish({"a/x": "a/x"})
     assert lake.read("a/x") == b"new one" and lake.entries("a") == ["x"]
 
 

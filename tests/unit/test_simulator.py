@@ -12,7 +12,7 @@ from quanticity.market.chain import nanoseconds
 from quanticity.market.parity import pair_rows, parity_spot
 from quanticity.market.session import ChainState, batches, session_digest
 
-DIGEST = "919a8c52ca5775dbd057a11f2f731ed428ed906fa719edd944be8ae15c62cbcc"
+DIGEST = "d1755d5b615d049daafba48b1a0ba905d0607d2130d382cb1405361ed778fdf7"
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +62,14 @@ def test_prices_are_on_the_grid_and_no_bid_is_no_size(session):
 
 
 def test_trades_are_within_the_quotes_that_stood(session):
-    state = ChainState(session.contracts, session.open_interest, session.prior_volatility, session.rate, session.dividend)
-    for batch in batches(session):
-        state.apply(batch.quotes, batch.trades, batch.underlying_bars, batch.underlying_quotes)
-        bid, ask = state.bid[batch.trades.index], state.ask[batch.trades.index]
-        assert (batch.trades.price <= ask + 1e-9).all()
-        assert (batch.trades.price >= np.nan_to_num(bid, nan=0.0) - 1e-9).all()
-    assert state.volume.sum() == session.trades.size.sum()
+    q, t = session.quotes, session.trades
+    order = np.lexsort((q.ts, q.index))
+    key = q.index[order] * 10**6 + (q.ts[order] - q.ts[0]) // 10**9
+    at = order[np.searchsorted(key, t.index * 10**6 + (t.ts - q.ts[0]) // 10**9, side="right") - 1]
+    assert (q.index[at] == t.index).all() and (q.ts[at] <= t.ts).all()
+    assert (t.price <= q.ask[at] + 1e-9).all()
+    assert (t.price >= np.nan_to_num(q.bid[at]) - 1e-9).all()
+    assert 0.3 < np.mean(np.isclose(t.price, q.ask[at]) | np.isclose(t.price, q.bid[at])) < 1
 
 
 def test_the_chain_obeys_parity_and_is_convex(session):
@@ -79,7 +80,7 @@ def test_the_chain_obeys_parity_and_is_convex(session):
         if count < 5 or count > 380 or count % 25:
             continue
         chain = state.snapshot(batch.now, *state.spot())
-        assert parity_spot(chain, pairs, max_age_seconds=1e6)[0] == pytest.approx(chain.spot, abs=0.03)
+        assert parity_spot(chain, pairs, max_age_seconds=1e6)[0] == pytest.approx(chain.spot, abs=0.06)
         for day in np.unique(chain.contracts.expiry_day):
             rows = (chain.contracts.expiry_day == day) & chain.contracts.is_call
             low, high = np.nan_to_num(chain.bid[rows]), chain.ask[rows]
@@ -112,7 +113,7 @@ def test_imbalances_start_ten_minutes_before_the_close_and_know_no_later_spot(se
     assert tape.ts[0] == nanoseconds(session.closes) - 600 * 10**9
     assert tape.ts[-1] < nanoseconds(session.closes)
     known = np.searchsorted(session.underlying_bars.ts, tape.ts, side="right") - 1
-    assert (tape.reference_price == session.underlying_bars.close[known]).all()
+    assert np.allclose(tape.reference_price, session.underlying_bars.close[known])
     assert abs(tape.imbalance[-1]) < abs(tape.imbalance).max()
 
 

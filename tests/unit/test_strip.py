@@ -166,7 +166,7 @@ def test_vix_is_between_the_weeklies_around_thirty_days():
 
 
 @pytest.mark.parametrize("days, horizon, reason", [([0, 3, 28], VIX, StripReason.NO_SUCH_EXPIRY), ([35, 42], VIX, StripReason.NO_SUCH_EXPIRY),
-                                                   ([23, 37], VIX, StripReason.NO_SUCH_EXPIRY), ([28, 37], VIX, StripReason.NO_SUCH_EXPIRY), ([28, 35], VIX, StripReason.OK),
+                                                   ([23, 37], VIX, StripReason.NO_SUCH_EXPIRY), ([28, 42], VIX, StripReason.NO_SUCH_EXPIRY), ([28, 35], VIX, StripReason.OK),
                                                    ([0], VIX1D, StripReason.NO_SUCH_EXPIRY), ([3], VIX1D, StripReason.NO_SUCH_EXPIRY),
                                                    ([0, 9], VIX1D, StripReason.NO_SUCH_EXPIRY), ([0, 3], VIX1D, StripReason.OK)])
 def test_one_expiry_is_not_enough(days, horizon, reason):
@@ -174,6 +174,27 @@ def test_one_expiry_is_not_enough(days, horizon, reason):
     mid = flat(listed, MOMENTS)
     values, reasons = index_values(MOMENTS, listed, mid, mid, 0.04, horizons=(horizon,))
     assert set(reasons[0].tolist()) == {reason} and np.isnan(values).all() == (reason != 0)
+
+
+@pytest.mark.parametrize("today, near, later", [(3, 28, 35), (4, 28, 35), (5, 35, 42), (6, 35, 42), (7, 35, 42)])  # Monday to Friday; 5 is the Wednesday
+def test_vix_rolls_on_wednesday(today, near, later):
+    listed = listing(np.arange(7, 57, 7))
+    ts = MOMENTS + today * DAY
+    mid = flat(listed, ts)
+    value, reason = index_values(ts, listed, mid, mid, 0.04, horizons=(VIX,))
+    two = listing([near, later])
+    mid = flat(two, ts)
+    assert np.array_equal(index_values(ts, two, mid, mid, 0.04, horizons=(VIX,))[0], value) and (reason == 0).all() and np.abs(value - 20).max() < 0.03
+    less = listing([d for d in range(7, 57, 7) if d != near])
+    mid = flat(less, ts)
+    assert index_values(ts, less, mid, mid, 0.04, horizons=(VIX,))[1].tolist() == [[StripReason.NO_SUCH_EXPIRY] * 3]
+
+
+def test_a_week_that_ends_on_thursday_counts_as_its_friday():
+    listed = listing([13, 27, 35])  # Good Friday 2026-04-03 is day 14 of these: its week ends on day 13
+    ts = MOMENTS - 10 * DAY  # Tuesday 2026-03-10: 23 days to that Thursday, 24 to its Friday
+    assert index_values(ts, listing([13, 21]), flat(listing([13, 21]), ts), flat(listing([13, 21]), ts), 0.04, horizons=(VIX,))[1].tolist() == [[0] * 3]
+    assert (index_values(ts, listed, flat(listed, ts), flat(listed, ts), 0.04, horizons=(VIX,))[1] == StripReason.NO_SUCH_EXPIRY).all()
 
 
 def test_vix1d_goes_on_with_the_next_expiries_when_todays_is_over():

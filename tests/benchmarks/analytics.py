@@ -1,0 +1,339 @@
+"""Analytics: speed as ratios against peers, all in the same run, on one thread, for a chain of 20,000 contracts.
+
+`measure()` gives a dictionary of milliseconds, of ratios (peer over ours) and of verdicts; `python tests/benchmarks/analytics.py` prints it, and with
+--accuracy also checks all 20,000 contracts against 40-digit arithmetic (a minute or two).
+"""
+
+import argparse
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+for _name in ("NUMBA_NUM_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import numpy as np
+
+CONTRACTS = 20_000
+SPOT, RATE, DIVIDEND = 100.0, 0.04, 0.013
+EPS = float(np.finfo(np.float64).eps)
+
+
+def chain(count: int = CONTRACTS, seed: int = 1) -> dict[str, Any]:
+    """Random contracts: an hour to two years in 40 expiries, 0.4 to 1.6 moneyness, 8 to 150% volatility; as a chain is listed (by expiry, then strike)."""
+    random = np.random.default_rng(seed)
+    expiry = np.exp(random.uniform(np.log(1 / 8760), np.log(2.0), 40))[random.integers(0, 40, count)]
+    strike = np.round(200 / random.uniform(0.4, 1.6, count)) / 2
+    order = np.lexsort((strike, expiry))
+    return {"strike": strike[order], "years": expiry[order], "expiry": (expiry[order] * 1e9).astype(np.int64), "vol": random.uniform(0.08, 1.5, count),
+            "is_call": random.random(count) < 0.5, "interest": random.integers(0, 5000, count).astype(float)}
+
+
+def seconds(run: Callable[[], Any], repeats: int) -> float:
+    """Median seconds of a call, after one that does not count."""
+    run()
+    spent = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        run()
+        spent.append(time.perf_counter() - started)
+    return statistics.median(spent)
+
+
+# ---- peers -----------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def numpy_greeks(c: dict[str, Any]) -> tuple[Any, ...]:
+    """The six greeks and four exposures as one writes them in NumPy and SciPy."""
+    from scipy.special import ndtr
+
+    k, t, sigma, f = c["strike"], c["years"], c["vol"], np.where(c["is_call"], 1.0, -1.0)
+    root = np.sqrt(t)
+    v = sigma * root
+    d1 = (np.log(SPOT / k) + (RATE - DIVIDEND) * t) / v + 0.5 * v
+    d2 = d1 - v
+    growth, discount = np.exp(-DIVIDEND * t), np.exp(-RATE * t)
+    density = growth * np.exp(-0.5 * d1 * d1) / np.sqrt(2 * np.pi)
+    delta = f * growth * ndtr(f * d1)
+    gamma = density / (SPOT * v)
+    vega = SPOT * density * root
+    theta = -SPOT * density * sigma / (2 * root) - f * RATE * k * discount * ndtr(f * d2) + f * DIVIDEND * SPOT * growth * ndtr(f * d1)
+    vanna = -density * d2 / sigma
+    charm = DIVIDEND * delta - density * ((RATE - DIVIDEND) / v - d2 / (2 * t))
+    shares = f * c["interest"] * 100
+    columns = shares * gamma * SPOT**2 * 0.01, shares * delta * SPOT, shares * vanna * SPOT * 0.01, shares * charm * SPOT / 365
+    sums = []
+    for keys in (c["strike"], c["expiry"]):
+        unique, place = np.unique(keys, return_inverse=True)
+        sums.append([np.bincount(place, weights=column, minlength=len(unique)) for column in columns])
+    return delta, gamma, vega, theta, vanna, charm, sums
+
+
+def numpy_profile(c: dict[str, Any], grid: Any) -> Any:
+    """Gamma re-priced at each spot of a grid, as one writes it in NumPy: a vectorized pass a spot."""
+    k, t, sigma, f = c["strike"], c["years"], c["vol"], np.where(c["is_call"], 1.0, -1.0)
+    root = np.sqrt(t)
+    v = sigma * root
+    shares = f * c["interest"] * 100 * np.exp(-DIVIDEND * t) / (v * np.sqrt(2 * np.pi))
+    drift = ((RATE - DIVIDEND) * t - np.log(k)) / v + 0.5 * v
+    over_v = 1.0 / v
+    out = np.empty(len(grid))
+    for i, s in enumerate(np.log(grid)):
+        d1 = s * over_v + drift
+        out[i] = (shares * np.exp(-0.5 * d1 * d1)).sum()
+    return out * grid * 0.01
+
+
+def quantlib_greeks(c: dict[str, Any]) -> list[tuple[float, ...]]:
+    """BlackCalculator a contract."""
+    import QuantLib as ql
+
+    calls, puts, found = ql.Option.Call, ql.Option.Put, []
+    for k, t, sigma, call in zip(c["strike"].tolist(), c["years"].tolist(), c["vol"].tolist(), c["is_call"].tolist(), strict=True):
+        forward, discount = SPOT * np.exp((RATE - DIVIDEND) * t), np.exp(-RATE * t)
+        book = ql.BlackCalculator(ql.PlainVanillaPayoff(calls if call else puts, k), forward, sigma * np.sqrt(t), discount)
+        found.append((book.value(), book.delta(SPOT), book.gamma(SPOT), book.vega(t), book.theta(SPOT, t)))
+    return found
+
+
+def quantlib_vol(c: dict[str, Any], price: Any) -> list[float]:
+    """QuantLib's formula for the implied standard deviation, a contract at a time; NaN where it refuses."""
+    import QuantLib as ql
+
+    calls, puts, found = ql.Option.Call, ql.Option.Put, []
+    for k, t, p, call in zip(c["strike"].tolist(), c["years"].tolist(), price.tolist(), c["is_call"].tolist(), strict=True):
+        try:
+            deviation = ql.blackFormulaImpliedStdDev(calls if call else puts, k, SPOT * np.exp((RATE - DIVIDEND) * t), p, np.exp(-RATE * t))
+            found.append(deviation / np.sqrt(t))
+        except RuntimeError:
+            found.append(float("nan"))
+    return found
+
+
+def peer(name: str, run: Callable[[Any], Callable[[], Any]], repeats: int, peers: dict[str, str]) -> float | None:
+    """Seconds of a peer's call, None (and why) where it cannot be had here."""
+    try:
+        call = run(importlib.import_module(name))
+        spent = seconds(call, repeats)
+    except Exception as error:
+        peers[name] = f"not available here ({type(error).__name__}: {str(error).splitlines()[0][:100]})"
+        return None
+    peers[name] = version(name.replace("_", "-"))
+    return spent
+
+
+def fast_vollib_call(c: dict[str, Any]) -> Callable[[Any], Callable[[], Any]]:
+    flags = np.where(c["is_call"], "c", "p")
+
+    def of(module: Any) -> Callable[[], Any]:
+        import warnings
+
+        def run() -> Any:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return module.get_all_greeks(flags, np.full(len(flags), SPOT), c["strike"], c["years"], RATE, c["vol"], DIVIDEND,
+                                             model="black_scholes_merton", return_as="dict", backend="numba")
+        return run
+    return of
+
+
+def opengreeks_call(c: dict[str, Any]) -> Callable[[Any], Callable[[], Any]]:
+    def of(module: Any) -> Callable[[], Any]:
+        n = len(c["strike"])
+        full = np.full(n, SPOT), c["strike"], c["years"], np.full(n, RATE), c["vol"], np.full(n, DIVIDEND)
+        for name in ("greeks_batch", "bsm_greeks_batch", "batch_greeks", "greeks"):
+            if hasattr(module, name):
+                function = getattr(module, name)
+                return lambda: function(*full, c["is_call"])
+        raise LookupError(f"no batch of greeks among {[n for n in dir(module) if n[0] != '_']}")
+    return of
+
+
+# ---- measuring -------------------------------------------------------------------------------------------------------------------------------------------
+
+FIRST_TICK = """
+import sys, time
+started = float(sys.argv[1])
+import numpy as np
+from quanticity.analytics.pricing import implied_vol, greeks
+from quanticity.analytics.exposure import exposures, walls
+from quanticity.analytics.zero_gamma import zero_gamma
+c = np.load(sys.argv[2])
+k, t, call, oi = c["strike"], c["years"], c["is_call"], c["interest"]
+vol, why = implied_vol(c["price"], 100.0, k, t, 0.04, 0.013, call)
+g = greeks(100.0, k, t, 0.04, 0.013, vol, call)
+e = exposures(100.0, k, c["expiry"], call, oi, 100, g, reason=why)
+zero_gamma(100.0, k, t, 0.04, 0.013, vol, call, oi); walls(k, call, e.gex)
+print(time.time() - started, "numba" in sys.modules, "scipy" in sys.modules)
+"""
+
+
+def first_tick(c: dict[str, Any], price: Any, repeats: int = 5) -> dict[str, Any]:
+    """Wall seconds from starting a fresh process to the end of its first tick, with the kernels compiled already."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "chain.npz"
+        np.savez(path, price=price, **{k: c[k] for k in ("strike", "years", "expiry", "is_call", "interest")})
+        runs = []
+        for _ in range(repeats):
+            started = time.time()
+            out = subprocess.run([sys.executable, "-c", FIRST_TICK, repr(started), str(path)], capture_output=True, text=True, check=True).stdout.split()
+            runs.append((float(out[0]), out[1] == "True" or out[2] == "True"))
+    return {"seconds": statistics.median(s for s, _ in runs), "imports numba or scipy": any(heavy for _, heavy in runs)}
+
+
+def whole_call(c: dict[str, Any], price: Any, repeats: int) -> tuple[float, float]:
+    """Seconds of the public call on quotes (all are new each time), and of the kernels under it."""
+    from quanticity.analytics.chain_analytics import VolatilityState, analyse
+    from quanticity.analytics.compiled import exposure
+    from quanticity.analytics.exposure import dealer_shares, exposures, group_rows
+    from quanticity.analytics.pricing import greeks, implied_vol
+    from quanticity.analytics.zero_gamma import make_book, zero_gamma
+    from quanticity.market.chain import NANOSECONDS_A_YEAR, Contracts, OptionChain
+
+    n, now = len(price), 1_600_000_000_000_000_000
+    ends = now + np.round(c["years"] * NANOSECONDS_A_YEAR).astype(np.int64)
+    listed = Contracts("XYZ", "XYZ", c["strike"], ends // 86_400_000_000_000, ends, c["is_call"], np.full(n, 100.0))
+    some = np.ones(n)
+    book = OptionChain(1, now, listed, SPOT, "quote", RATE, DIVIDEND, price, price, some, some, np.full(n, now), some, c["interest"], some)
+    state = VolatilityState()
+
+    def public() -> Any:
+        state.seen = 0
+        return analyse(book, state)
+
+    whole, years = seconds(public, repeats), book.years
+    vol, why = implied_vol(price, SPOT, c["strike"], years, RATE, DIVIDEND, c["is_call"])
+    greek = greeks(SPOT, c["strike"], years, RATE, DIVIDEND, vol, c["is_call"])
+    groups = group_rows(c["strike"]), group_rows(listed.expiry_day)
+    shares = dealer_shares(c["is_call"], c["interest"], 100)
+    made = make_book(SPOT, c["strike"], years, RATE, DIVIDEND, vol, shares)
+    found = zero_gamma(SPOT, c["strike"], years, RATE, DIVIDEND, vol, c["is_call"], c["interest"])
+    looked = [0]
+
+    def counting(*arguments: Any) -> None:
+        looked[0] += 1
+        kernel(*arguments)
+
+    # what the search for the roots asks of its kernel, one call after the other
+    kernel, calls = exposure["log_sums"], []
+    exposure._kernels["log_sums"] = lambda *a: (calls.append((a, kernel(*a))), None)[1]  # type: ignore[assignment]
+    try:
+        zero_gamma(SPOT, c["strike"], years, RATE, DIVIDEND, vol, c["is_call"], c["interest"])
+    finally:
+        exposure._kernels["log_sums"] = kernel
+    assert found.counted == made.counted
+    kernels = (
+        seconds(lambda: implied_vol(price, SPOT, c["strike"], years, RATE, DIVIDEND, c["is_call"]), repeats)
+        + seconds(lambda: greeks(SPOT, c["strike"], years, RATE, DIVIDEND, vol, c["is_call"]), repeats)
+        + seconds(lambda: exposures(SPOT, c["strike"], listed.expiry_day, c["is_call"], c["interest"], 100, greek, reason=why, strikes=groups[0], expiries=groups[1]), repeats)
+        + seconds(lambda: make_book(SPOT, c["strike"], years, RATE, DIVIDEND, vol, shares), repeats)
+        + seconds(lambda: [kernel(*a) for a, _ in calls], repeats)
+    )
+    return whole, kernels
+
+
+def measure(repeats: int = 30) -> dict[str, Any]:
+    """Milliseconds, ratios and verdicts; peers with their versions, or why they are not there."""
+    from quanticity.analytics.compiled import warm_up
+    from quanticity.analytics.exposure import dealer_shares, exposures
+    from quanticity.analytics.pricing import black_scholes_price, greeks, implied_vol
+    from quanticity.analytics.zero_gamma import gamma_profile, make_book
+
+    warm_up()
+    c, peers = chain(), {}
+    k, t, vol, call = c["strike"], c["years"], c["vol"], c["is_call"]
+    price = black_scholes_price(SPOT, k, t, RATE, DIVIDEND, vol, call)
+    flags, grid = np.where(call, "c", "p"), np.linspace(90.0, 110.0, 200)
+
+    def ours() -> Any:
+        return exposures(SPOT, k, c["expiry"], call, c["interest"], 100, greeks(SPOT, k, t, RATE, DIVIDEND, vol, call))
+
+    def our_profile() -> Any:
+        return gamma_profile(make_book(SPOT, k, t, RATE, DIVIDEND, vol, dealer_shares(call, c["interest"], 100)), grid)
+
+    ms = {"greeks and exposures": seconds(ours, repeats), "implied volatility": seconds(lambda: implied_vol(price, SPOT, k, t, RATE, DIVIDEND, call), repeats),
+          "gamma profile": seconds(our_profile, repeats), "numpy, greeks and exposures": seconds(lambda: numpy_greeks(c), repeats),
+          "numpy, gamma profile": seconds(lambda: numpy_profile(c, grid), 5)}
+    for name, run in (("QuantLib", lambda m: lambda: quantlib_greeks(c)), ("fast_vollib", fast_vollib_call(c)), ("opengreeks", opengreeks_call(c))):
+        if (spent := peer(name, run, 3 if name == "QuantLib" else repeats, peers)) is not None:
+            ms[f"{name}, greeks"] = spent
+    for name, run in (("pyvolr", lambda m: lambda: m.bs.implied_vol(price, flags, SPOT, k, t, RATE, DIVIDEND, on_error="ignore")),
+                      ("QuantLib", lambda m: lambda: quantlib_vol(c, price))):
+        if (spent := peer(name, run, 3 if name == "QuantLib" else repeats, peers)) is not None:
+            ms[f"{name}, implied volatility"] = spent
+    ms["whole public call"], ms["sum of its kernels"] = whole_call(c, price, repeats)
+    tick = first_tick(c, price)
+
+    def over(other: str, mine: str) -> float | None:
+        return ms[other] / ms[mine] if other in ms else None
+
+    bounds = {
+        "greeks and exposures, QuantLib's BlackCalculator loop over ours": (over("QuantLib, greeks", "greeks and exposures"), 400.0),
+        "greeks and exposures, numpy over ours": (over("numpy, greeks and exposures", "greeks and exposures"), 4.0),
+        "greeks and exposures, fast-vollib's greeks over ours": (over("fast_vollib, greeks", "greeks and exposures"), 2.0),
+        "greeks and exposures, opengreeks over ours": (over("opengreeks, greeks", "greeks and exposures"), 8.0),
+        "implied volatility, pyvolr over ours": (over("pyvolr, implied volatility", "implied volatility"), 4.0),
+        "implied volatility, QuantLib's formula loop over ours": (over("QuantLib, implied volatility", "implied volatility"), 30.0),
+        "200-point gamma profile, numpy over ours": (over("numpy, gamma profile", "gamma profile"), 3.0),
+    }
+    ratios: dict[str, float | None] = {name: ratio for name, (ratio, _) in bounds.items()}
+    verdicts = {f"{name}: at least {bound:g}": None if ratio is None else ratio >= bound for name, (ratio, bound) in bounds.items()}
+    ratios["whole public call over the sum of its kernels"] = ms["whole public call"] / ms["sum of its kernels"]
+    verdicts["whole public call over the sum of its kernels: at most 1.5"] = ratios["whole public call over the sum of its kernels"] <= 1.5  # type: ignore[operator]
+    verdicts["first tick of a fresh process: under 1.5 s"] = tick["seconds"] < 1.5
+    return {"contracts": CONTRACTS, "milliseconds": {name: spent * 1e3 for name, spent in ms.items()}, "ratios": ratios, "first_tick": tick, "peers": peers,
+            "verdicts": verdicts}
+
+
+def accuracy(count: int = CONTRACTS, seed: int = 2) -> dict[str, Any]:
+    """Largest errors over random contracts against 40-digit arithmetic, as shares of what is allowed (see tests/property/test_pricing_reference.py)."""
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+    from property.test_pricing_reference import worst_errors
+
+    return worst_errors(count, seed)
+
+
+def show(result: dict[str, Any]) -> None:
+    """The result as a table."""
+    print(f"analytics, {result['contracts']:,} contracts, one thread")
+    for name, value in result["milliseconds"].items():
+        print(f"  {name:<34} {value:10.3f} ms")
+    for name, ratio in result["ratios"].items():
+        print(f"  {name:<66} {'not available here' if ratio is None else f'{ratio:8.2f}'}")
+    print(f"  first tick of a fresh process {result['first_tick']['seconds']:.2f} s (imports numba or scipy: {result['first_tick']['imports numba or scipy']})")
+    print("  peers: " + ", ".join(f"{name} {text}" for name, text in result["peers"].items()))
+    for text, fine in result["verdicts"].items():
+        print(f"  {'met   ' if fine else 'n/a   ' if fine is None else 'MISSED'}  {text}")
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--accuracy", action="store_true", help="also check 20,000 contracts against 40-digit arithmetic")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    result = measure(arguments.repeats)
+    if arguments.accuracy:
+        result["accuracy"] = accuracy()
+    if arguments.json:
+        print(json.dumps(result, indent=2))
+    else:
+        show(result)
+        for name, value in result.get("accuracy", {}).items():
+            print(f"  {name:<40} {value:.3g}" if isinstance(value, float) else f"  {name:<40} {value}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""A million rows with planted faults: every one is found under its reason, and nothing else is."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from quanticity.core.reasons import Reason
+from quanticity.feeds.sim_faults import KINDS, Fault, FaultySession, plant
+from quanticity.feeds.sim_parameters import SimulatorParameters
+from quanticity.feeds.simulator import simulate_session
+from quanticity.market.findings import REASONS, TAPES, Findings, finding_lines
+from quanticity.market.quality import Screened, screen_session
+
+LARGE = SimulatorParameters(spot=5000.0, strike_step=5.0, strikes=260)
+DAY = date(2026, 3, 19)
+# what a sound market shows too: poor, but no alarm
+ORDINARY = {Reason.NO_BID, Reason.NO_ASK, Reason.EMPTY_QUOTE, Reason.LOCKED_QUOTE, Reason.ZERO_SIZE}
+WHOLE_SESSION = ("adjusted", "split", "hour_off")
+
+FAULTS = [Fault(kind, place) for kind, places in {
+    "crossed": ("first", "open", "close", "burst", "first_of_contract"), "locked": ("close", "burst"), "zero_bid": ("middle", "open"), "zero_ask": ("middle",),
+    "negative_price": ("last_of_contract", "burst"), "negative_size": ("first_of_contract",), "infinite": ("open", "close"), "size_nan": ("burst",), "zero_size": ("middle", "close"),
+    "no_bid": ("open",), "no_ask": ("close",), "empty": ("first_of_contract", "burst"), "unknown_contract": ("open", "last_of_contract"), "negative_contract": ("close",),
+    "above_bound": ("first_of_contract", "open", "last_of_contract"), "below_intrinsic": ("open", "burst", "last_of_contract"),
+    "jump_up": ("open", "middle", "close", "burst", "last_of_contract"), "jump_down": ("open", "middle", "close", "burst"),
+    "duplicate": ("last", "open", "burst", "first_of_contract"), "behind": ("close", "middle"), "ahead": ("first_of_contract", "middle", "burst"),
+    "before_open": ("middle",), "after_close": ("middle",), "expired": ("middle",), "frozen": ("middle",), "silence": ("middle",), "contract_silence": ("middle",),
+    "trade_off_quote": ("middle", "close", "first_of_contract"), "trade_above_bound": ("first", "middle"), "trade_zero": ("open", "last"), "trade_negative_size": ("burst",),
+    "trade_nan": ("close",), "trade_unknown_contract": ("middle",), "trade_duplicate": ("burst", "close"), "trade_behind": ("middle",), "trade_before_open": ("middle",),
+    "trade_after_close": ("middle",), "bar_inconsistent": ("first", "middle"), "bar_spike": ("open", "close"), "bar_jump": ("middle", "last"), "bar_zero": ("middle",),
+    "bar_duplicate": ("middle",), "bar_behind": ("middle",), "bar_silence": ("middle",), "underlying_crossed": ("first", "middle"), "underlying_jump": ("middle", "close"),
+    "underlying_zero": ("open",), "underlying_duplicate": ("last",), "imbalance_nan": ("middle",), "wrong_multiplier": ("first", "middle"), "expiry_sunday": ("middle",),
+    "expiry_past": ("middle",), "expiry_far": ("middle",), "wrong_strike": ("middle",)}.items() for place in places]
+
+
+def alarms(findings: Findings) -> Findings:
+    """Findings that say something is wrong."""
+    return findings.where(~np.isin(findings.reason, [k for k, r in enumerate(REASONS) if r in ORDINARY]) | (findings.severity == 1))
+
+
+def unfound(faulty: FaultySession, screened: Screened) -> list[str]:
+    """Planted faults that were not found under their reason."""
+    f = screened.findings
+    found = set(zip(f.tape.tolist(), f.row.tolist(), f.reason.tolist(), strict=True))
+    return [f"{t.fault.kind} at {t.fault.place}: {t.tape}[{t.row}] {t.reason}" for t in faulty.truth
+            if (TAPES.index(t.tape), t.row, REASONS.index(t.reason)) not in found]
+
+
+def false_alarms(faulty: FaultySession, screened: Screened) -> Findings:
+    """Alarms on rows that no fault touched."""
+    f = alarms(screened.findings)
+    planted = {(TAPES.index(t.tape), t.row) for t in faulty.truth}
+    fine = np.array([(tape, row) in planted or (TAPES[tape] in faulty.touched and row in faulty.touched[TAPES[tape]])
+                     for tape, row in zip(f.tape.tolist(), f.row.tolist(), strict=True)], bool)
+    return f.where(~fine)
+
+
+@pytest.fixture(scope="module")
+def large():
+    return simulate_session(11, DAY, "SPXW", LARGE)
+
+
+def test_a_million_rows_with_planted_faults(large):
+    faulty = plant(large, FAULTS, seed=1)
+    rows = sum(len(tape) for tape in faulty.session.tapes().values())
+    screened = screen_session(faulty.session, previous_close=LARGE.spot)
+    print(f"\n{rows:,} rows, {len(FAULTS)} faults of {len({f.kind for f in FAULTS})} kinds in {len(set(FAULTS))} kinds and places")
+    assert rows >= 1_000_000 and len(set(FAULTS)) >= 50
+    assert {f.kind for f in FAULTS} == set(KINDS) - set(WHOLE_SESSION)
+    assert unfound(faulty, screened) == []
+    wrong = false_alarms(faulty, screened)
+    print(*finding_lines(wrong, screened.session.contracts, 20), sep="\n")
+    assert len(wrong) < rows / 100_000
+    for name, (numbers, refused) in screened.quarantine.items():
+        assert len(numbers) == len(refused) and len(refused) + len(getattr(screened.session, name)) == len(getattr(faulty.session, name))
+    assert all(tape.in_order for tape in screened.session.tapes().values())
+
+
+def test_a_clean_million_rows(large):
+    screened = screen_session(large, previous_close=LARGE.spot)
+    found = alarms(screened.findings)
+    print(*finding_lines(found, large.contracts, 20), sep="\n")
+    assert len(found) < sum(len(tape) for tape in large.tapes().values()) / 100_000
+    assert screened.score.total > 0.95
