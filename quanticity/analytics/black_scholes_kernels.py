@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['KERNELS', 'parity', 'valid', 'contract_greeks', 'greeks', 'bracket', 'log_value', 'contract_price', 'price']
 
-# %% ../../nbs/30_analytics/302_black_scholes_kernels.ipynb #40652622
+# %% ../../nbs/30_analytics/302_black_scholes_kernels.ipynb #240f1427
 from math import inf, nan
 from typing import Any
 
 from .blocks import BLOCK, block, fetch, fetch_sign, signature, store
-from .special import erfcx, erfcx_tail, exp, expm1, fma, inlined, log_ratio, root
+from .special import erfcx_tails, exp, expm1, fma, inlined, log_ratio, root
 
 # %% ../../nbs/30_analytics/302_black_scholes_kernels.ipynb #83d1752a
 @inlined
@@ -24,8 +24,9 @@ def valid(s: float, k: float, t: float, r: float, q: float) -> bool:
     """Spot, strike and time positive and finite, rates finite."""
     return (s > 0.0) & (s < inf) & (k > 0.0) & (k < inf) & (t > 0.0) & (t < inf) & (abs(r) < inf) & (abs(q) < inf)
 
-# %% ../../nbs/30_analytics/302_black_scholes_kernels.ipynb #ea54a40e
+# %% ../../nbs/30_analytics/302_black_scholes_kernels.ipynb #ccad1109
 _SQRT_HALF, _DENSITY = 0.7071067811865476, 0.3989422804014327  # 1/sqrt(2), 1/sqrt(2 pi)
+_EXPIRED, _NO_QUOTE = 4, 5
 _FAR = 1e8  # standard deviations: keeps products of d1 and d2 finite where the density is 0 anyway
 
 
@@ -34,7 +35,8 @@ def contract_greeks(s: float, k: float, t: float, r: float, q: float, sigma: flo
     """Price, delta, gamma, vega, theta, vanna, charm, vomma, speed and color of one contract; f is +1 call, -1 put."""
     root_t = root(t)
     v = sigma * root_t
-    over_v = 1.0 / v
+    over_both = 1.0 / (s * v)
+    over_v, over_s = over_both * s, over_both * v
     over_t, over_sigma = (sigma * over_v) * (sigma * over_v), root_t * over_v
     d1 = fma(fma(r - q, t, log_ratio(s, k)), over_v, 0.5 * v)
     d1 = -_FAR if d1 < -_FAR else d1
@@ -42,12 +44,13 @@ def contract_greeks(s: float, k: float, t: float, r: float, q: float, sigma: flo
     d2 = d1 - v
     growth, paid = exp(-q * t), k * exp(-r * t)
     bell = exp(-0.5 * d1 * d1) * growth
-    near, far = 0.5 * bell * erfcx_tail(abs(d1) * _SQRT_HALF), s * (0.5 * bell) * erfcx_tail(abs(d2) * _SQRT_HALF)
+    near, far = erfcx_tails(abs(d1) * _SQRT_HALF, abs(d2) * _SQRT_HALF)
+    near, far = 0.5 * bell * near, s * (0.5 * bell) * far
     delta = f * (near if f * d1 < 0.0 else growth - near)
     strike_part = f * (far if f * d2 < 0.0 else paid - far)
     spot_part = s * delta
     density = bell * _DENSITY
-    gamma, vega = density * (over_v / s), density * (s * root_t)
+    gamma, vega = density * over_both, density * (s * root_t)
     drift, decay = (r - q) * over_v, d2 * (0.5 * over_t)
     none = 0.0 if valid(s, k, t, r, q) & (sigma > 0.0) & (sigma < inf) & (over_v < inf) else nan
     return (
@@ -56,13 +59,13 @@ def contract_greeks(s: float, k: float, t: float, r: float, q: float, sigma: flo
         -density * d2 * over_sigma + none,
         q * delta - density * (drift - decay) + none,
         vega * d1 * d2 * over_sigma + none,
-        -gamma * fma(d1, over_v, 1.0) / s + none,
+        -gamma * over_s * fma(d1, over_v, 1.0) + none,
         gamma * (q + drift * d1 + 0.5 * over_t * (1.0 - d1 * d2)) + none,
     )
 
-# %% ../../nbs/30_analytics/302_black_scholes_kernels.ipynb #bc438a24
-def greeks(n: int, strides: Any, spot: Any, strike: Any, years: Any, rate: Any, dividend: Any, vol: Any, is_call: Any, out: Any) -> None:
-    """`contract_greeks` of n contracts; `out` has ten rows of n."""
+# %% ../../nbs/30_analytics/302_black_scholes_kernels.ipynb #bb473cf0
+def greeks(n: int, strides: Any, spot: Any, strike: Any, years: Any, rate: Any, dividend: Any, vol: Any, is_call: Any, out: Any, codes: Any) -> None:
+    """`contract_greeks` of n contracts; `out` has ten rows of n, `codes` one."""
     s, k, t, r, q, sigma, f = block(), block(), block(), block(), block(), block(), block()
     price, delta, gamma, vega, theta = block(), block(), block(), block(), block()
     vanna, charm, vomma, speed, color = block(), block(), block(), block(), block()
@@ -88,12 +91,16 @@ def greeks(n: int, strides: Any, spot: Any, strike: Any, years: Any, rate: Any, 
         store(out, 7 * n + start, rows, vomma)
         store(out, 8 * n + start, rows, speed)
         store(out, 9 * n + start, rows, color)
+        for j in range(rows):
+            codes[start + j] = 0 if price[j] == price[j] else (_EXPIRED if t[j] <= 0.0 else _NO_QUOTE)
 
-# %% ../../nbs/30_analytics/302_black_scholes_kernels.ipynb #260f7386
+# %% ../../nbs/30_analytics/302_black_scholes_kernels.ipynb #8741100d
 @inlined
 def bracket(h: float, t: float) -> float:
     """The difference of scaled error functions in brackets above; h <= 0, t > 0."""
-    return erfcx(-_SQRT_HALF * (h + t)) - erfcx_tail(_SQRT_HALF * (t - h))
+    y = -_SQRT_HALF * (h + t)
+    left, right = erfcx_tails(abs(y), _SQRT_HALF * (t - h))
+    return (fma(2.0, exp(y * y), -left) if y < 0.0 else left) - right
 
 
 @inlined
@@ -130,5 +137,5 @@ def price(n: int, strides: Any, spot: Any, strike: Any, years: Any, rate: Any, d
             value[j] = contract_price(s[j], k[j], t[j], r[j], q[j], sigma[j], f[j])
         store(out, start, rows, value)
 
-# %% ../../nbs/30_analytics/302_black_scholes_kernels.ipynb #da839aa6
-KERNELS = {"greeks": (greeks, signature("iIDDDDDDBD")), "price": (price, signature("iIDDDDDDBD"))}
+# %% ../../nbs/30_analytics/302_black_scholes_kernels.ipynb #78d4e6ef
+KERNELS = {"greeks": (greeks, signature("iIDDDDDDBDB")), "price": (price, signature("iIDDDDDDBD"))}

@@ -23,7 +23,7 @@ from ..market.chain import Contracts, FloatArray, IntArray, OptionChain
 CodeArray = npt.NDArray[np.uint8]
 _DAY = 86_400_000_000_000  # nanoseconds
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #c3212825
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #340b3a19
 @dataclass
 class VolatilityState:
     """Implied volatility of every contract, and why the latest quote gives none and since when. Rows as in the chain.
@@ -64,14 +64,16 @@ class VolatilityState:
             solved, reason = implied_vol(
                 chain.mid[rows], chain.spot, listed.strike[rows], chain.years[rows], chain.rate, chain.dividend, listed.is_call[rows])
             if reason.any():
-                lost = (reason != VolatilityReason.OK) & (self.reason[rows] == VolatilityReason.OK)
-                self.lost_at[rows] = np.where(lost, chain.ts, self.lost_at[rows])
-                solved = np.where(reason == VolatilityReason.OK, solved, self.volatility[rows])
+                bad = reason != VolatilityReason.OK
+                lost = bad & (self.reason[rows] == VolatilityReason.OK)
+                if lost.any():
+                    self.lost_at[rows] = np.where(lost, chain.ts, self.lost_at[rows])
+                solved = np.where(bad, self.volatility[rows], solved)
             self.volatility[rows] = solved
             self.reason[rows] = reason
         if self.reason.any():
             gone = (self.reason != VolatilityReason.OK) & (chain.ts - self.lost_at > self.max_age_seconds * 1e9)
-            self.volatility[gone] = np.nan
+            np.putmask(self.volatility, gone, np.nan)
 
 # %% ../../nbs/30_analytics/34_chain_analytics.ipynb #97a0640b
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,7 @@ class ChainAnalytics:
         """Net over gross GEX, -1..1: how one-sided dealers are under the convention; NaN where there is no exposure."""
         return self.exposure.total_gex / self.gross_gex if self.gross_gex > 0 else math.nan
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #27b084c7
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #be688d18
 def analyse(chain: OptionChain, state: VolatilityState, convention: Convention | str = Convention.NAIVE,
             span: float = 0.10, points: int = 41, dealer_position: npt.ArrayLike | None = None) -> ChainAnalytics:
     """All numbers of a chain. `state` is updated with the chain's new quotes; `span` and `points` are the zero-gamma grid.
@@ -118,12 +120,12 @@ def analyse(chain: OptionChain, state: VolatilityState, convention: Convention |
     """
     state.update(chain)
     listed, years = chain.contracts, chain.years
-    volatility, reason = state.volatility.copy(), np.zeros(len(chain), np.uint8)
-    if len(chain) and not years.min() > 0.0:
-        volatility[years <= 0.0] = np.nan
+    volatility = state.volatility.copy()
+    over = years <= 0.0
+    np.putmask(volatility, over, np.nan)
     greek = greeks(chain.spot, listed.strike, years, chain.rate, chain.dividend, volatility, listed.is_call)
-    if greek.reason.any():
-        reason = np.where(np.isfinite(volatility), reason, np.where(years > 0, state.reason, np.uint8(VolatilityReason.EXPIRED)))
+    reason = state.reason * np.isnan(volatility)
+    np.putmask(reason, over, np.uint8(VolatilityReason.EXPIRED))
     strikes, expiries = state.groups(listed)
     exposed = exposures(chain.spot, listed.strike, listed.expiry_day, listed.is_call, chain.open_interest, listed.multiplier, greek, convention, reason,
                         dealer_position=dealer_position, strikes=strikes, expiries=expiries)
@@ -138,7 +140,7 @@ def analyse(chain: OptionChain, state: VolatilityState, convention: Convention |
         chain, volatility, greek, exposed, crossing, walls(listed.strike, listed.is_call, exposed.gex, strikes),
         skew_25_delta(greek.delta[rows], volatility[rows], listed.is_call[rows]), at_the_money, why, nearest, nearest_years,
         float(two_sided.mean()) if len(rows) else 0.0,
-        exposed.gross_gex, count_reasons(reason) if reason.any() else {}, expiring(exposed, chain.ts // _DAY), listed.exercise is Exercise.AMERICAN)
+        exposed.gross_gex, count_reasons(reason), expiring(exposed, chain.ts // _DAY), listed.exercise is Exercise.AMERICAN)
 
 
 def _nearest(chain: OptionChain) -> tuple[int, npt.NDArray[np.int64]]:
@@ -146,5 +148,5 @@ def _nearest(chain: OptionChain) -> tuple[int, npt.NDArray[np.int64]]:
     live = chain.contracts.expires_at > chain.ts
     if not live.any():
         return -1, np.empty(0, np.int64)
-    day = int(np.min(chain.contracts.expiry_day[live]))
+    day = int(np.where(live, chain.contracts.expiry_day, np.iinfo(np.int64).max).min())
     return day, np.flatnonzero(live & (chain.contracts.expiry_day == day))

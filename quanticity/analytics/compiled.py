@@ -108,8 +108,16 @@ def compile_kernels(kernels: Mapping[str, tuple[Callable[..., None], Any]]) -> b
         raise ValueError("no kernels to compile")
     return bytes(machine.emit_object(whole))
 
-# %% ../../nbs/30_analytics/305_compiled.ipynb #d2ea6b66
+# %% ../../nbs/30_analytics/305_compiled.ipynb #589da774
 _NOWHERE = np.zeros(8, np.int64)  # where a result and an exception would go
+
+
+def _address(array: Any) -> int:
+    """Where an array's numbers are (the quick way, for arrays that can be written; else NumPy's own)."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError):
+        return int(array.ctypes.data)
 
 
 class Kernel:
@@ -121,7 +129,7 @@ class Kernel:
         self._spare = _NOWHERE.ctypes.data
 
     def __call__(self, *arguments: Any) -> None:
-        places = [a if type(a) is int else a.ctypes.data for a in arguments]
+        places = [a if type(a) is int else _address(a) for a in arguments]
         if self._call(self._spare, self._spare + 8, *places):
             raise RuntimeError(f"kernel {self.name} failed")
 
@@ -221,9 +229,9 @@ class Library:
         self._engine.finalize_object()
         self._kernels = {name: Kernel(name, self._engine.get_function_address(name), count) for name, count in self.arguments.items()}
 
-# %% ../../nbs/30_analytics/305_compiled.ipynb #9d9a5bca
+# %% ../../nbs/30_analytics/305_compiled.ipynb #25fb7aeb
 _BASE = ("blocks", "special")
-black_scholes = Library("black_scholes_kernels", _BASE, {"greeks": 10, "price": 10})
+black_scholes = Library("black_scholes_kernels", _BASE, {"greeks": 11, "price": 10})
 volatility = Library("volatility_kernels", ("black_scholes_kernels", *_BASE), {"implied_vol": 11})
 exposure = Library("exposure_kernels", ("black_scholes_kernels", *_BASE), {
     "group": 8, "exposures": 13, "wall_sums": 6, "merge_codes": 6, "book": 13, "signed_shares": 7, "log_sums": 8, "gamma_sums": 7, "delta_sums": 7})

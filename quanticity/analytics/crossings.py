@@ -35,7 +35,7 @@ def _refine(balance: Balance, a: FloatArray, b: FloatArray, fa: FloatArray, fb: 
             break
     return u
 
-# %% ../../nbs/30_analytics/320_crossings.ipynb #8b3fc33c
+# %% ../../nbs/30_analytics/320_crossings.ipynb #9c35961d
 _HALVINGS, _RESOLVED = 8, 0.02
 
 
@@ -53,7 +53,8 @@ def _resolve(
             break
         middle = 0.5 * (u[at] + u[at + 1])
         f_middle, slope_middle = balance(middle)
-        u, f, slope = (np.insert(o, at + 1, n) for o, n in ((u, middle), (f, f_middle), (slope, slope_middle)))
+        order = np.argsort(np.concatenate((u, middle)), kind="stable")
+        u, f, slope = (np.concatenate(pair)[order] for pair in ((u, middle), (f, f_middle), (slope, slope_middle)))
     return u, f, slope
 
 # %% ../../nbs/30_analytics/320_crossings.ipynb #618971e4

@@ -66,12 +66,14 @@ def dealer_shares(
     exposure["signed_shares"](given.rows, given.strides, *given.arrays, int(dealer_position is not None), out)
     return out
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #7b7ff1d6
+# %% ../../nbs/30_analytics/31_exposure.ipynb #362c838b
 _NO_OPEN_INTEREST = 255  # beside the VolatilityReason codes
 
 
 def _codes(shares: FloatArray, greek: Greeks, reason: npt.ArrayLike | None) -> tuple[CodeArray, dict[Reason, int]]:
     """Per contract 0 where it counts, else why not; and how many were left out for which reason, in the order of the codes."""
+    if (reason is None or not np.any(reason)) and not greek.reason.any() and np.isfinite(shares).all():
+        return np.zeros(shares.size, np.uint8), {}
     codes, counts = np.empty(shares.size, np.uint8), np.zeros(256, np.int64)
     given = greek.reason if reason is None else np.ascontiguousarray(np.broadcast_to(np.asarray(reason, np.uint8), shares.shape))
     exposure["merge_codes"](shares.size, np.ascontiguousarray(greek.reason), given, shares, codes, counts)

@@ -130,20 +130,20 @@ def wall_sums(n: int, strides: Any, strike_place: Any, is_call: Any, gex: Any, s
             sums[at] += value
             sums[at + 1] += 1.0
 
-# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #b1fe1fa8
+# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #0629435e
 _SQRT_HALF, _AMPLITUDE = 0.7071067811865476, 0.003989422804014327  # 1/sqrt(2), 0.01/sqrt(2 pi)
 
 
 def book(n: int, strides: Any, spot: Any, strike: Any, years: Any, rate: Any, dividend: Any, vol: Any, shares: Any,
          narrow: Any, out: Any, thin: Any, count: Any) -> None:
-    """Six rows of n: y, c, ln a of the long and of the short contracts; `thin`: strikes of those with sigma sqrt(T) under `narrow[0]`.
+    """Three rows of n, y, c and ln a: the long contracts from the front, the short ones from the back.
 
-    `count`: how many are long, short, counted and thin.
+    `thin`: strikes of those with sigma sqrt(T) under `narrow[0]`; `count`: how many are long, short and thin.
     """
     k, t, r, q, sigma, weights = block(), block(), block(), block(), block(), block()
     y, c, a, width = block(), block(), block(), block()
     s = spot[0]
-    longs, shorts, counted, thins = 0, 0, 0, 0
+    longs, shorts, thins = 0, 0, 0
     for start in range(0, n, BLOCK):
         rows = min(BLOCK, n - start)
         fetch(strike, strides[0], start, rows, k)
@@ -162,19 +162,15 @@ def book(n: int, strides: Any, spot: Any, strike: Any, years: Any, rate: Any, di
             width[j] = v
             weights[j] = weight if good else nan
         for j in range(rows):
-            weight = weights[j]
-            if weight == weight:
-                counted += 1
-                if width[j] < narrow[0]:
-                    thin[thins] = k[j]
-                    thins += 1
-                if weight > 0.0:
-                    out[longs], out[n + longs], out[2 * n + longs] = y[j], c[j], a[j]
-                    longs += 1
-                else:
-                    out[3 * n + shorts], out[4 * n + shorts], out[5 * n + shorts] = y[j], c[j], a[j]
-                    shorts += 1
-    count[0], count[1], count[2], count[3] = longs, shorts, counted, thins
+            front, back = longs, n - 1 - shorts  # a row goes to both ends; only the end that it belongs to moves on
+            out[front], out[n + front], out[2 * n + front] = y[j], c[j], a[j]
+            out[back], out[n + back], out[2 * n + back] = y[j], c[j], a[j]
+            longs += 1 if weights[j] > 0.0 else 0
+            shorts += 1 if weights[j] < 0.0 else 0
+            if width[j] < narrow[0] and weights[j] == weights[j]:
+                thin[thins] = k[j]
+                thins += 1
+    count[0], count[1], count[2] = longs, shorts, thins
 
 # %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #6caabac4
 _FLOOR = 1e-250

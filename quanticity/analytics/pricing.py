@@ -16,7 +16,7 @@ import numpy.typing as npt
 from .compiled import black_scholes, columns, volatility
 from ..core.reasons import Reason
 
-# %% ../../nbs/30_analytics/30_pricing.ipynb #c037a53d
+# %% ../../nbs/30_analytics/30_pricing.ipynb #bad9f258
 class VolatilityReason(IntEnum):
     """Why a contract has no implied volatility or greeks; fits a `uint8` array, and `OK` is 0."""
 
@@ -41,8 +41,9 @@ def reason_of(code: int) -> Reason | None:
 
 def count_reasons(codes: npt.ArrayLike) -> dict[Reason, int]:
     """How many contracts have each reason; `OK` is not counted. In the order of the codes."""
-    counts = np.bincount(np.asarray(codes, np.uint8).ravel(), minlength=len(VolatilityReason))
-    return {Reason[m.name]: int(counts[m]) for m in VolatilityReason if m and counts[m]}
+    array = np.asarray(codes, np.uint8)
+    counts = {Reason[m.name]: int(np.count_nonzero(array == int(m))) for m in VolatilityReason if m} if array.any() else {}
+    return {reason: count for reason, count in counts.items() if count}
 
 # %% ../../nbs/30_analytics/30_pricing.ipynb #6d9e27db
 def black_scholes_price(
@@ -83,7 +84,7 @@ class Greeks:
     color: FloatArray
     reason: CodeArray
 
-# %% ../../nbs/30_analytics/30_pricing.ipynb #a61c8b18
+# %% ../../nbs/30_analytics/30_pricing.ipynb #457991ff
 def greeks(
     spot: npt.ArrayLike, strike: npt.ArrayLike, years: npt.ArrayLike, rate: npt.ArrayLike, dividend: npt.ArrayLike,
     vol: npt.ArrayLike, is_call: npt.ArrayLike,
@@ -94,13 +95,8 @@ def greeks(
     Errors are rounding errors of each greek's scale. American contracts: an approximation. Source: Haug (2007), ch. 2.
     """
     given = columns((spot, strike, years, rate, dividend, vol), (is_call,))
-    out = np.empty((10, *given.shape))
-    black_scholes["greeks"](given.rows, given.strides, *given.arrays, out)
-    reason = np.zeros(given.shape, np.uint8)
-    if given.rows and np.isnan(out[0].max()):
-        missing = np.isnan(out[0])
-        reason[missing] = VolatilityReason.NO_QUOTE
-        reason[missing & (np.asarray(years, np.float64) <= 0.0)] = VolatilityReason.EXPIRED
+    out, reason = np.empty((10, *given.shape)), np.empty(given.shape, np.uint8)
+    black_scholes["greeks"](given.rows, given.strides, *given.arrays, out, reason)
     price, delta, gamma, vega, theta, vanna, charm, vomma, speed, color = (out[i, ...] for i in range(10))
     return Greeks(price, delta, gamma, vega, theta, vanna, charm, vomma, speed, color, reason)
 

@@ -19,12 +19,12 @@ from ..market.tape import Quotes, Trades
 
 SignArray = npt.NDArray[np.int8]
 
-# %% ../../nbs/30_analytics/35_trade_signs.ipynb #c2dd8594
+# %% ../../nbs/30_analytics/35_trade_signs.ipynb #60422b2b
 def by_contract(index: IntArray) -> IntArray:
     """Rows ordered by contract, those of one contract in their own order (int64)."""
     if not len(index) or bool((index == index[0]).all()):
         return np.arange(len(index))
-    small = 0 <= int(index.min()) and int(index.max()) < 1 << 16
+    small = int(index.min()) >= 0 and int(index.max()) < 1 << 16
     return np.argsort(index.astype(np.uint16) if small else index, kind="stable")
 
 # %% ../../nbs/30_analytics/35_trade_signs.ipynb #a7e572b4

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['CALENDAR', 'BUSINESS', 'Counting', 'minutes_between', 'IndexTerm', 'IndexReading', 'volatility_index', 'IndexHistory']
 
-# %% ../../nbs/30_analytics/373_volatility_index.ipynb #ea30d245
+# %% ../../nbs/30_analytics/373_volatility_index.ipynb #492014e2
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..core.clock import NEW_YORK
 from ..core.reasons import Reason
-from ..market.chain import NANOSECONDS_A_YEAR, FloatArray, IntArray, OptionChain, timestamp
+from ..market.chain import NANOSECONDS_A_YEAR, BoolArray, FloatArray, IntArray, OptionChain, timestamp
 from ..market.parity import PairIndex, pair_rows
 from ..market.strip import MINUTES_A_YEAR, VIX, VIX1D, Horizon, interpolate_index, strip_reason, strip_variance
 
@@ -47,11 +47,14 @@ def minutes_between(start: int, stop: int, counting: Counting = CALENDAR, holida
     closed = np.array(sorted(set(holidays)), "datetime64[D]")
     return minutes - 1440 * (between - int(np.busday_count(begin.date() + timedelta(1), end.date(), holidays=closed)))
 
-# %% ../../nbs/30_analytics/373_volatility_index.ipynb #12596e0c
+# %% ../../nbs/30_analytics/373_volatility_index.ipynb #f8bfc299
 @dataclass(frozen=True, slots=True)
 class IndexTerm:
-    """One expiry in an index: its date, `minutes` to it, `variance` per calendar year, `total` variance to expiry, `forward` and `middle` (K0) in dollars, how many
-    options are in the strip, and the reason where there is no variance (then NaN)."""
+    """One expiry in an index.
+
+    Its date, `minutes` to it, `variance` per calendar year, `total` variance to expiry, `forward` and `middle` (K0) in dollars, how many options are in the
+    strip, and the reason where there is no variance (then NaN).
+    """
 
     expiry: date
     minutes: float
@@ -65,8 +68,10 @@ class IndexTerm:
 
 @dataclass(frozen=True, slots=True)
 class IndexReading:
-    """An index at `ts` (nanoseconds UTC): `value` percent per year, NaN exactly where there is a `reason`; `near_weight` the share of the near total variance in it (NaN where
-    there are no two terms); `near` and `later` the terms that were taken."""
+    """An index at `ts` (nanoseconds UTC): `value` percent per year, NaN exactly where there is a `reason`.
+
+    `near` and `later` are the terms that were taken, `near_weight` the weight of the near one's total variance (NaN where there are no two).
+    """
 
     name: str
     ts: int
@@ -94,12 +99,19 @@ def _term(chain: OptionChain, pairs: PairIndex, e: int, ends: int, day: int, min
     return IndexTerm(date(1970, 1, 1) + timedelta(days=day), minutes, variance, variance * years, float(s.forward[0]), float(s.middle[0]), int(s.strikes[0]),
                      strip_reason(int(s.reason[0])))
 
-# %% ../../nbs/30_analytics/373_volatility_index.ipynb #5a4e894d
-def _candidates(chain: OptionChain, day: IntArray, minutes: FloatArray, horizon: Horizon) -> npt.NDArray[Any]:
+# %% ../../nbs/30_analytics/373_volatility_index.ipynb #986018ed
+def _last(group: IntArray) -> BoolArray:
+    """Whether a row is the last of its run."""
+    last = np.ones(len(group), np.bool_)
+    last[:-1] = group[1:] != group[:-1]
+    return last
+
+
+def _candidates(chain: OptionChain, day: IntArray, minutes: FloatArray, horizon: Horizon) -> BoolArray:
     """Which expiries an index may take: not over, within its days, and the last of their week where it wants that."""
     today = (timestamp(chain.ts).astimezone(NEW_YORK).date() - date(1970, 1, 1)).days
     ahead = day - today
-    last_of_week = np.append((day[1:] + 3) // 7 != (day[:-1] + 3) // 7, [True] * min(1, len(day)))
+    last_of_week = _last((day + 3) // 7)
     return (minutes > 0) & (ahead >= horizon.shortest) & (ahead <= horizon.longest) & (last_of_week | (not horizon.weekly))
 
 
@@ -107,8 +119,9 @@ def volatility_index(chain: OptionChain, horizon: Horizon = VIX, counting: Count
                      settles_at: IntArray | None = None, least: int = 2, pairs: PairIndex | None = None) -> IndexReading:
     """A volatility index of one chain by Cboe's method, with its two terms.
 
-    `counting` is business time for VIX1D and calendar time for others unless given; `holidays` are closed days beside weekends; `settles_at` int64 nanoseconds UTC a contract
-    (default: when it stops trading); `least` the smallest number of options that makes a strip; `pairs` is `pair_rows(chain.contracts)`, made here where not given.
+    `counting` is business time for VIX1D and calendar time for others unless given; `holidays` are closed days beside weekends; `settles_at` int64
+    nanoseconds UTC a contract (default: when it stops trading); `least` the smallest number of options that makes a strip; `pairs` is
+    `pair_rows(chain.contracts)`, made here where not given.
     """
     counting = counting or (BUSINESS if horizon == VIX1D else CALENDAR)
     pairs = pair_rows(chain.contracts) if pairs is None else pairs
@@ -123,11 +136,12 @@ def volatility_index(chain: OptionChain, horizon: Horizon = VIX, counting: Count
         return IndexReading(horizon.name, chain.ts, counting.name, nan, Reason.NO_SUCH_EXPIRY, nan, near, later)
     weight = (later.minutes - horizon.minutes) / (later.minutes - near.minutes)
     reason = near.reason or later.reason
-    value = interpolate_index(*(np.array([x]) for x in (near.total, later.total, near.minutes, later.minutes)), horizon.minutes, counting.minutes_a_year)
+    total, to_expiry = (np.array([near.total, later.total]), np.array([near.minutes, later.minutes]))
+    value = interpolate_index(total[:1], total[1:], to_expiry[:1], to_expiry[1:], horizon.minutes, counting.minutes_a_year)
     return IndexReading(horizon.name, chain.ts, counting.name, nan if reason else float(value[0]), reason, weight, near, later)
 
-# %% ../../nbs/30_analytics/373_volatility_index.ipynb #a7651c83
-_REASONS = tuple(Reason)
+# %% ../../nbs/30_analytics/373_volatility_index.ipynb #97d798ea
+_HOUR = 3_600_000_000_000
 
 
 class IndexHistory:
@@ -175,7 +189,8 @@ class IndexHistory:
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
         """What is stored: `ts` int64, `day` (New York, days since 1970, int64), `value` float64, `reason` text, empty where there is a value."""
-        return {"ts": self.ts.copy(), "day": _days(self.ts), "value": self.value.copy(), "reason": np.array([r.value if r else "" for r in self._reasons], "U32")}
+        reason = np.array([r.value if r else "" for r in self._reasons], "U32")
+        return {"ts": self.ts.copy(), "day": _days(self.ts), "value": self.value.copy(), "reason": reason}
 
     @classmethod
     def of(cls, name: str, counting: str, ts: IntArray, value: FloatArray, reason: Sequence[str]) -> "IndexHistory":
@@ -189,13 +204,15 @@ class IndexHistory:
         """The last value of each day that has one: days since 1970 (New York) and values."""
         known = np.isfinite(self.value)
         days, value = _days(self.ts[known]), self.value[known]
-        last = np.append(days[1:] != days[:-1], [True] * min(1, len(days)))
+        last = _last(days)
         return days[last], value[last]
 
     def at(self, ts: int) -> tuple[float, float]:
         """The last value at or before `ts` and its age in seconds; (NaN, infinity) where there is none."""
-        known = np.flatnonzero(np.isfinite(self.value[:int(np.searchsorted(self.ts, ts, side="right"))]))
-        return (float(self.value[known[-1]]), (ts - int(self.ts[known[-1]])) / 1e9) if len(known) else (float("nan"), float("inf"))
+        row = int(np.searchsorted(self.ts, ts, side="right")) - 1
+        while row >= 0 and self._reasons[row]:
+            row -= 1
+        return (float(self._value[row]), (ts - int(self._ts[row])) / 1e9) if row >= 0 else (float("nan"), float("inf"))
 
 
 def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -206,4 +223,6 @@ def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _days(ts: IntArray) -> IntArray:
     """Days since 1970 in New York of nanoseconds UTC."""
-    return np.array([(timestamp(int(t)).astimezone(NEW_YORK).date() - date(1970, 1, 1)).days for t in ts], np.int64)
+    hours, place = np.unique(np.asarray(ts, np.int64) // _HOUR, return_inverse=True)  # the offset from UTC is whole hours and changes on the hour
+    days = [(timestamp(int(h) * _HOUR).astimezone(NEW_YORK).date() - date(1970, 1, 1)).days for h in hours]
+    return np.array(days, np.int64)[place]

@@ -6,11 +6,13 @@
 __all__ = ['VolumeBuckets', 'signed_buckets', 'trailing_sigma', 'bulk_buckets', 'vpin', 'Classification', 'Vpin', 'vpin_of',
            'ControlTest', 'control_test']
 
-# %% ../../nbs/30_analytics/36_vpin.ipynb #6f4168cb
+# %% ../../nbs/30_analytics/36_vpin.ipynb #0a0d33f9
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .trade_signs import SignArray, SignRule, bulk_buy_share, sign_trades
 from ..core.reasons import Reason
@@ -32,26 +34,37 @@ class VolumeBuckets:
     def __len__(self) -> int:
         return len(self.last)
 
-# %% ../../nbs/30_analytics/36_vpin.ipynb #778003ae
-_BLOCK, _CHUNK = 64, 1 << 14  # trades
+# %% ../../nbs/30_analytics/36_vpin.ipynb #d40a67cd
+_BLOCK, _CHUNK = 64, 1 << 16  # trades
 
 
 def _block_sums(size: FloatArray, sign: SignArray | None) -> tuple[FloatArray, FloatArray]:
     """Volume, and volume times sign, of each block of trades; the last may be short. ValueError where a size is not a size."""
-    starts, blocks = np.arange(0, _CHUNK, _BLOCK), -(-len(size) // _BLOCK)
-    volume, net, signed = np.empty(blocks), np.zeros(blocks), np.empty(_CHUNK)
+    blocks = -(-len(size) // _BLOCK)
+    volume, net, signs = np.empty(blocks), np.zeros(blocks), np.empty(_CHUNK)
     for first in range(0, len(size), _CHUNK):
         part = size[first:first + _CHUNK]
         if not float(part.min()) >= 0.0:
             raise ValueError("a trade's size is negative or not a number")
-        b, used = first // _BLOCK, starts[:-(-len(part) // _BLOCK)]
-        np.add.reduceat(part, used, out=volume[b:b + len(used)])
+        b, whole = first // _BLOCK, len(part) // _BLOCK
+        rows, rest = part[:whole * _BLOCK].reshape(whole, _BLOCK), part[whole * _BLOCK:]
+        np.einsum("ij->i", rows, out=volume[b:b + whole])
         if sign is not None:
-            np.multiply(part, sign[first:first + _CHUNK], out=signed[:len(part)])
-            np.add.reduceat(signed[:len(part)], used, out=net[b:b + len(used)])
+            np.copyto(signs[:len(part)], sign[first:first + _CHUNK])
+            np.einsum("ij,ij->i", rows, signs[:whole * _BLOCK].reshape(whole, _BLOCK), out=net[b:b + whole])
+        if len(rest):
+            volume[-1], net[-1] = rest.sum(), 0.0 if sign is None else rest @ signs[whole * _BLOCK:len(part)]
     return volume, net
 
-# %% ../../nbs/30_analytics/36_vpin.ipynb #cfa3709a
+# %% ../../nbs/30_analytics/36_vpin.ipynb #498ded4e
+def _blocks(column: npt.NDArray[Any], blocks: IntArray) -> FloatArray:
+    """Blocks of a column as rows; what is beyond its end is 0."""
+    whole = len(column) // _BLOCK
+    short = int(blocks[-1]) == whole  # the last block of all, if it is not full
+    rows: FloatArray = column[:whole * _BLOCK].reshape(whole, _BLOCK)[blocks[:len(blocks) - short]].astype(np.float64, copy=False)
+    return np.vstack((rows, np.pad(column[whole * _BLOCK:].astype(np.float64), (0, (whole + 1) * _BLOCK - len(column))))) if short else rows
+
+
 def _cut(size: FloatArray, sign: SignArray | None, volume: float) -> tuple[IntArray, FloatArray]:
     """The trade that fills each bucket, and the net volume (by sign) up to each bucket's edge."""
     if not 0.0 < volume < np.inf:
@@ -63,20 +76,22 @@ def _cut(size: FloatArray, sign: SignArray | None, volume: float) -> tuple[IntAr
     edges = volume * np.arange(1.0, int(traded[-1] / volume * (1 + 1e-12)) + 1)
     if not len(edges):
         return np.empty(0, np.int64), edges
-    block = np.minimum(np.searchsorted(traded[1:], edges * (1 - 1e-12), side="left"), len(traded) - 2)
+    reach = edges * (1 - 1e-12)
+    block = np.minimum(np.searchsorted(traded[1:], reach, side="left"), len(traded) - 2)
     fresh = np.diff(block, prepend=-1) > 0
     touched, place = block[fresh], np.cumsum(fresh) - 1
-    rows = touched[:, None] * _BLOCK + np.arange(_BLOCK)
-    inside = np.where(rows < len(size), size[np.minimum(rows, len(size) - 1)], 0.0)
-    running = np.maximum.accumulate((traded[touched, None] + np.cumsum(inside, axis=1)).ravel())
-    at = np.searchsorted(running, edges * (1 - 1e-12), side="left")
-    at = np.clip(at, place * _BLOCK, np.minimum(place * _BLOCK + _BLOCK, len(size) - block * _BLOCK + place * _BLOCK) - 1)
-    last = block * _BLOCK + at - place * _BLOCK
+    inside = _blocks(size, touched)
+    running = np.cumsum(inside, axis=1)
+    running += traded[touched, None]
+    np.minimum(running, traded[touched + 1, None], out=running)  # rounding must not make it fall from one block to the next
+    at = np.searchsorted(running.ravel(), reach, side="left")
+    at = np.clip(at, place * _BLOCK, np.minimum(place * _BLOCK + _BLOCK, len(size) + (place - block) * _BLOCK) - 1)
+    last = at + (block - place) * _BLOCK
     if sign is None:
         return last, edges
-    signs = sign[np.minimum(rows, len(size) - 1)]
-    reached = (net[touched, None] + np.cumsum(inside * signs, axis=1)).ravel()[at]
-    return last, reached - np.maximum(running[at] - edges, 0.0) * sign[last]
+    inside *= _blocks(sign, touched)
+    reached = net[block] + np.cumsum(inside, axis=1).ravel()[at]
+    return last, reached - np.maximum(running.ravel()[at] - edges, 0.0) * sign[last]
 
 # %% ../../nbs/30_analytics/36_vpin.ipynb #69705d99
 def signed_buckets(price: FloatArray, size: FloatArray, sign: SignArray, volume: float) -> VolumeBuckets:
@@ -180,7 +195,7 @@ def vpin_of(trades: Trades, quotes: Quotes, volume: float, classification: Class
     reason = None if np.isfinite(value).any() else buckets.reason or Reason.TOO_LITTLE_HISTORY
     return Vpin(kind, n, trades.ts[buckets.last], value, buckets, reason)
 
-# %% ../../nbs/30_analytics/36_vpin.ipynb #a80220ce
+# %% ../../nbs/30_analytics/36_vpin.ipynb #32a0c0a3
 @dataclass(frozen=True)
 class ControlTest:
     """Whether VPIN predicts the absolute change of price over the next `horizon` buckets: rank correlation alone, and partial given the controls
@@ -210,7 +225,7 @@ def _partial(y: FloatArray, x: FloatArray, controls: FloatArray) -> float:
     design = np.column_stack((np.ones(len(y)), controls))
     basis, _ = np.linalg.qr(design)
     ry, rx = y - basis @ (basis.T @ y), x - basis @ (basis.T @ x)
-    norm = np.sqrt(float(ry @ ry) * float(rx @ rx))
+    norm = float(np.sqrt(float(ry @ ry) * float(rx @ rx)))
     return float(ry @ rx) / norm if norm > 1e-9 * len(y) else float("nan")
 
 

@@ -18,7 +18,7 @@ from .pricing import FloatArray
 from ..core.errors import UserError
 from ..core.reasons import Reason
 
-# %% ../../nbs/30_analytics/321_zero_gamma.ipynb #a3abfff5
+# %% ../../nbs/30_analytics/321_zero_gamma.ipynb #a12ab46c
 @dataclass(frozen=True, slots=True, eq=False)
 class Book:
     """A chain made ready for re-pricing from `spot`: `long` and `short` have the rows y, c and ln|a| of the formula above.
@@ -40,10 +40,10 @@ def make_book(
     """The book of a chain; `shares` are signed (`exposure.dealer_shares`), other units as in `pricing.greeks`. NaN rows are passed over."""
     given = columns((strike, years, rate, dividend, vol, shares))
     rows = given.rows
-    out, thin, count = np.empty((6, rows)), np.empty(rows), np.zeros(4, np.int64)
+    out, thin, count = np.empty((3, rows)), np.empty(rows), np.zeros(3, np.int64)
     exposure["book"](rows, given.strides, np.array([float(spot)]), *given.arrays, np.array([narrow]), out, thin, count)
-    longs, shorts, counted, thins = count.tolist()
-    return Book(float(spot), out[:3, :longs], out[3:, :shorts], counted, thin[:thins])
+    longs, shorts, thins = count.tolist()
+    return Book(float(spot), out[:, :longs], out[:, rows - shorts:], longs + shorts, thin[:thins])
 
 # %% ../../nbs/30_analytics/321_zero_gamma.ipynb #4d9d4c4e
 def _gamma_sums(part: FloatArray, u: FloatArray) -> FloatArray:

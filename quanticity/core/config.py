@@ -132,7 +132,7 @@ class RedisConfig(Section):
     url: str | None = key(None, "URL", "server that holds state; null: start and look after an embedded one", pattern=_REDIS, wants=_REDIS_WANTS)
     port: int = key(0, "TCP port", "loopback port of the embedded server; 0: any free one", ge=0, le=65535)
 
-# %% ../../nbs/00_core/03_config.ipynb #26966298
+# %% ../../nbs/00_core/03_config.ipynb #f9edfeda
 class MarketConfig(Section):
     """Constants of the market where the data does not say."""
 
@@ -142,12 +142,27 @@ class MarketConfig(Section):
     max_quote_age_seconds: float = key(900.0, "seconds", "a quote older than this is stale and not used", gt=0)
 
 
+_ROOT = r"^[A-Z][A-Z0-9.]*$"
+_NAME = r"^[a-z][a-z0-9_]*$"
+
+
 class AnalyticsConfig(Section):
     """Choices of the calculators."""
 
     dealer_convention: Literal["naive", "gross"] = key("naive", "", "sign of dealers' positions: naive is long calls and short puts, gross adds both")
     zero_gamma_range: float = key(0.10, "share of spot", "how far to each side of spot zero gamma is looked for", gt=0, lt=1)
     zero_gamma_points: int = key(41, "points", "spots of the grid on which the gamma profile is computed", ge=3, le=2001)
+    symbols: tuple[Annotated[str, Field(pattern=_ROOT)], ...] = key((), "", "option roots that live workers serve", wants="a list of symbols in capitals")
+    cadence_seconds: float = key(1.0, "seconds", "time between two steps of a live symbol", ge=0.05, le=3600)
+    cadences: Annotated[dict[Annotated[str, Field(pattern=_ROOT)], Annotated[float, Field(ge=0.05, le=3600)]], AfterValidator(freeze)] = key(
+        {}, "seconds", "cadences by symbol that differ from `cadence_seconds`", "a mapping of symbols in capitals to seconds from 0.05 to 3600")
+    regular_hours_only: bool = key(True, "", "live symbols rest while their options do not trade")
+    lease_cadences: float = key(2.0, "cadences", "a worker that was silent for so long loses its symbols to the others", ge=1.5, le=60)
+    sectors: Annotated[dict[Annotated[str, Field(pattern=_ROOT)], Annotated[str, Field(pattern=_NAME)]], AfterValidator(freeze)] = key(
+        {}, "", "sector of each symbol; one without is in the sector `other`", "a mapping of symbols in capitals to names in lower case")
+    max_snapshot_age_seconds: float = key(10.0, "seconds", "a symbol whose numbers are older is left out of its sector and the portfolio", gt=0)
+    calculators: Annotated[dict[Annotated[str, Field(pattern=_NAME)], str], AfterValidator(freeze)] = key(
+        {}, "dotted names", "further calculators of live symbols by name: the module that holds each one's `CALCULATOR`", "a mapping of names to dotted module names")
 
 # %% ../../nbs/00_core/03_config.ipynb #2755e6e6
 class StrategyConfig(Section):

@@ -8,8 +8,8 @@ __all__ = ['P', 'SESSION_TTL', 'KeyType', 'Key', 'KeySpec', 'key', 'market_ticke
            'signals_pending', 'signals_execution', 'signals_distribution', 'signals_live', 'signals_ack',
            'signals_veto', 'metrics_signals', 'execution_positions', 'execution_done', 'distribution_outbox',
            'distribution_bodies', 'distribution_due', 'distribution_done', 'distribution_dead', 'ledger', 'heartbeat',
-           'monitoring_data', 'monitoring_analytics', 'monitoring_ibkr', 'monitoring_alpha_vantage', 'key_specs',
-           'keys_reference']
+           'monitoring_data', 'monitoring_analytics', 'monitoring_calculators', 'monitoring_workers', 'monitoring_ibkr',
+           'monitoring_alpha_vantage', 'leases', 'workers', 'key_specs', 'keys_reference']
 
 # %% ../../nbs/00_core/06_keys.ipynb #ca8148eb
 import functools
@@ -117,20 +117,20 @@ def options_chain(symbol: str) -> None:
 def options_by_contract(symbol: str) -> None:
     """OCC symbol to sequence number and fields (`market.chain.decode_row`); changed contracts only, after the snapshot."""
 
-# %% ../../nbs/00_core/06_keys.ipynb #8c89886c
+# %% ../../nbs/00_core/06_keys.ipynb #8edf9326
 @key("analytics:{symbol}:{metric}", KeyType.STRING, ttl=900, writer="jobs.analytics", readers=("signals.features", "dashboard", "reports"))
 def analytics(symbol: str, metric: str) -> None:
     """One calculator's latest result (JSON) with `ts`, `snapshot_id` and, where a number is missing, its reason."""
 
 
-@key("analytics:sector:{sector}", KeyType.STRING, ttl=900, writer="jobs.analytics", readers=("dashboard", "reports"))
+@key("analytics:sector:{sector}", KeyType.STRING, ttl=900, writer="jobs.aggregation", readers=("dashboard", "reports"))
 def analytics_sector(sector: str) -> None:
-    """Exposures summed over a sector's symbols (JSON)."""
+    """Exposures summed over a sector's symbols under one convention (JSON), and who of them is left out for which reason."""
 
 
-@key("analytics:portfolio", KeyType.STRING, ttl=900, writer="jobs.analytics", readers=("dashboard", "reports"))
+@key("analytics:portfolio", KeyType.STRING, ttl=900, writer="jobs.aggregation", readers=("dashboard", "reports"))
 def analytics_portfolio() -> None:
-    """Exposures summed over all symbols (JSON)."""
+    """Exposures summed over all symbols under one convention (JSON), and who of them is left out for which reason."""
 
 # %% ../../nbs/00_core/06_keys.ipynb #eeebd6d2
 @key("signals:pending:{symbol}", KeyType.STREAM, ttl=SESSION_TTL, writer="jobs.signals", readers=("jobs.execution",))
@@ -202,7 +202,7 @@ def distribution_done() -> None:
 def distribution_dead() -> None:
     """Deliveries given up after the configured number of attempts, with the reason."""
 
-# %% ../../nbs/00_core/06_keys.ipynb #9e202b4f
+# %% ../../nbs/00_core/06_keys.ipynb #5e7d6652
 @key("ledger:{session}", KeyType.STREAM, ttl=SESSION_TTL, writer="every job", readers=("jobs.replay", "reports"))
 def ledger(session: str) -> None:
     """Every proposal, skip, veto, signal, refusal, order, fill, message and delivery in order, one JSON line an entry."""
@@ -223,6 +223,16 @@ def monitoring_analytics(symbol: str) -> None:
     """Contracts with and without a number, by reason code."""
 
 
+@key("monitoring:analytics:{symbol}:calculators", KeyType.HASH, ttl=SESSION_TTL, writer="jobs.analytics", readers=("dashboard", "operator"))
+def monitoring_calculators(symbol: str) -> None:
+    """Calculator to what it did (JSON): `runs`, `rows`, `refusals`, `failures`, `seconds`, and the `reason` of its latest failure."""
+
+
+@key("monitoring:workers:{worker}", KeyType.HASH, ttl=SESSION_TTL, writer="jobs.workers", readers=("dashboard", "operator"))
+def monitoring_workers(worker: str) -> None:
+    """What a worker serves and how late it is: `symbols`, `steps`, `idle`, `skipped`, `closed`, `failures`, `lost`, lags in microseconds."""
+
+
 @key("monitoring:ibkr:metrics", KeyType.HASH, ttl=SESSION_TTL, writer="feeds.ibkr", readers=("dashboard",))
 def monitoring_ibkr() -> None:
     """Messages, errors and reconnects of the broker connection."""
@@ -231,6 +241,16 @@ def monitoring_ibkr() -> None:
 @key("monitoring:alpha_vantage:metrics", KeyType.HASH, ttl=SESSION_TTL, writer="feeds.alphavantage", readers=("dashboard",))
 def monitoring_alpha_vantage() -> None:
     """Requests, throttles and errors of the Alpha Vantage client."""
+
+# %% ../../nbs/00_core/06_keys.ipynb #342c3116
+@key("leases:{service}", KeyType.HASH, ttl=None, writer="jobs.leases", readers=("jobs.workers", "dashboard", "operator"))
+def leases(service: str) -> None:
+    """What is served (a symbol) to `token:until:holder`: the fencing token, which only grows, the lease's end (ms), and the worker."""
+
+
+@key("workers:{service}", KeyType.SORTED_SET, ttl=None, writer="jobs.leases", readers=("jobs.workers", "dashboard", "operator"))
+def workers(service: str) -> None:
+    """Workers of a service by the moment (ms) until which each counts as alive."""
 
 # %% ../../nbs/00_core/06_keys.ipynb #d1b12ef3
 def key_specs() -> tuple[KeySpec, ...]:

@@ -6,7 +6,7 @@ a signal not emitted, an order not sent, an order not filled."""
 # %% auto #0
 __all__ = ['Reason']
 
-# %% ../../nbs/00_core/01_reasons.ipynb #56d6bdfa
+# %% ../../nbs/00_core/01_reasons.ipynb #41b900ab
 from enum import StrEnum
 
 
@@ -54,6 +54,9 @@ class Reason(StrEnum):
     NO_VOLUME = "no_volume"
     NO_IMBALANCE = "no_imbalance"
     NEGATIVE_VARIANCE = "negative_variance"
+    UNREADABLE = "unreadable"
+    CALCULATOR_FAILED = "calculator_failed"
+    MIXED_CONVENTIONS = "mixed_conventions"
     # a proposal not made
     OUTSIDE_WINDOW = "outside_window"
     FEATURE_MISSING = "feature_missing"
@@ -90,6 +93,9 @@ class Reason(StrEnum):
     OCA_CANCELLED = "oca_cancelled"
     USER_CANCELLED = "user_cancelled"
     PARENT_NOT_FILLED = "parent_not_filled"
+    # a step of a job that was not made
+    OVERRUN = "overrun"
+    LEASE_LOST = "lease_lost"
 
     @property
     def text(self) -> str:

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['Row', 'GOOG_2015', 'SPX_2021', 'EQUITY_ARRIVALS', 'EQUITY_VOLUME_AT_CLOSE', 'SIGN_AMPLITUDE', 'SIGN_EXPONENT',
-           'METAORDER_TAIL', 'BURST_VARIANCE', 'BURST_MEMORY', 'STOCK_BRANCHING', 'OPTION_BRANCHING', 'SECOND_MEMORY',
-           'TRADE_NOISE', 'INTEREST_SD', 'INTEREST_OWN_SD', 'moneyness', 'Calibration', 'calibration_of', 'half_spread',
+           'METAORDER_TAIL', 'BURST_VARIANCE', 'BURST_MEMORY', 'STOCK_BRANCHING', 'STOCK_CHILD_SECONDS',
+           'OPTION_BRANCHING', 'OPTION_CHILD_SECONDS', 'STOCK_PARENTS_AT_WORK', 'SECOND_MEMORY', 'TRADE_NOISE',
+           'INTEREST_SD', 'INTEREST_OWN_SD', 'moneyness', 'Calibration', 'calibration_of', 'half_spread',
            'opening_spread', 'quote_size_median', 'quote_size_mean', 'no_bid_share', 'change_share', 'profile',
            'profile_elapsed', 'arrival_profile', 'variance_profile', 'trade_weight', 'expiry_activity', 'trade_size',
-           'trade_places', 'sign_memory', 'metaorder_length', 'interest_shape', 'interest_none', 'strike_roundness',
-           'u_shape', 'suggested']
+           'trade_places', 'sign_memory', 'metaorder_length', 'burst_moments', 'interest_shape', 'interest_none',
+           'strike_roundness', 'u_shape', 'suggested']
 
 # %% ../../nbs/25_feeds/280_sim_calibration.ipynb #49d03a8e
 from dataclasses import dataclass, fields
@@ -279,13 +280,22 @@ def metaorder_length(uniform: npt.ArrayLike, longest: int = 1_000) -> FloatArray
     left = np.maximum(1.0 - np.asarray(uniform, np.float64), 1e-12)
     return np.asarray(np.minimum(np.floor(np.round(left ** (-1 / METAORDER_TAIL), 6)), float(longest)))
 
-# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #4635f465
+# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #71d397bf
 BURST_VARIANCE = 0.29  # relative variance of a minute's rate
 BURST_MEMORY = 0.20  # autocorrelation of counts without the day's shape from a minute to the next (IBM 0.20, 0.21; GOOG's options 0.05, 0.07)
-STOCK_BRANCHING = 0.76  # children of a trade, on average (IBM)
-OPTION_BRANCHING = 0.3  # a lower bound (GOOG's minute rows)
+STOCK_BRANCHING, STOCK_CHILD_SECONDS = 0.80, 3.9  # children of a trade on average, and after how long (IBM)
+OPTION_BRANCHING, OPTION_CHILD_SECONDS = 0.34, 7.9  # (GOOG's minute rows: a lower bound)
+STOCK_PARENTS_AT_WORK = 1  # parent orders at work at a time: with one, lengths of METAORDER_TAIL give signs the recorded memory
 SECOND_MEMORY: Row = (0.153, 0.083, 0.065, 0.053, 0.035, 0.038)  # of counts a second at lags of 1, 2, 5, 10, 30 and 60 s (IBM, moments taken as one)
 TRADE_NOISE = 0.49  # basis points: what a trade's price has over the midpoint's (IBM: 20.4% a year at 1 s against 11.7%)
+
+
+
+def burst_moments(branching: float, child_seconds: float, window: float = 60.0) -> tuple[float, float]:
+    """Variance over mean of a Hawkes process's counts in windows of so many seconds, and their correlation from one window to the next."""
+    x, more = window * (1 - branching) / child_seconds, (1 - branching) ** -2 - 1
+    fano = 1 + more * (1 + float(np.expm1(-x)) / x)
+    return round(fano, 9), round(more * float(np.expm1(-x)) ** 2 / (2 * x) / fano, 9)
 
 # %% ../../nbs/25_feeds/280_sim_calibration.ipynb #52e18326
 INTEREST_SD = 1.9  # of the logarithm, contracts that have any

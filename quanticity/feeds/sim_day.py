@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['PART_SECONDS', 'MINUTE_SECONDS', 'FACTORS', 'Positions', 'first_positions', 'DayPart', 'SymbolDay']
 
-# %% ../../nbs/25_feeds/2862_sim_day.ipynb #b153be70
+# %% ../../nbs/25_feeds/2862_sim_day.ipynb #30552801
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import exp, expm1, sqrt
 
 import numpy as np
 
-from .sim_calibration import Calibration, calibration_of, interest_shape, moneyness, strike_roundness
+from .sim_calibration import INTEREST_OWN_SD, Calibration, calibration_of, interest_none, interest_shape, moneyness, strike_roundness
 from .sim_flow import Flow, Orders, execute, stock_orders
 from .sim_market import DayGrid, clock_until, contract_keys, settles_at
 from .sim_parameters import SimulatorParameters, generator, normals, price_steps
-from .sim_path import NANO, DayPlan, EdgeState, PathState, diffusion, news_steps, take_step
+from .sim_path import NANO, DayPlan, EdgeState, PathState, news_steps, take_step
 from .sim_quotes import QuoteBook, SpreadMood, opening, quote_sizes, spread_target
 from .sim_surface import MICRO, Surface, total_variance
 from .sim_truth import FlowKind, Participant, TradeTruth
@@ -59,12 +59,13 @@ class Positions:
         given_up = np.minimum(np.floor(np.round(sold * closing[1], 6)).astype(np.int64), self.long)
         return Positions(self.keys, self.long + bought - covered - given_up, self.short + sold - given_up - covered)
 
-# %% ../../nbs/25_feeds/2862_sim_day.ipynb #8ed08567
+# %% ../../nbs/25_feeds/2862_sim_day.ipynb #4b7472ec
 def first_positions(rng: np.random.Generator, listed: Contracts, m: FloatArray, spot: float, p: SimulatorParameters) -> Positions:
     """Positions on the evening before the first day."""
     n = len(listed)
     shape = interest_shape(m, listed.is_call) * strike_roundness(listed.strike, spot)
-    amount = np.floor(np.round(p.open_interest * shape * np.exp(0.8 * np.clip(normals(rng, n), -3, 3)), 4)).astype(np.int64)
+    own = np.exp(INTEREST_OWN_SD * np.clip(normals(rng, n), -2.0, 2.0) - INTEREST_OWN_SD**2 / 2)  # of mean 1
+    amount = np.floor(np.round(p.open_interest * shape * own, 4)).astype(np.int64) * (rng.random(n) >= interest_none(m))
     lean = np.clip(np.where(listed.is_call, 1.0, -1.0) * p.dealer_tilt * (0.5 + rng.random(n)), -1.0, 1.0)
     dealer = np.rint(np.round(amount * lean, 4)).astype(np.int64)
     return Positions(contract_keys(listed), amount - np.maximum(dealer, 0), amount + np.minimum(dealer, 0))
@@ -109,15 +110,16 @@ class _Buffer:
     log_spot: list[int] = field(default_factory=list)
     volatility: list[float] = field(default_factory=list)
 
-# %% ../../nbs/25_feeds/2862_sim_day.ipynb #58f45099
+# %% ../../nbs/25_feeds/2862_sim_day.ipynb #b9a3de12
 class SymbolDay:
     """One symbol on one day. Iterate over `parts()` once; then `positions`, `state` and the truth of the day are final.
 
-    `state` and `positions` are those of the evening before; `variance` is the multiplier of each session from this day on (`variance_ahead`).
+    `state` and `positions` are those of the evening before; `variance` is the multiplier of each session from this day on (`variance_ahead`), `pressure` a log return
+    that each step brings besides (a closing imbalance's).
     """
 
     def __init__(self, seed: int, symbol: str, plan: DayPlan, listed: Contracts, state: PathState, positions: Positions, variance: FloatArray,
-                 p: SimulatorParameters, first_parent: int = 0) -> None:
+                 p: SimulatorParameters, first_parent: int = 0, pressure: FloatArray | None = None) -> None:
         self.seed, self.symbol, self.plan, self.grid, self.listed, self.p, self.state = seed, symbol, plan, plan.grid, listed, p, state
         self.calibration: Calibration = calibration_of(symbol)
         grid, n = plan.grid, len(listed)
@@ -142,6 +144,7 @@ class SymbolDay:
         self.path = np.zeros(len(grid.times), np.int64)
         self._delta_flow = np.zeros(len(grid.times), np.int64)
         self._hedge = 0
+        self._pressure = np.zeros(len(grid.times)) if pressure is None else pressure
         self._value, self._delta = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self.jumps: list[tuple[int, float]] = []
         self._stock_half = max(1, round(p.spot * 100 * self.calibration.underlying_spread * 1e-4 * min(p.spread, 1.0) / 2))
@@ -255,7 +258,7 @@ class SymbolDay:
         seconds, halted = float(grid.seconds[k]), bool(self.plan.halted[k])
         hedge, pressure = self._hedging(k, seconds, buffer)
         edge = sum(e.release(seconds) for e in self.edges)
-        take = take_step(self.state, self.plan, k, self.law, pressure + edge, self.p)
+        take = take_step(self.state, self.plan, k, self.law, pressure + edge + float(self._pressure[k]), self.p)
         if take.jump:
             self.jumps.append((ts, take.jump))
         expired = (self.listed.expires_at <= grid_times) & (self.listed.expires_at > grid.times[k - 1])
@@ -265,8 +268,7 @@ class SymbolDay:
         if not halted:
             if self.plan.halted[k - 1]:
                 self._book.withdraw()
-            variance = diffusion(self.plan, k, self.state.level, self.law, self.p)
-            rows = self._book.update(self._value, self._delta, self.listed.expires_at >= grid_times, self.state.spot * sqrt(variance))
+            rows = self._book.update(self._value, self.listed.expires_at >= grid_times)
             buffer.ts.append(ts)
             buffer.rows.append(rows)
             buffer.bid.append(self._book.bid[rows])

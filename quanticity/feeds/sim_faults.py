@@ -85,7 +85,7 @@ class _Edits:
         touched = np.array(sorted({at(row) for row in self.touched} - {-1}), np.int64)
         return tape, at, touched
 
-# %% ../../nbs/25_feeds/286_sim_faults.ipynb #f00c400e
+# %% ../../nbs/25_feeds/286_sim_faults.ipynb #15a09c24
 class _Desk:
     """What the kinds of faults work with: the session, edits of its tapes, and which contracts are still untouched."""
 
@@ -94,6 +94,8 @@ class _Desk:
         self.edits = {name: _Edits(tape) for name, tape in session.tapes().items()}
         self.contracts, self.root = session.contracts, session.contracts.symbol
         self.free = np.ones(len(session.contracts), np.bool_)
+        self.pairs_touched: list[int] = []
+        self.calm: list[int] = []  # times at which the underlying must be left alone, because a jump is planted there
         self.used = {name: np.zeros(len(tape), np.bool_) for name, tape in session.tapes().items()}
         self.opens, self.closes = nanoseconds(session.opens), nanoseconds(session.closes)
         bars = session.underlying_bars
@@ -106,7 +108,9 @@ class _Desk:
     def place(self, name: str, place: str, mask: BoolArray) -> int:
         """A row of a tape at a place where mask allows it; its contract is not given again. ConfigError where there is none."""
         tape, edits = self.session.tapes()[name], self.edits[name]
-        n, rows = len(tape), mask & ~self.used[name]
+        n, rows = len(tape), mask & ~self.used[name] & ~edits.gone
+        if name.startswith("underlying"):
+            rows = rows & self.apart(tape.ts, self.calm)
         by_contract = name in ("quotes", "trades", "published")
         index = tape.index if by_contract else np.zeros(n, np.int64)  # type: ignore[attr-defined]
         if by_contract:
@@ -133,6 +137,21 @@ class _Desk:
         self.used[name][max(row - 3, 0):row + 4] = True
         edits.touched.append(row)
         return row
+
+    def apart(self, ts: IntArray, times: Sequence[int], minutes: int = 3) -> BoolArray:
+        """Whether each of `ts` is at least some minutes from all of `times`."""
+        out = np.ones(len(ts), np.bool_)
+        for t in times:
+            out &= np.abs(ts - t) >= minutes * _MINUTE
+        return out
+
+    def disturbed(self) -> list[int]:
+        """Times at which rows of the underlying were touched or taken out."""
+        times: list[int] = []
+        for name, tape in self.session.tapes().items():
+            if name.startswith("underlying"):
+                times += tape.ts[self.edits[name].touched].tolist() + tape.ts[self.edits[name].gone][::5].tolist()
+        return times
 
     def anywhere(self, name: str) -> BoolArray:
         """Every row of a tape."""
@@ -182,7 +201,7 @@ def _bid(d: _Desk) -> BoolArray:
 def _ask(d: _Desk) -> BoolArray:
     return np.asarray(d.session.quotes.ask > 0)
 
-# %% ../../nbs/25_feeds/286_sim_faults.ipynb #ee664652
+# %% ../../nbs/25_feeds/286_sim_faults.ipynb #7809a829
 def _levelled(d: _Desk) -> BoolArray:
     """Quotes far from worthless, out of the money, whose contract had two-sided quotes a minute and two minutes before."""
     q, c = d.session.quotes, d.contracts
@@ -194,12 +213,14 @@ def _levelled(d: _Desk) -> BoolArray:
     out = np.zeros(len(q), np.bool_)
     out[order] = near
     spot, strike = d.spot(q.ts), c.strike[q.index]
+    out &= d.apart(q.ts, d.disturbed())
     return out & np.where(c.is_call[q.index], strike > spot, strike < spot) & (q.bid < 0.05 * spot)
 
 
 def _jump(sign: int) -> _Plant:
     def change(columns: dict[str, npt.NDArray[Any]], row: int, desk: _Desk) -> None:
         bid, ask = columns["bid"][row], columns["ask"][row]
+        desk.calm.append(int(columns["ts"][row]))
         by = 1.0 + 0.6 * bid + 12 * (ask - bid) if sign > 0 else -0.7 * bid
         columns["bid"][row], columns["ask"][row] = round(bid + by, 2), round(ask + by, 2)
 
@@ -262,14 +283,14 @@ def _beside_quotes(d: _Desk) -> BoolArray:
     fresh = known & (t.ts - q.ts[both][order][np.maximum(at, 0)] <= 2 * _MINUTE) & (t.ts > d.opens)
     return np.asarray(fresh & (t.price > 1.0) & (t.price < 0.05 * d.spot(t.ts)))
 
-# %% ../../nbs/25_feeds/286_sim_faults.ipynb #ad98cfc0
+# %% ../../nbs/25_feeds/286_sim_faults.ipynb #38200e4c
 def _frozen(desk: _Desk, place: str) -> _Spot:
     q, c = desk.session.quotes, desk.contracts
     edits = desk.edits["quotes"].columns
     start, rise = _longest_move(desk)
     best = 0.0
     chosen: IntArray = np.empty(0, np.int64)
-    inside = (q.ts > desk.opens + start[0]) & (q.ts <= desk.opens + start[1]) & desk.free[q.index] & _in_the_money(desk) & (c.is_call[q.index] == (rise < 0))
+    inside = ~desk.used["quotes"] & (q.ts > desk.opens + start[0]) & (q.ts <= desk.opens + start[1]) & desk.free[q.index] & _in_the_money(desk) & (c.is_call[q.index] == (rise < 0))
     for index in np.unique(q.index[inside]).tolist():
         rows = np.flatnonzero(inside & (q.index == index))
         moved = abs(rise) - 2 * (q.ask[rows[0]] - q.bid[rows[0]]) - 0.002 * desk.spot(q.ts[rows[:1]])[0]
@@ -281,6 +302,7 @@ def _frozen(desk: _Desk, place: str) -> _Spot:
         edits[name][chosen] = edits[name][chosen[0]]
     desk.free[q.index[chosen[0]]] = False
     desk.edits["quotes"].touched += np.flatnonzero(q.index == q.index[chosen[0]]).tolist()
+    desk.pairs_touched += [int(q.index[chosen[0]])]
     return "quotes", int(chosen[-1]), Reason.UNCHANGED_QUOTE
 
 
@@ -293,13 +315,19 @@ def _longest_move(desk: _Desk, window: int = 90) -> tuple[tuple[int, int], float
     at = int(np.argmax(np.abs(moves)))
     return (int(grid[at] - desk.opens), int(grid[at] + window * _MINUTE - desk.opens)), float(moves[at])
 
-# %% ../../nbs/25_feeds/286_sim_faults.ipynb #99d20acd
+# %% ../../nbs/25_feeds/286_sim_faults.ipynb #203c953a
 def _silence(tape: str, minutes: int) -> _Plant:
     def plant(desk: _Desk, place: str) -> _Spot:
         ts, edits = desk.session.tapes()[tape].ts, desk.edits[tape]
         from_open, to_close = desk.opens + 30 * _MINUTE, desk.closes - (minutes + 20) * _MINUTE
-        start = desk.opens if place == "open" else int(from_open + desk.rng.integers(max(to_close - from_open, 1) // _MINUTE) * _MINUTE)
-        out = np.flatnonzero((ts > start) & (ts <= start + minutes * _MINUTE))
+        starts = np.arange(from_open, max(to_close, from_open + 1), _MINUTE) if place != "open" else np.array([desk.opens])
+        for start in desk.rng.permutation(starts).tolist():
+            out = np.flatnonzero((ts > start) & (ts <= start + minutes * _MINUTE))
+            quiet = not tape.startswith("underlying") or bool(desk.apart(ts[out], desk.calm).all())
+            if len(out) and quiet and not desk.used[tape][int(out[0]) - 1:int(out[-1]) + 2].any():
+                break
+        else:
+            raise ConfigError(f"faults: no {minutes} minutes of {tape} are free of other faults", "use a longer session or fewer faults")
         after = int(out[-1]) + 1
         edits.gone[out] = True
         edits.touched.append(after)
@@ -312,19 +340,21 @@ def _silence(tape: str, minutes: int) -> _Plant:
 def _contract_silence(desk: _Desk, place: str) -> _Spot:
     q = desk.session.quotes
     counts = np.bincount(q.index[desk.free[q.index] & (q.ts > desk.opens)], minlength=len(desk.contracts))
+    gone = desk.edits["quotes"].gone
     for index in np.argsort(-counts, kind="stable")[:200].tolist():
         rows = np.flatnonzero(q.index == index)
-        start = rows[30] if len(rows) > 200 else -1
-        out = rows[(q.ts[rows] > q.ts[start]) & (q.ts[rows] <= q.ts[start] + 120 * _MINUTE)] if start >= 0 else rows[:0]
-        after = rows[rows > out[-1]][:1] if len(out) else out
-        if len(after) and (q.bid[after[0]] > q.ask[start] + 0.05 or q.ask[after[0]] < q.bid[start] - 0.05):
-            desk.edits["quotes"].gone[out] = True
-            desk.free[index] = False
-            desk.edits["quotes"].touched += rows.tolist()
-            return "quotes", int(after[0]), Reason.GAP
+        for start in rows[30:-150:40].tolist():
+            out = rows[(q.ts[rows] > q.ts[start]) & (q.ts[rows] <= q.ts[start] + 120 * _MINUTE)]
+            after = rows[rows > out[-1]][:1] if len(out) else out
+            moved = len(after) and (q.bid[after[0]] > q.ask[start] + 0.05 or q.ask[after[0]] < q.bid[start] - 0.05)
+            if moved and not gone[start:int(after[0]) + 1].any():
+                gone[out] = True
+                desk.free[index] = False
+                desk.edits["quotes"].touched += rows.tolist()
+                return "quotes", int(after[0]), Reason.GAP
     raise ConfigError("faults: no contract is busy enough for its silence to be seen", "use a larger session")
 
-# %% ../../nbs/25_feeds/286_sim_faults.ipynb #81d1c68c
+# %% ../../nbs/25_feeds/286_sim_faults.ipynb #c9d489ea
 def _listing(reason: Reason, change: Callable[[_Desk, int, dict[str, npt.NDArray[Any]]], None]) -> _Plant:
     def plant(desk: _Desk, place: str) -> _Spot:
         free = np.flatnonzero(desk.free)
@@ -354,7 +384,7 @@ def _expires(days: Callable[[_Desk, int], int]) -> Callable[[_Desk, int, dict[st
 
 
 def _wrong_strike(desk: _Desk, place: str) -> _Spot:
-    """Call and put of a strike near the money, of a near expiry, listed under one that does not exist."""
+    """Call and put of a strike near the money, of a near expiry, listed under one that does not exist: 0.4% of the spot higher, at `open` 1.3%."""
     pairs, c = pair_rows(desk.contracts), desk.contracts
     spot = float(desk.spot(np.array([desk.opens]))[0])
     days = (c.expires_at[pairs.call] - desk.opens) / 86_400e9
@@ -364,9 +394,10 @@ def _wrong_strike(desk: _Desk, place: str) -> _Spot:
         raise ConfigError("faults: no free pair near the money", "use a larger session")
     rows = [int(pairs.call[pair]), int(pairs.put[pair])]
     strike = c.strike.copy()
-    strike[rows] += 0.013 * spot if place != "last" else -0.013 * spot
+    strike[rows] += 0.013 * spot if place == "open" else 0.004 * spot
     desk.contracts = replace(c, strike=np.round(strike, 2))
     _touch(desk, rows)
+    desk.pairs_touched += rows
     return "contracts", rows[0], Reason.PARITY_VIOLATION
 
 
@@ -449,7 +480,7 @@ KINDS: dict[str, _Plant] = {
     "adjusted": _adjusted, "split": _scaled, "hour_off": _hour_off,
 }
 
-# %% ../../nbs/25_feeds/286_sim_faults.ipynb #0bfd0909
+# %% ../../nbs/25_feeds/286_sim_faults.ipynb #84a3fc5a
 def plant(session: MarketSession, faults: Sequence[Fault], seed: int) -> FaultySession:
     """A session with faults: the same for the same arguments. Faults get contracts of their own, so that they do not hide each other.
 
@@ -470,4 +501,7 @@ def plant(session: MarketSession, faults: Sequence[Fault], seed: int) -> FaultyS
     tapes: dict[str, Any] = {name: tape for name, (tape, _, _) in applied.items()}
     added = {name: np.array([at(~k) for k in range(len(desk.edits[name].added))], np.int64) for name, (_, at, _) in applied.items()}
     touched = {name: np.union1d(rows, added[name]) for name, (_, _, rows) in applied.items()}
+    pairs = pair_rows(session.contracts)
+    mine = np.isin(pairs.call, desk.pairs_touched) | np.isin(pairs.put, desk.pairs_touched)
+    touched["contracts"] = np.union1d(pairs.call[mine], pairs.put[mine])
     return FaultySession(replace(session, contracts=contracts, **tapes), truth, touched)

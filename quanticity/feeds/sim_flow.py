@@ -6,25 +6,25 @@
 __all__ = ['BRANCHING', 'CHILD_SECONDS', 'AT_WORK', 'arrival_times', 'parents', 'Orders', 'Flow', 'execute', 'StockOrders',
            'stock_orders']
 
-# %% ../../nbs/25_feeds/285_sim_flow.ipynb #04d94ca2
+# %% ../../nbs/25_feeds/285_sim_flow.ipynb #7729a32d
 from dataclasses import dataclass, fields
 
 import numpy as np
 
-from .sim_calibration import (EQUITY_ARRIVALS, Calibration, Row, expiry_activity, metaorder_length, profile, trade_places, trade_size,
-                                              trade_weight)
+from .sim_calibration import (EQUITY_ARRIVALS, STOCK_BRANCHING, STOCK_CHILD_SECONDS, STOCK_PARENTS_AT_WORK, Calibration, Row, expiry_activity,
+                                              metaorder_length, profile, trade_places, trade_size, trade_weight)
 from .sim_market import DayGrid
 from .sim_parameters import SimulatorParameters, counts, poisson
 from .sim_truth import FlowKind, Participant
 from ..market.chain import BoolArray, Contracts, FloatArray, IntArray
 
-BRANCHING = 0.72  # children of a trade, on average
-CHILD_SECONDS = 8.0  # mean time until a child
-AT_WORK = 2  # parent orders at work at once
+BRANCHING, CHILD_SECONDS = 0.6, 7.9  # children of an option trade on average, and after how long; recorded minutes bound the first from below by 0.34
+AT_WORK = 2  # parent orders in options at work at once
 _SWEEP_GAP = 40_000  # nanoseconds between the prints of a sweep
 
-# %% ../../nbs/25_feeds/285_sim_flow.ipynb #0cdf5acc
-def arrival_times(rng: np.random.Generator, grid: DayGrid, a_minute: float, shape: Row, branching: float = BRANCHING) -> IntArray:
+# %% ../../nbs/25_feeds/285_sim_flow.ipynb #34df2427
+def arrival_times(rng: np.random.Generator, grid: DayGrid, a_minute: float, shape: Row, branching: float = BRANCHING,
+                  child_seconds: float = CHILD_SECONDS) -> IntArray:
     """Times of trades over a session, rising, nanoseconds UTC, by a Hawkes process whose mean rate follows a profile (see `sim_calibration.profile`)."""
     length = grid.closes - grid.opens
     u = np.linspace(0.0, 1.0, 2001)
@@ -36,7 +36,7 @@ def arrival_times(rng: np.random.Generator, grid: DayGrid, a_minute: float, shap
     events = [generation]
     while len(generation):
         children = poisson(rng, np.full(len(generation), branching))
-        delay = np.rint(np.round(-np.log1p(-rng.random(int(children.sum()))) * CHILD_SECONDS * 1e6, 3)).astype(np.int64) * 1000
+        delay = np.rint(np.round(-np.log1p(-rng.random(int(children.sum()))) * child_seconds * 1e6, 3)).astype(np.int64) * 1000
         generation = np.repeat(generation, children) + delay
         generation = generation[generation < length]
         events.append(generation)
@@ -177,7 +177,7 @@ def execute(orders: Orders, bid: IntArray, ask: IntArray, steps: tuple[int, int]
     price = np.where(b > 0, np.clip(price, b, a), a)
     return price, (a > 0) & ((b > 0) | (orders.sign > 0))
 
-# %% ../../nbs/25_feeds/285_sim_flow.ipynb #73f72077
+# %% ../../nbs/25_feeds/285_sim_flow.ipynb #b55f7bf9
 @dataclass(frozen=True, eq=False)
 class StockOrders:
     """Orders in the underlying over a day: `ts`, `sign`, `size` in shares, `parent`."""
@@ -190,8 +190,8 @@ class StockOrders:
 
 def stock_orders(rng: np.random.Generator, grid: DayGrid, p: SimulatorParameters, first_parent: int) -> StockOrders:
     """All orders in the underlying but the dealers', which know nothing of what comes."""
-    ts = arrival_times(rng, grid, p.underlying_trades, EQUITY_ARRIVALS)
-    number = parents(rng, len(ts), 3)
+    ts = arrival_times(rng, grid, p.underlying_trades, EQUITY_ARRIVALS, STOCK_BRANCHING, STOCK_CHILD_SECONDS)
+    number = parents(rng, len(ts), STOCK_PARENTS_AT_WORK)
     sign = np.where(rng.random(int(number.max(initial=0)) + 1) < 0.5, -1, 1)[number] if len(ts) else np.empty(0, np.int64)
     lots = p.underlying_volume / max(p.underlying_trades * 390.0, 1.0) / 100.0
     size = 100 * counts(rng, max(lots - 0.5, 0.05), len(ts))

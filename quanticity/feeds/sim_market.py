@@ -62,11 +62,16 @@ def variance_ahead(path: IntArray, position: int, sessions: int, regimes: Sequen
         out.append(float(state @ variance))
     return np.round(np.array(out), 9)
 
-# %% ../../nbs/25_feeds/282_sim_market.ipynb #89f21aee
-def elapsed(u: "FloatArray | float", u_shape: float) -> FloatArray:
+# %% ../../nbs/25_feeds/282_sim_market.ipynb #ff9088d8
+def elapsed(u: "FloatArray | float", p: SimulatorParameters) -> FloatArray:
     """Share of the session's variance that has passed at the share u of its time."""
     u = np.clip(np.asarray(u, np.float64), 0.0, 1.0)
-    return np.asarray((1 - u_shape / 3) * u + u_shape / 6 * ((2 * u - 1) ** 3 + 1), np.float64)
+    if p.day_shape:
+        base, at_open, fall, at_close, rise = p.day_shape
+        done = base * u - at_open * fall * np.expm1(-u / fall) + at_close * rise * (np.exp((u - 1) / rise) - np.exp(-1 / rise))
+        whole = base - at_open * fall * np.expm1(-1 / fall) - at_close * rise * np.expm1(-1 / rise)
+        return np.asarray(np.round(done / whole, 12), np.float64)
+    return np.asarray((1 - p.u_shape / 3) * u + p.u_shape / 6 * ((2 * u - 1) ** 3 + 1), np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +100,7 @@ class DayGrid:
         return np.diff(self.times, prepend=self.times[0]) / _SECOND
 
 
-def day_grid(symbol: str, day: date, step_seconds: float, u_shape: float) -> DayGrid:
+def day_grid(symbol: str, day: date, step_seconds: float, p: SimulatorParameters) -> DayGrid:
     """Steps from the open to the close of that root on that day; UserError without a session, ConfigError for an impossible step."""
     if not 0.001 <= step_seconds <= 3600:
         raise ConfigError(f"simulator: step_seconds = {step_seconds}", "expected 0.001 to 3600")
@@ -104,10 +109,10 @@ def day_grid(symbol: str, day: date, step_seconds: float, u_shape: float) -> Day
     opens, step = nanoseconds(hours.opens), round(step_seconds * _SECOND)
     times = np.arange(opens, closes, step, dtype=np.int64)
     times = np.append(times, closes)
-    done = np.round(elapsed((times - opens) / (closes - opens), u_shape), 12)
+    done = np.round(elapsed((times - opens) / (closes - opens), p), 12)
     return DayGrid(day, opens, closes, nanoseconds(hours.closes), times, np.diff(done, prepend=0.0), HALF_DAY_VARIANCE if hours.is_half_day else 1.0)
 
-# %% ../../nbs/25_feeds/282_sim_market.ipynb #765d0442
+# %% ../../nbs/25_feeds/282_sim_market.ipynb #38ebb7f6
 def night_share(p: SimulatorParameters) -> float:
     """The part of a day's variance that falls overnight, at most 0.8."""
     return min(p.gap**2 * SESSIONS_A_YEAR / p.volatility**2, 0.8)
@@ -140,7 +145,7 @@ def clock_until(symbol: str, grid: DayGrid, expires_at: IntArray, variance: Floa
         out[expires_at == start] = at
         length = (1 - night) * m * (HALF_DAY_VARIANCE if hours.is_half_day else 1.0) / SESSIONS_A_YEAR
         within = (expires_at > start) & (expires_at <= stop)
-        out[within] = at + length * elapsed((expires_at[within] - start) / (stop - start), p.u_shape)
+        out[within] = at + length * elapsed((expires_at[within] - start) / (stop - start), p)
         at += length
         following = next_session(today)
         late = (expires_at > stop) & (expires_at < nanoseconds(following.opens))

@@ -5,35 +5,32 @@
 # %% auto #0
 __all__ = ['DEMO_DAY', 'SimulatedDay', 'sessions_from', 'simulate', 'simulate_session', 'stream']
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #3caafc14
-import hashlib
+# %% ../../nbs/25_feeds/28_simulator.ipynb #4d699cae
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import date, timedelta
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
-from ..core.clock import INDEX_ROOTS, monthly_expiry, next_session, option_close, previous_session, session_hours
+from ..core.clock import next_session, option_close, previous_session
 from ..core.errors import ConfigError
+from .sim_auction import ClosingOrders
 from .sim_calibration import moneyness
-from .sim_day import FACTORS, DayPart, Positions, SymbolDay, first_positions
+from .sim_day import DayPart, Positions, SymbolDay, first_positions
 from .sim_market import DayGrid, clock_until, contract_keys, day_grid, listing, night_share, regime_path, settles_at, variance_ahead
-from .sim_parameters import REGIMES, PlantedEdge, Regime, SimulatorParameters, counts, generator, normals
-from .sim_path import NANO, PathState, log_billionths, news_steps, plan_day
+from .sim_parameters import REGIMES, PlantedEdge, Regime, SimulatorParameters, generator
+from .sim_path import NANO, PathState, log_billionths, plan_day
+from .sim_session import Extras, build_session, build_truth, close_orders
 from .sim_surface import Surface
-from .sim_truth import DealerChanges, DealerTruth, Effect, EventKind, Events, Settlements, Steps, TradeTruth, Truth
+from .sim_truth import Truth
 from ..market.chain import NANOSECONDS_A_YEAR, Contracts, FloatArray, IntArray, nanoseconds
 from ..market.session import MarketSession, session_digest
-from ..market.tape import Bars, Imbalances, NoticeKind, Notices, Quotes, Trades
 
 DEMO_DAY = date(2026, 3, 20)
 _MINUTE = 60_000_000_000
-_EPOCH = date(1970, 1, 1)
 _AHEAD = 800  # sessions for which variance is expected; a fair market knows its regimes so far ahead
-_Rows = TypeVar("_Rows", Quotes, Trades, TradeTruth)
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #ff81ab5c
+# %% ../../nbs/25_feeds/28_simulator.ipynb #fbbd84fa
 @dataclass(frozen=True, eq=False)
 class SimulatedDay:
     """A symbol's day as the market showed it, and as it was."""
@@ -59,16 +56,19 @@ class _Run:
     days: tuple[date, ...]
     path: IntArray
     step_seconds: float
+    extras: Extras
 
 
-def _run(seed: int, days: Sequence[date], parameters: SimulatorParameters, step_seconds: float) -> _Run:
+def _run(seed: int, days: Sequence[date], parameters: SimulatorParameters, step_seconds: float, extras: Extras | None = None) -> _Run:
     generator(seed)  # refuses a negative seed
+    extras = extras or Extras()
+    extras.check(parameters)
     if not days:
         raise ConfigError("simulator: no days", "name at least one session")
     for before, after in zip(days, days[1:], strict=False):
         if next_session(before).date != after:
             raise ConfigError(f"simulator: {after:%Y-%m-%d} is not the session after {before:%Y-%m-%d}", "name sessions in a row, none left out")
-    return _Run(seed, tuple(days), regime_path(seed, len(days) + _AHEAD, parameters.regimes), step_seconds)
+    return _Run(seed, tuple(days), regime_path(seed, len(days) + _AHEAD, parameters.regimes), step_seconds, extras)
 
 
 def sessions_from(first: date, count: int) -> list[date]:
@@ -79,11 +79,11 @@ def sessions_from(first: date, count: int) -> list[date]:
         days.append(next_session(days[-1]).date)
     return days
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #6e1945d1
-def _prepare(run: _Run, number: int, symbol: str, carried: _Carried, p: SimulatorParameters) -> tuple[SymbolDay, FloatArray]:
-    """The day, ready to run, and what each contract's volatility was at the previous close."""
+# %% ../../nbs/25_feeds/28_simulator.ipynb #c7a0bfb3
+def _prepare(run: _Run, number: int, symbol: str, carried: _Carried, p: SimulatorParameters) -> tuple[SymbolDay, ClosingOrders, FloatArray]:
+    """The day, ready to run, the orders for its close, and what each contract's volatility was at the previous close."""
     day, seed = run.days[number], run.seed
-    grid, regime = day_grid(symbol, day, run.step_seconds, p.u_shape), p.regimes[int(run.path[number])]
+    grid, regime = day_grid(symbol, day, run.step_seconds, p), p.regimes[int(run.path[number])]
     before = nanoseconds(option_close(symbol, previous_session(day).date))
     held = carried.positions
     keys = held.keys[held.open_interest > 0] if held else None
@@ -96,7 +96,8 @@ def _prepare(run: _Run, number: int, symbol: str, carried: _Carried, p: Simulato
         m = moneyness(listed.strike, p.spot, p.volatility, (listed.expires_at - before) / NANOSECONDS_A_YEAR, listed.is_call)
         held = first_positions(generator(seed, symbol, "positions"), listed, m, p.spot, p)
     plan = plan_day(seed, symbol, grid, regime, (grid.opens - before) / NANOSECONDS_A_YEAR, p)
-    return SymbolDay(seed, symbol, plan, listed, carried.state, held, variance, p, carried.parent), evening
+    orders, pressure = close_orders(seed, symbol, grid, p, run.extras)
+    return SymbolDay(seed, symbol, plan, listed, carried.state, held, variance, p, carried.parent, pressure), orders, evening
 
 
 def _evening(symbol: str, grid: DayGrid, before: int, listed: Contracts, variance: FloatArray, state: PathState, p: SimulatorParameters) -> FloatArray:
@@ -106,139 +107,51 @@ def _evening(symbol: str, grid: DayGrid, before: int, listed: Contracts, varianc
     surface = Surface(listed, clock, settles, p)
     return surface.volatility(state.spot, before, 0.0, state.smile(p), np.zeros(len(surface.settles)))
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #42025e00
-def _bars(day: SymbolDay, prints: Trades) -> Bars:
-    grid = day.grid
-    cents = np.rint(np.round(np.exp(day.path / NANO) * 100, 4)).astype(np.int64)
-    every = max(round(60.0 / max(float(grid.seconds[1]), 1e-3)), 1)
-    edge = np.unique(np.append(np.arange(0, len(cents), every), len(cents) - 1))
-    opened, closed = cents[edge[:-1]], cents[edge[1:]]
-    high = np.maximum(np.maximum.reduceat(cents, edge[:-1]), closed)
-    low = np.minimum(np.minimum.reduceat(cents, edge[:-1]), closed)
-    ends = grid.times[edge[1:]]
-    reach = np.floor(np.round(-np.log1p(-generator(day.seed, grid.day, day.symbol, "bars").random((2, len(ends)))) * 0.0001 * opened, 6)).astype(np.int64)
-    volume = np.bincount(np.searchsorted(ends, prints.ts, side="right"), prints.size, len(ends) + 1)[: len(ends)]
-    rows = ~day.plan.halted[edge[1:]] | (volume > 0)
-    columns = (opened, high + reach[0], low - reach[1], closed)
-    return Bars(ends[rows], *(c[rows] / 100 for c in columns), volume[rows])
-
-
-def _notices(day: SymbolDay) -> Notices:
-    rows = [(start, NoticeKind.HALT) for start, _ in day.plan.halts] + [(end, NoticeKind.RESUME) for _, end in day.plan.halts]
-    rows += [(int(day.grid.times[step]), NoticeKind.SCHEDULED_NEWS) for step, _ in news_steps(day.grid, day.p)]
-    scheduled = {ts for ts, _ in rows}
-    rows += [(ts, NoticeKind.NEWS) for ts, size in day.jumps if ts and ts not in scheduled and abs(size) > day.p.jump_size]
-    rows.sort()
-    return Notices(np.array([ts for ts, _ in rows], np.int64), np.array([int(kind) for _, kind in rows], np.int64))
-
-
-def _imbalances(day: SymbolDay) -> Imbalances:
-    grid, rng = day.grid, generator(day.seed, day.grid.day, day.symbol, "auction")
-    ts = np.arange(grid.closes - 600 * NANO, grid.closes, 10 * NANO, dtype=np.int64)
-    at = np.maximum(np.searchsorted(grid.times, ts, side="right") - 1, 0)  # the last spot that is known
-    done = np.arange(len(ts)) / len(ts)
-    first = float(np.rint(np.round(normals(rng, 1)[0] * 4_000, 4))) * 100
-    noise = np.rint(np.round(normals(rng, len(ts)) * 60, 4)) * 100
-    imbalance = np.rint(np.round(first * (1 - done) ** 1.5 + noise * (1 - done), 2))
-    paired = np.rint(np.round(1_000_000 * (0.4 + 0.6 * done), 2))
-    reference = np.rint(np.round(np.exp(day.path[at] / NANO) * 100, 4)).astype(np.int64)
-    indicative = np.rint(np.round(reference * (1 + imbalance * 2e-9), 4)).astype(np.int64)
-    return Imbalances(ts, imbalance, paired, reference / 100, indicative / 100)
-
-# %% ../../nbs/25_feeds/28_simulator.ipynb #3f7092a0
-def _settlements(day: SymbolDay) -> Settlements:
-    grid, rows = day.grid, []
-    today = (grid.day - _EPOCH).days
-    price = np.rint(np.round(np.exp(day.path / NANO) * 100, 4)) / 100
-    at_open = INDEX_ROOTS.get(day.symbol) in ("monthly", "am")
-    if at_open and grid.day == monthly_expiry(grid.day.year, grid.day.month):
-        rows.append((today, grid.opens, float(price[0]), 1))
-    for expiry, until in zip(*(x.tolist() for x in (day.listed.expiry_day, day.listed.expires_at)), strict=True):
-        if not at_open and until <= grid.closes and (not rows or rows[-1][0] != expiry):
-            rows.append((expiry, until, float(price[int(np.searchsorted(grid.times, until, side="right")) - 1]), 0))
-    return Settlements(*(np.array(column) for column in zip(*rows, strict=True))) if rows else Settlements.none()
-
-
-def _events(day: SymbolDay) -> Events:
-    grid = day.grid
-    scheduled = {int(grid.times[step]) for step, _ in news_steps(grid, day.p)}
-    rows = [(ts or grid.opens, ts or grid.opens, EventKind.SCHEDULED_NEWS if ts in scheduled else EventKind.JUMP, size) for ts, size in day.jumps]
-    rows += [(start, end, EventKind.HALT, 0.0) for start, end in day.plan.halts]
-    rows.sort()
-    return Events(*(np.array(column) for column in zip(*rows, strict=True))) if rows else Events.none()
-
-# %% ../../nbs/25_feeds/28_simulator.ipynb #e7b92e5a
-def _joined(parts: Sequence[_Rows]) -> _Rows:
-    """Tapes or tables one after the other."""
-    kind = type(parts[0])
-    columns: dict[str, Any] = {f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(kind)}
-    return kind(**columns)
-
-
-def _session(day: SymbolDay, parts: Sequence[DayPart], evening: FloatArray, notes: tuple[str, ...]) -> MarketSession:
-    p, hours = day.p, session_hours(day.grid.day)
-    assert hours is not None
-    prints = _joined([part.underlying_trades for part in parts])
-    about = hashlib.sha256(repr((day.seed, day.grid.day.isoformat(), day.symbol, day.p)).encode()).hexdigest()
-    return MarketSession("sim", day.grid.day, hours.opens, option_close(day.symbol, day.grid.day), day.listed, _joined([part.quotes for part in parts]),
-                         _joined([part.trades for part in parts]), _bars(day, prints), _joined([part.underlying_quotes for part in parts]),
-                         day.open_interest.astype(np.float64), evening, p.rate, p.dividend, _imbalances(day), {"simulator": about}, notes,
-                         underlying_trades=prints, notices=_notices(day))
-
-
-def _truth(day: SymbolDay, parts: Sequence[DayPart], session: MarketSession, code: int) -> Truth:
-    trades, truth = session.trades, _joined([part.trade_truth for part in parts])
-    change = -truth.initiator * trades.size
-    times, spot = (np.concatenate([getattr(part, name) for part in parts]) for name in ("times", "log_spot"))
-    steps = Steps(times, np.round(np.exp(spot / NANO), 6), np.concatenate([part.volatility for part in parts]), np.full(len(times), code))
-    effects = tuple(Effect(e.edge.kind, e.edge.size, e.edge.half_life, "log return", tuple(e.times)) for e in day.edges)
-    return Truth(day.symbol, day.grid.day, day.seed, session_digest(session), truth, _joined([part.underlying_truth for part in parts]),
-                 DealerTruth(day.dealer_open.astype(np.float64), day.positions.dealer.astype(np.float64)), DealerChanges(trades.ts, trades.index, change),
-                 steps, FACTORS, np.concatenate([part.factors for part in parts]), tuple(r.name for r in day.p.regimes), _events(day), _settlements(day), effects)
-
-# %% ../../nbs/25_feeds/28_simulator.ipynb #b8e719d6
+# %% ../../nbs/25_feeds/28_simulator.ipynb #a704e687
 def simulate(seed: int, days: Sequence[date], symbols: Sequence[str] | Mapping[str, SimulatorParameters] = ("SIM",),
-             parameters: SimulatorParameters | None = None, step_seconds: float = 60.0) -> Iterator[SimulatedDay]:
+             parameters: SimulatorParameters | None = None, step_seconds: float = 60.0, extras: Extras | None = None) -> Iterator[SimulatedDay]:
     """Sessions in a row of one or many symbols, with the truth of each, day by day and within a day symbol by symbol.
 
     `days` are sessions in a row (`sessions_from`). `symbols` may map each symbol to parameters of its own; the regimes are those of the first. Steps of 60 seconds make
-    a session of minutes, shorter ones ticks. Raises UserError where the market is closed on a day, ConfigError for a negative seed or days that do not follow each other.
+    a session of minutes, shorter ones ticks. `extras` are auctions, books and volatility indices. Raises UserError where the market is closed on a day, ConfigError for a negative seed or days that do not follow each other.
     """
     named = dict(symbols) if isinstance(symbols, Mapping) else {symbol: parameters or SimulatorParameters() for symbol in symbols}
     if not named:
         raise ConfigError("simulator: no symbols", "name at least one")
-    run = _run(seed, days, next(iter(named.values())), step_seconds)
+    run = _run(seed, days, next(iter(named.values())), step_seconds, extras)
+    for p in named.values():
+        run.extras.check(p)
     carried = {symbol: _Carried(PathState(log_billionths(p.spot))) for symbol, p in named.items()}
     for number in range(len(run.days)):
         for symbol, p in named.items():
-            day, evening = _prepare(run, number, symbol, carried[symbol], p)
+            day, orders, evening = _prepare(run, number, symbol, carried[symbol], p)
             parts = list(day.parts())
-            session = _session(day, parts, evening, (f"simulated from seed {seed}",))
+            session, prints, effects = build_session(day, parts, orders, evening, run.extras, (f"simulated from seed {seed}",))
             carried[symbol] = _Carried(day.state, day.positions, day.next_parent)
-            yield SimulatedDay(session, _truth(day, parts, session, int(run.path[number])))
+            yield SimulatedDay(session, build_truth(day, parts, session, prints, effects, int(run.path[number])))
 
 
 def simulate_session(seed: int, day: date = DEMO_DAY, symbol: str = "SIM", parameters: SimulatorParameters | None = None,
-                     step_seconds: float = 60.0) -> MarketSession:
+                     step_seconds: float = 60.0, extras: Extras | None = None) -> MarketSession:
     """A session of a simulated option root, the same bytes for the same arguments.
 
     Minute steps from the open to the close of that day (half days end early). 408 contracts of four expiries by default.
     Raises UserError where the market is closed that day, ConfigError for a negative seed.
     """
     p = parameters or SimulatorParameters()
-    run = _run(seed, [day], p, step_seconds)
-    one, evening = _prepare(run, 0, symbol, _Carried(PathState(log_billionths(p.spot))), p)
-    return _session(one, list(one.parts()), evening, (f"simulated from seed {seed}",))
+    run = _run(seed, [day], p, step_seconds, extras)
+    one, orders, evening = _prepare(run, 0, symbol, _Carried(PathState(log_billionths(p.spot))), p)
+    return build_session(one, list(one.parts()), orders, evening, run.extras, (f"simulated from seed {seed}",))[0]
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #e0910991
+# %% ../../nbs/25_feeds/28_simulator.ipynb #916474f5
 def stream(seed: int, day: date = DEMO_DAY, symbol: str = "SIM", parameters: SimulatorParameters | None = None, step_seconds: float = 1.0,
            until_seconds: float | None = None) -> tuple[Contracts, Iterator[DayPart]]:
-    """The contracts of one day, and its rows five minutes at a time (in parts; the same rows as `simulate_session` gives for that step).
+    """The contracts of one day, and its rows five minutes at a time: quotes and trades as `simulate_session` gives them for that step, without auctions and books.
 
     `until_seconds` ends it early, so many seconds after the open.
     """
     p = parameters or SimulatorParameters()
-    one, _ = _prepare(_run(seed, [day], p, step_seconds), 0, symbol, _Carried(PathState(log_billionths(p.spot))), p)
+    one, _, _ = _prepare(_run(seed, [day], p, step_seconds), 0, symbol, _Carried(PathState(log_billionths(p.spot))), p)
     last = one.grid.closes if until_seconds is None else one.grid.opens + round(until_seconds * NANO)
     return one.listed, _until(one.parts(), last)
 

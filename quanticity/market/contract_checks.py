@@ -84,7 +84,7 @@ def beyond_strikes(contracts: Contracts, spot: FloatArray, factor: float = 1.4) 
     out: BoolArray = (spot * factor < contracts.strike.min()) | (spot > contracts.strike.max() * factor)
     return out
 
-# %% ../../nbs/20_market/264_contract_checks.ipynb #f87c8933
+# %% ../../nbs/20_market/264_contract_checks.ipynb #e2b7aa91
 @dataclass(frozen=True)
 class ParityReading:
     """What parity said at a moment: the implied spot (NaN: nothing), from how many pairs, and contracts that failed for the last time allowed.
@@ -128,9 +128,14 @@ class ParityWatch:
         middle, used = _near_the_money(implied, forward, wide, years, strike)
         return self._judge(rows, implied, wide, years, strike, middle, used, spot)
 
+    def partners(self, contracts: IntArray) -> IntArray:
+        """Some contracts and those they make pairs with, ascending."""
+        one = np.isin(self.call, contracts) | np.isin(self.put, contracts)
+        return np.unique(np.concatenate((contracts, self.call[one], self.put[one])))
+
     def _judge(self, rows: IntArray, implied: FloatArray, wide: FloatArray, years: FloatArray, strike: FloatArray, middle: float, used: int,
                spot: float) -> ParityReading:
-        trusted = spot if spot == spot and (used < 3 or abs(spot / middle - 1) < self.p.bound_share) else (middle if used >= 3 else np.nan)
+        trusted = middle if used >= 3 else spot
         early = np.abs(self.rate) * years * strike if self.american else 0.0
         narrow = 2 * wide + self.p.parity_share * strike
         limit = narrow + self.p.carry * years * strike + early

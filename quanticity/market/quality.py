@@ -64,7 +64,7 @@ class _SpotPath:
         place = np.searchsorted(self.ts, ts, side="right") - 1
         return self.price[place], self.ts[place]
 
-# %% ../../nbs/20_market/26_quality.ipynb #d8b38a5f
+# %% ../../nbs/20_market/26_quality.ipynb #be98a605
 class Door:
     """Screens one session of an option root, batch by batch, in order of arrival.
 
@@ -96,7 +96,7 @@ class Door:
         minutes = max(int((self.closes - self.opens) // _MINUTE), 0) + 2
         self._implied_path, self._spot_path = np.full(minutes, np.nan), np.full(minutes, np.nan)
         self._minute, self._spot_then = -1, float("nan")
-        self._implied, self._implied_at, self._implied_pairs = float("nan"), float("nan"), 0
+        self._implied, self._implied_at, self._mistrust = float("nan"), float("nan"), False
         self._halts = np.empty(0, np.int64)
         self._split_told = self._strikes_told = self._skew_told = False
 
@@ -203,9 +203,9 @@ class Door:
             if isinstance(tape, Quotes):
                 watch.screen(s, tape.bid, tape.ask)
             elif isinstance(tape, Bars):
-                spikes = bar_spikes(tape, self.parameters.underlying_band) if s.clean else np.where(s.keep, bar_spikes(tape, self.parameters.underlying_band), 0.0)
-                spiked = np.flatnonzero(s.keep & (spikes > 0))
-                s.refuse(Reason.PRICE_JUMP, spiked, spikes[spiked], self.parameters.underlying_band)
+                standing = np.flatnonzero(s.keep)
+                spikes = bar_spikes(tape if s.clean else tape.where(s.keep), self.parameters.underlying_band)
+                s.refuse(Reason.PRICE_JUMP, standing[spikes > 0], spikes[spikes > 0], self.parameters.underlying_band)
                 watch.screen(s, tape.low, tape.high)
             elif isinstance(tape, Trades):
                 watch.screen(s, tape.price, tape.price)
@@ -262,13 +262,12 @@ class Door:
         s.refuse(Reason.SPLIT, rows, middle / spot, 1.4)
 
     def _best_spot(self, spot: FloatArray, seen: FloatArray, ts: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The underlying's price and its time for each row: its own, or the implied one where that is old, missing, or contradicted by several pairs."""
+        """The underlying's price and its time for each row: its own, or the implied one where that is old, missing, or was contradicted by several pairs at the last minute's end."""
         if self._implied != self._implied:
             return spot, seen
         old = ~(ts - seen <= self.parameters.spot_age_seconds * 1e9) | (spot != spot)
-        if self._implied_pairs >= 3 and ts[0] - self._implied_at <= self.parameters.spot_age_seconds * 1e9:
-            old |= np.abs(spot / self._implied - 1) > 2 * self.parameters.bound_share
-        old &= ~(seen > self._implied_at) | (spot == spot)
+        if self._mistrust and ts[0] - self._implied_at <= self.parameters.spot_age_seconds * 1e9:
+            old[:] = True
         return (np.where(old, self._implied, spot), np.where(old, self._implied_at, seen)) if old.any() else (spot, seen)
 
     def _close_minute(self, builder: FindingsBuilder, last: bool = False) -> None:
@@ -278,17 +277,30 @@ class Door:
         now = self.opens + self._minute * _MINUTE
         reading = self._parity.read(now, self._memory.memory[:, :5], self._spot_then)
         if reading.spot == reading.spot:
-            self._implied, self._implied_at, self._implied_pairs = reading.spot, float(now - self.opens), reading.pairs
+            self._implied, self._implied_at = reading.spot, float(now - self.opens)
+            self._mistrust = reading.pairs >= 3 and abs(self._spot_then / reading.spot - 1) > self.parameters.bound_share / 2
         for severity, mask in ((Severity.QUARANTINE, reading.refused), (Severity.NOTE, ~reading.refused)) if len(reading.failed) else ():
             rows = reading.failed[mask]
             builder.add("contracts", severity, Reason.PARITY_VIOLATION, rows, now, rows, reading.off[mask], reading.limit[mask])
         self._verdict[reading.failed[reading.refused]] = 3
+        if reading.pairs >= 3 and abs(self._spot_then / reading.spot - 1) < self.parameters.bound_share:
+            self._forbidden(now, builder)
         self._implied_path[self._minute], self._spot_path[self._minute] = reading.spot, self._spot_then
         if not self._skew_told and (last or self._minute % 30 == 0) and self._minute >= 60:
             lag, _, _ = clock_lag(self._implied_path[:self._minute + 1], self._spot_path[:self._minute + 1], self.parameters.skew_share)
             if lag:
                 self._skew_told = True
                 builder.add("session", Severity.NOTE, Reason.CLOCK_SKEW, -1, now, -1, 60.0 * lag, 0.0)
+
+
+    def _forbidden(self, now: int, builder: FindingsBuilder) -> None:
+        """Strikes whose static bounds never let a row through, though the spot is known."""
+        stuck = self._memory.stuck()
+        if len(stuck := stuck[self._verdict[stuck] == 0]):
+            both = self._parity.partners(stuck)
+            both = both[self._verdict[both] == 0]
+            self._verdict[both] = 3
+            builder.add("contracts", Severity.QUARANTINE, Reason.PARITY_VIOLATION, both, now, both)
 
 
 def _by_minute(s: Screening, opens: int) -> list[tuple[int, IntArray]]:

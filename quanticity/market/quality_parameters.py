@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 
 from ..core.errors import ConfigError
 
-# %% ../../nbs/20_market/260_quality_parameters.ipynb #e3ed0fbf
+# %% ../../nbs/20_market/260_quality_parameters.ipynb #868ffd0b
 @dataclass(frozen=True)
 class QualityParameters:
     """Limits of the door. Shares are of the underlying's price where nothing else is said; spreads are of the quotes compared."""
@@ -19,7 +19,7 @@ class QualityParameters:
     jump_share: float = 0.2  # and by more than this share of its time value (of its price where there is no spot),
     jump_floor: float = 0.15  # and by more than this many dollars
     settle_seconds: float = 180.0  # a level that is older than this cannot refuse anything any more
-    drift: float = 0.002  # the underlying may have moved by this share in a minute since it was seen, times the root of the minutes
+    drift: float = 0.005  # the underlying may have moved by this share in a minute since it was seen, times the root of the minutes
     spot_age_seconds: float = 300.0  # an older price of the underlying yields to the one that the options imply
     underlying_band: float = 0.05  # the underlying jumps when it moves by more than this share
     off_quote_spreads: float = 1.0  # a trade is noted when it is further outside its quotes than this many spreads,
@@ -30,12 +30,13 @@ class QualityParameters:
     carry: float = 0.05  # rates and dividends that are not known: per year, in bounds and parity
     parity_share: float = 0.001  # slack of put-call parity, beside the two spreads
     parity_epochs: int = 5  # a strike is refused when parity has failed so many minutes in a row
-    unchanged_seconds: float = 900.0  # a quote that has been the same so long, while its intrinsic value left it behind, is noted
+    unchanged_seconds: float = 900.0  # a quote that has been the same so long, while its intrinsic value left it behind, is noted: there must be a move
+    unchanged_share: float = 0.002  # by more than two spreads and this share
     gap_minutes: float = 5.0  # minutes without any row (quotes, underlying) that are noted,
     gap_intervals: float = 10.0  # where the tape's rows usually come closer than a tenth of that
     contract_gap_seconds: float = 900.0  # the same for one contract: at least this long,
     contract_gap_intervals: float = 40.0  # and this many of its usual intervals
-    leap_seconds: float = 600.0  # a row so far ahead of a busy tape is refused until the next one confirms it
+    leap_seconds: float = 1_800.0  # a row so far ahead of a busy tape is refused until the next one confirms it
     skew_share: float = 0.0005  # underlying and options disagree by more than this, and agree with one shifted in time: clock skew
     before_hours: float = 5.5  # the underlying trades from so long before the options' open (04:00 in New York)
     after_hours: float = 4.0  # to so long after their close (20:00)

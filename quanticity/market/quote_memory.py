@@ -77,7 +77,7 @@ class QuoteBlock:
             out.start = _starts(out.index)
         return out
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #e436e439
+# %% ../../nbs/20_market/263_quote_memory.ipynb #146eae41
 class QuoteMemory:
     """One row a contract; `opens` is the session's start in nanoseconds UTC."""
 
@@ -92,6 +92,7 @@ class QuoteMemory:
         self.memory = np.full((n, 17), np.nan)
         self.memory[:, (_ROWS, _STEADY)] = 0.0
         self.block: QuoteBlock | None = None
+        self.out_minutes, self.out_last = np.zeros(n, np.int64), np.full(n, -1.0)  # minutes with a row outside the bounds, and the last of them
 
     def drift(self, level: FloatArray, nanoseconds: FloatArray) -> FloatArray:
         """How far the underlying may have moved in a time, dollars."""
@@ -101,10 +102,21 @@ class QuoteMemory:
         return out
 
     def bounds(self, index: IntArray, spot: FloatArray, age: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The least and the most that contracts can be worth; NaN where there is no spot."""
+        """The least and the most that contracts can be worth. Without a spot: NaN, and for a put its strike."""
         strike, sign = self.strike[index], self.sign[index]
         slack = self.p.bound_share * spot + self.carry[index] + self.drift(spot, age)
-        return sign * (spot - strike) - slack, np.where(sign > 0, spot, strike) + slack
+        return sign * (spot - strike) - slack, np.where(sign > 0, spot + slack, strike * (1 + self.p.bound_share) + self.carry[index])
+
+    def forbid(self, index: IntArray, ts: FloatArray) -> None:
+        """Count the minutes in which contracts had rows outside their bounds."""
+        minute = np.ceil(ts / _MINUTE)
+        new = np.unique(index[self.out_last[index] != minute])
+        self.out_minutes[new] += 1
+        self.out_last[index] = minute
+
+    def stuck(self) -> IntArray:
+        """Contracts that never had a row accepted, and rows outside the static bounds of their strikes in several minutes."""
+        return np.flatnonzero((self.out_minutes >= self.p.parity_epochs) & (self.memory[:, _ROWS] == 0))
 
 # %% ../../nbs/20_market/263_quote_memory.ipynb #0f4520c7
 def _duplicates(b: QuoteBlock) -> BoolArray:
@@ -162,7 +174,7 @@ def _steady(b: QuoteBlock, over: BoolArray) -> FloatArray:
     known = b.before(b.ts, _LEVEL_TS, b.two)
     return np.where((known == known) & ~over, 1.0, 0.0)
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #1e3f2bb1
+# %% ../../nbs/20_market/263_quote_memory.ipynb #296b039c
 def take_quotes(m: QuoteMemory, s: Screening, rows: IntArray, spot: FloatArray, seen: FloatArray) -> None:
     """Judge rows of the quotes tape (places in `s.tape`, ascending, all standing), refuse and note, and remember the accepted.
 
@@ -178,6 +190,8 @@ def take_quotes(m: QuoteMemory, s: Screening, rows: IntArray, spot: FloatArray, 
         if mask.any():
             _refuse(s, block, mask & ~bad, reason, value, limit)
             bad |= mask
+            if reason is not Reason.EXPIRED:
+                m.forbid(block.index[mask], block.ts[mask])
     block = block.without(~bad) if bad.any() else block
     while True:
         again = _duplicates(block)
@@ -204,7 +218,7 @@ def _refuse(s: Screening, block: QuoteBlock, mask: BoolArray, reason: Reason, va
     if mask.any():
         s.refuse(reason, block.rows[mask], np.nan if value is None else value[mask], np.nan if limit is None else limit[mask])
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #98493d7c
+# %% ../../nbs/20_market/263_quote_memory.ipynb #204b621d
 def _unchanged(b: QuoteBlock) -> BoolArray:
     same: BoolArray = b.lo == b.before(b.lo, _LO)
     for values, field in ((b.hi, _HI), (b.bid_size, _BID_SIZE), (b.ask_size, _ASK_SIZE)):
@@ -221,7 +235,7 @@ def _remarks(m: QuoteMemory, s: Screening, b: QuoteBlock) -> tuple[FloatArray, F
     if long.any():
         strike, sign = m.strike[b.index], m.sign[b.index]
         moved = np.abs(np.maximum(sign * (b.spot - strike), 0.0) - np.maximum(sign * (since_spot - strike), 0.0))
-        allowed = 2 * np.where(b.two, b.hi - b.lo, np.inf) + m.p.drift * b.spot
+        allowed = 2 * np.where(b.two, b.hi - b.lo, np.inf) + m.p.unchanged_share * b.spot
         if len(left := np.flatnonzero(long & (moved > allowed))):
             s.note(Reason.UNCHANGED_QUOTE, b.rows[left], (b.ts - since)[left] / 1e9, m.p.unchanged_seconds)
     passed = b.ts - b.before(b.ts, _TS)

@@ -4,24 +4,27 @@
 
 # %% auto #0
 __all__ = ['Result', 'ROOT', 'MANIFEST', 'FORMAT', 'Choice', 'Attributes', 'SessionName', 'folder_of', 'StoredTable', 'Manifest',
-           'encode_manifest', 'decode_manifest', 'folders', 'manifest_in', 'Archive', 'read_rows', 'snapshot']
+           'encode_manifest', 'decode_manifest', 'folders', 'manifest_in', 'SessionWriter', 'Archive', 'read_rows',
+           'snapshot']
 
-# %% ../../nbs/10_store/16_archive.ipynb #f24790e7
+# %% ../../nbs/10_store/16_archive.ipynb #2478ee07
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from queue import SimpleQueue
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeVar
 from urllib.parse import unquote
 
 import orjson
 
 from ..core.errors import DataError, DataMissing, OutputError
-from .lake import LakeFiles, content_sha256, escape_name, is_staged, readable
-from .parquet import int64_values, read_parquet, write_table
+from .lake import ContentHash, LakeFiles, escape_name, is_staged, readable
+from .parquet import TableWriter, read_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -161,74 +164,8 @@ def _whole(files: LakeFiles, folder: str) -> Manifest | None:
         return None
     return found if found and all(files.size(f"{folder}/{t.file}") == t.bytes for t in found.tables.values()) else None
 
-# %% ../../nbs/10_store/16_archive.ipynb #cd362b59
-def _first_last(table: "pa.Table") -> tuple[int | None, int | None]:
-    """The least and greatest `ts` of a table in nanoseconds UTC, None where it has no such column or no rows."""
-    if "ts" not in table.column_names or not table.num_rows:
-        return None, None
-    ts = int64_values(table["ts"])
-    return int(ts.min()), int(ts.max())
-
-
-def _clear(files: LakeFiles, folder: str, keep: Manifest | None) -> list[str]:
-    """Remove the files of a folder that a manifest does not name (local folders only: elsewhere another writer may be at work)."""
-    named = {MANIFEST, *(t.file for t in keep.tables.values())} if keep else {MANIFEST}
-    strange = [f"{folder}/{n}" for n in files.entries(folder) if n not in named and (is_staged(n) or _FILE.fullmatch(n))] if files.local else []
-    files.remove(strange)
-    return strange
-
-
-def _write(files: LakeFiles, key: SessionName, tables: "Mapping[str, pa.Table]", hashes: "Mapping[str, Future[str]]",
-           about: "Future[dict[str, Any]]", pool: ThreadPoolExecutor) -> Manifest:
-    """Write all tables and the manifest of a session."""
-    folder = folder_of(key)
-
-    def stage(name: str, table: "pa.Table") -> tuple[str, StoredTable]:
-        """Write a table. Its name is its hash, which is still being made elsewhere: a local file gets that name when it is published."""
-        staged = f"{folder}/{name}.parquet" if files.local else f"{folder}/{_file_name(name, hashes[name].result())}"
-        size = files.stage(staged, lambda out: write_table(table, out))
-        sha = hashes[name].result()  # its task was queued before all of this kind: no waiting for one another
-        return staged, StoredTable(_file_name(name, sha), table.num_rows, size, sha, *_first_last(table))
-
-    tasks = {name: pool.submit(stage, name, tables[name]) for name in hashes}
-    staged = {name: tasks[name].result() for name in tables}
-    manifest = Manifest(key.symbol, key.day, key.source, {name: stored for name, (_, stored) in staged.items()}, about.result())
-    text = encode_manifest(manifest)
-    files.stage(f"{folder}/{MANIFEST}", lambda out: out.write(text))
-    files.publish({name: f"{folder}/{stored.file}" for name, stored in staged.values()})
-    files.publish({f"{folder}/{MANIFEST}": f"{folder}/{MANIFEST}"})
-    _clear(files, folder, manifest)
-    return manifest
-
-
-def _file_name(table: str, sha: str) -> str:
-    return f"{table}-{sha[:12]}.parquet"
-
-# %% ../../nbs/10_store/16_archive.ipynb #320e3147
+# %% ../../nbs/10_store/16_archive.ipynb #a93da25e
 Attributes = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
-
-
-def _store(files: LakeFiles, key: SessionName, tables: "Mapping[str, pa.Table]", attributes: Attributes, force: bool) -> tuple[Manifest, bool]:
-    """Write a session unless it is there with the same content; the caller holds the lock."""
-    folder = folder_of(key)
-    old = _whole(files, folder)
-    with ThreadPoolExecutor(8) as pool:
-        largest_first = sorted(tables, key=lambda name: -tables[name].nbytes)
-        hashes = {name: pool.submit(content_sha256, tables[name]) for name in largest_first}
-        about = pool.submit(_plain_json, attributes)
-        same = not force and old and old.attributes == about.result() and list(old.tables) == list(tables) \
-            and all(old.tables[name].content_sha256 == sha.result() for name, sha in hashes.items())
-        _clear(files, folder, old)
-        if old and same:
-            return old, False
-        try:
-            return _write(files, key, tables, hashes, about, pool), True
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            with suppress(OutputError):  # what failed before is the one to be told
-                _clear(files, folder, _whole(files, folder))
-                files.remove_folder(folder)
-            raise
 
 
 def _plain_json(attributes: Attributes) -> dict[str, Any]:
@@ -236,7 +173,115 @@ def _plain_json(attributes: Attributes) -> dict[str, Any]:
     plain: dict[str, Any] = orjson.loads(orjson.dumps(dict(attributes() if callable(attributes) else attributes)))
     return plain
 
-# %% ../../nbs/10_store/16_archive.ipynb #945adf13
+
+def _clear(files: LakeFiles, folder: str, keep: Manifest | None) -> None:
+    """Remove the files of a folder that a manifest does not name (local folders only: elsewhere another writer may be at work)."""
+    named = {MANIFEST, *(t.file for t in keep.tables.values())} if keep else {MANIFEST}
+    files.remove(f"{folder}/{n}" for n in (files.entries(folder) if files.local else ()) if n not in named and (is_staged(n) or _FILE.fullmatch(n)))
+
+
+def _stage(files: LakeFiles, folder: str, name: str, pieces: "Iterable[pa.Table]") -> StoredTable:
+    """Write a table under its own name; it is called by its content once it is published."""
+    writers: list[TableWriter] = []
+
+    def write(out: BinaryIO) -> None:
+        writers.append(writer := TableWriter(out))
+        for piece in pieces:
+            writer.add(piece)
+        writer.close()
+
+    def file() -> str:
+        return f"{name}-{writers[-1].content.hexdigest()[:12]}.parquet"
+
+    size = files.stage(f"{folder}/{name}.parquet", write, lambda: f"{folder}/{file()}")
+    return StoredTable(file(), writers[-1].content.rows, size, writers[-1].content.hexdigest(), writers[-1].first, writers[-1].last)
+
+
+def _publish(files: LakeFiles, folder: str, manifest: Manifest) -> None:
+    """Make staged tables and their manifest the session."""
+    text = encode_manifest(manifest)
+    files.stage(f"{folder}/{MANIFEST}", lambda out: out.write(text))
+    files.publish({f"{folder}/{name}.parquet": f"{folder}/{stored.file}" for name, stored in manifest.tables.items()})
+    files.publish({f"{folder}/{MANIFEST}": f"{folder}/{MANIFEST}"})
+    _clear(files, folder, manifest)
+
+# %% ../../nbs/10_store/16_archive.ipynb #5d3eddd4
+class SessionWriter:
+    """Writes one session, whole or not at all: `append` pieces of large tables as they come, then `finish` with the others. Used as a context; see `Archive.writer`."""
+
+    def __init__(self, files: LakeFiles, key: SessionName, force: bool) -> None:
+        self.files, self.key, self.folder = files, key, folder_of(key)
+        self._lock = files.locked(self.folder, f"session {_label(key)}")
+        self._force, self._done = force, False
+        self._pieces: dict[str, SimpleQueue[Any]] = {}
+        self._tasks: dict[str, Future[StoredTable]] = {}
+
+    def __enter__(self) -> Self:
+        self._lock.__enter__()
+        self._old = _whole(self.files, self.folder)
+        self._pool = ThreadPoolExecutor(8)
+        return self
+
+    def append(self, name: str, table: "pa.Table") -> None:
+        """The next rows of a table that is given in pieces; it must not be given to `finish`."""
+        if name not in self._pieces:
+            self._pieces[name] = pieces = SimpleQueue[Any]()
+            if self._old is None or self._force:
+                self._tasks[name] = self._pool.submit(_stage, self.files, self.folder, name, iter(pieces.get, None))
+        self._pieces[name].put(table)
+
+    def finish(self, tables: "Mapping[str, pa.Table]", attributes: Attributes, order: Sequence[str] = ()) -> tuple[Manifest, bool]:
+        """Write the other tables and the manifest: what the session is now, and whether anything was written.
+
+        Tables without rows are left out. `attributes` is plain JSON, or a function that makes it (called in a thread). `order` is that of the tables in the
+        manifest (default: as given). Raises OutputError, and NoSpaceError where the disk is full.
+        """
+        if bad := [name for name in (*self._pieces, *tables) if not _TABLE.fullmatch(name)]:
+            raise ValueError(f"a table's name has small letters, digits and underscores, got {bad[0]!r}")
+        for pieces in self._pieces.values():
+            pieces.put(None)
+        about = self._pool.submit(_plain_json, attributes)
+        waiting: dict[str, Any] = {name: [table] for name, table in tables.items() if table.num_rows}
+        waiting |= {name: list(iter(pieces.get, None)) for name, pieces in self._pieces.items() if name not in self._tasks}
+        names = [name for name in dict.fromkeys((*order, *self._pieces, *tables)) if name in waiting or name in self._tasks]
+        if self._old and not self._force and self._same(self._old, names, waiting, about):
+            _clear(self.files, self.folder, self._old)
+            self._done = True
+            return self._old, False
+        for name in sorted(waiting, key=lambda name: -sum(piece.nbytes for piece in waiting[name])):
+            self._tasks[name] = self._pool.submit(_stage, self.files, self.folder, name, waiting[name])
+        stored = {name: self._tasks[name].result() for name in names}
+        manifest = Manifest(self.key.symbol, self.key.day, self.key.source, {n: t for n, t in stored.items() if t.rows}, about.result())
+        _publish(self.files, self.folder, manifest)
+        self._done = True
+        return manifest, True
+
+    def _same(self, old: Manifest, names: list[str], tables: Mapping[str, Any], about: "Future[dict[str, Any]]") -> bool:
+        """Whether what is to be written is what is there."""
+        hashes = {name: self._pool.submit(_hash_of, tables[name]) for name in names}
+        return list(old.tables) == names and old.attributes == about.result() and all(old.tables[n].content_sha256 == h.result() for n, h in hashes.items())
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Let go of the session; what was staged of one that was not finished is removed."""
+        try:
+            for pieces in self._pieces.values():
+                pieces.put(None)
+            self._pool.shutdown(cancel_futures=True)
+            if not self._done:
+                with suppress(OutputError):  # what failed before is the one to be told
+                    _clear(self.files, self.folder, _whole(self.files, self.folder))
+                    self.files.remove_folder(self.folder)
+        finally:
+            self._lock.__exit__(None, None, None)
+
+
+def _hash_of(pieces: "Iterable[pa.Table]") -> str:
+    content = ContentHash()
+    for piece in pieces:
+        content.add(piece)
+    return content.hexdigest()
+
+# %% ../../nbs/10_store/16_archive.ipynb #4b68c10b
 class Archive:
     """Recorded sessions under `url`: a local folder, or a URL that fsspec knows (`s3://bucket/prefix`)."""
 
@@ -246,21 +291,18 @@ class Archive:
     def __repr__(self) -> str:
         return f"Archive({self.files.url})"
 
-    def locked(self, key: SessionName) -> AbstractContextManager[None]:
-        """Keeps other writers away from a session; OutputError where one is at it. (`write` does so by itself.)"""
-        return self.files.locked(folder_of(key), f"session {_label(key)}")
+    def writer(self, key: SessionName, *, force: bool = False) -> SessionWriter:
+        """Writes a session in pieces, and keeps other writers away from it meanwhile; OutputError where one is at it."""
+        return SessionWriter(self.files, key, force)
 
     def write(self, key: SessionName, tables: "Mapping[str, pa.Table]", attributes: Attributes, *, force: bool = False) -> tuple[Manifest, bool]:
         """Write (or replace) a session, whole or not at all: its manifest, and whether anything was written.
 
-        Nothing is where the same content is there already, unless `force`. Tables without rows are left out. `attributes` is plain JSON, or a
-        function that makes it (called in a thread, while tables are hashed). Raises OutputError, also where another
+        Nothing is where the same content is there already, unless `force`. Tables without rows are left out. Raises OutputError, also where another
         process is writing the same session, and NoSpaceError where the disk is full; what was there before then stays.
         """
-        if bad := [name for name in tables if not _TABLE.fullmatch(name)]:
-            raise ValueError(f"a table's name has small letters, digits and underscores, got {bad[0]!r}")
-        with self.locked(key):
-            return _store(self.files, key, {name: table for name, table in tables.items() if table.num_rows}, attributes, force)
+        with self.writer(key, force=force) as writer:
+            return writer.finish(tables, attributes)
 
     def manifest(self, key: SessionName) -> Manifest:
         """A session's manifest; DataMissing says what is there instead, DataError where it cannot be read."""
@@ -289,7 +331,7 @@ class Archive:
         raise DataMissing(f"no {table} in {self.files.url}" if found else f"no such session in {self.files.url}",
                           f"tables present: {', '.join(there)}" if found else _present(self, None))
 
-# %% ../../nbs/10_store/16_archive.ipynb #41f64f2f
+# %% ../../nbs/10_store/16_archive.ipynb #639e98cf
 def _present(archive: Archive, symbol: str | None) -> str:
     """What to say of the sessions that are there: the symbol's days, else the symbols."""
     there = archive.sessions()
@@ -333,6 +375,7 @@ def snapshot(archive: Archive, key: SessionName, read: Callable[[Manifest], Resu
         except FileNotFoundError as error:
             now = archive.manifest(key)
             if now == manifest:
-                gone = str(error.filename or error).rsplit("/", 1)[-1]
-                raise DataError(f"session {_label(key)} in {archive.files.url} lacks its file {gone}", "import it again from its source") from None
+                gone = _FILE.search(str(error.filename or error))
+                lost = f"session {_label(key)} in {archive.files.url} lacks its file {gone[0] if gone else error}"
+                raise DataError(lost, "import it again from its source") from None
             manifest = now

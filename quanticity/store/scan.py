@@ -43,7 +43,7 @@ def glob(archive: Archive, table: str) -> str:
     """
     return archive.files.path(f"{ROOT}/*/*/*/{table}-*.parquet")
 
-# %% ../../nbs/10_store/17_scan.ipynb #3d0bb972
+# %% ../../nbs/10_store/17_scan.ipynb #02b37bc1
 def sweep(archive: Archive) -> list[str]:
     """Remove what killed imports left in sessions that nobody is writing; the names of the removed files. An object store has no locks: there
     call it only while no import is running."""
@@ -70,7 +70,7 @@ def remove(archive: Archive, key: SessionName) -> None:
     """Remove a session, its manifest first: no reader sees a part of it. DataMissing where it is not there."""
     archive.manifest(key)
     folder = folder_of(key)
-    with archive.locked(key):
+    with archive.files.locked(folder, folder):
         archive.files.remove(f"{folder}/{name}" for name in sorted(archive.files.entries(folder), key=lambda name: name != MANIFEST))
         archive.files.remove_folder(folder)
 

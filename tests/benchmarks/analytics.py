@@ -33,26 +33,27 @@ def chain(count: int = CONTRACTS, seed: int = 1) -> dict[str, Any]:
     expiry = np.exp(random.uniform(np.log(1 / 8760), np.log(2.0), 40))[random.integers(0, 40, count)]
     strike = np.round(200 / random.uniform(0.4, 1.6, count)) / 2
     order = np.lexsort((strike, expiry))
-    return {"strike": strike[order], "years": expiry[order], "expiry": (expiry[order] * 1e9).astype(np.int64), "vol": random.uniform(0.08, 1.5, count),
+    places = [np.unique(keys[order], return_inverse=True)[1] for keys in (strike, expiry)]
+    return {"places": places, "strike": strike[order], "years": expiry[order], "expiry": (expiry[order] * 1e9).astype(np.int64), "vol": random.uniform(0.08, 1.5, count),
             "is_call": random.random(count) < 0.5, "interest": random.integers(0, 5000, count).astype(float)}
 
 
 def seconds(run: Callable[[], Any], repeats: int) -> float:
-    """Median seconds of a call, after one that does not count."""
+    """The fastest of several calls, after one that does not count: what else the machine does only ever adds."""
     run()
     spent = []
     for _ in range(repeats):
         started = time.perf_counter()
         run()
         spent.append(time.perf_counter() - started)
-    return statistics.median(spent)
+    return min(spent)
 
 
 # ---- peers -----------------------------------------------------------------------------------------------------------------------------------------------
 
 
 def numpy_greeks(c: dict[str, Any]) -> tuple[Any, ...]:
-    """The six greeks and four exposures as one writes them in NumPy and SciPy."""
+    """The six greeks and four exposures as one writes them in NumPy and SciPy (which rows belong together is known to it, too)."""
     from scipy.special import ndtr
 
     k, t, sigma, f = c["strike"], c["years"], c["vol"], np.where(c["is_call"], 1.0, -1.0)
@@ -70,10 +71,7 @@ def numpy_greeks(c: dict[str, Any]) -> tuple[Any, ...]:
     charm = DIVIDEND * delta - density * ((RATE - DIVIDEND) / v - d2 / (2 * t))
     shares = f * c["interest"] * 100
     columns = shares * gamma * SPOT**2 * 0.01, shares * delta * SPOT, shares * vanna * SPOT * 0.01, shares * charm * SPOT / 365
-    sums = []
-    for keys in (c["strike"], c["expiry"]):
-        unique, place = np.unique(keys, return_inverse=True)
-        sums.append([np.bincount(place, weights=column, minlength=len(unique)) for column in columns])
+    sums = [[np.bincount(place, weights=column) for column in columns] for place in c["places"]]
     return delta, gamma, vega, theta, vanna, charm, sums
 
 
@@ -191,61 +189,67 @@ def first_tick(c: dict[str, Any], price: Any, repeats: int = 5) -> dict[str, Any
     return {"seconds": statistics.median(s for s, _ in runs), "imports numba or scipy": any(heavy for _, heavy in runs)}
 
 
-def whole_call(c: dict[str, Any], price: Any, repeats: int) -> tuple[float, float]:
-    """Seconds of the public call on quotes (all are new each time), and of the kernels under it."""
-    from quanticity.analytics.chain_analytics import VolatilityState, analyse
-    from quanticity.analytics.compiled import exposure
-    from quanticity.analytics.exposure import dealer_shares, exposures, group_rows
-    from quanticity.analytics.pricing import greeks, implied_vol
-    from quanticity.analytics.zero_gamma import make_book, zero_gamma
+def option_chain(c: dict[str, Any], price: Any) -> Any:
+    """The contracts as a chain snapshot whose bids and asks are `price`."""
     from quanticity.market.chain import NANOSECONDS_A_YEAR, Contracts, OptionChain
 
     n, now = len(price), 1_600_000_000_000_000_000
     ends = now + np.round(c["years"] * NANOSECONDS_A_YEAR).astype(np.int64)
     listed = Contracts("XYZ", "XYZ", c["strike"], ends // 86_400_000_000_000, ends, c["is_call"], np.full(n, 100.0))
     some = np.ones(n)
-    book = OptionChain(1, now, listed, SPOT, "quote", RATE, DIVIDEND, price, price, some, some, np.full(n, now), some, c["interest"], some)
-    state = VolatilityState()
+    return OptionChain(1, now, listed, SPOT, "quote", RATE, DIVIDEND, price, price, some, some, np.full(n, now), some, c["interest"], some)
 
-    def public() -> Any:
+
+def whole_call(c: dict[str, Any], price: Any, repeats: int) -> dict[str, float]:
+    """Seconds of the public functions one after the other (volatility, greeks, exposures, roots, walls), of the kernels within that, and of `analyse`
+    (the same from a snapshot, all quotes new, with skew, at-the-money volatility and 0DTE share)."""
+    from quanticity.analytics.chain_analytics import VolatilityState, analyse
+    from quanticity.analytics.compiled import Kernel
+    from quanticity.analytics.exposure import exposures, group_rows, walls
+    from quanticity.analytics.pricing import greeks, implied_vol
+    from quanticity.analytics.zero_gamma import zero_gamma
+
+    k, t, call, held = c["strike"], c["years"], c["is_call"], c["interest"]
+    strikes, expiries = group_rows(k), group_rows(c["expiry"])
+    snapshot, state = option_chain(c, price), VolatilityState()
+
+    def public() -> None:
+        vol, why = implied_vol(price, SPOT, k, t, RATE, DIVIDEND, call)
+        greek = greeks(SPOT, k, t, RATE, DIVIDEND, vol, call)
+        exposed = exposures(SPOT, k, c["expiry"], call, held, 100, greek, reason=why, strikes=strikes, expiries=expiries)
+        zero_gamma(SPOT, k, t, RATE, DIVIDEND, vol, call, held)
+        walls(k, call, exposed.gex, strikes)
+
+    def job() -> None:
         state.seen = 0
-        return analyse(book, state)
+        analyse(snapshot, state)
 
-    whole, years = seconds(public, repeats), book.years
-    vol, why = implied_vol(price, SPOT, c["strike"], years, RATE, DIVIDEND, c["is_call"])
-    greek = greeks(SPOT, c["strike"], years, RATE, DIVIDEND, vol, c["is_call"])
-    groups = group_rows(c["strike"]), group_rows(listed.expiry_day)
-    shares = dealer_shares(c["is_call"], c["interest"], 100)
-    made = make_book(SPOT, c["strike"], years, RATE, DIVIDEND, vol, shares)
-    found = zero_gamma(SPOT, c["strike"], years, RATE, DIVIDEND, vol, c["is_call"], c["interest"])
-    looked = [0]
+    inside, plain = [0.0], Kernel.__call__
 
-    def counting(*arguments: Any) -> None:
-        looked[0] += 1
-        kernel(*arguments)
+    def timed(kernel: Kernel, *arguments: Any) -> None:
+        started = time.perf_counter()
+        plain(kernel, *arguments)
+        inside[0] += time.perf_counter() - started
 
-    # what the search for the roots asks of its kernel, one call after the other
-    kernel, calls = exposure["log_sums"], []
-    exposure._kernels["log_sums"] = lambda *a: (calls.append((a, kernel(*a))), None)[1]  # type: ignore[assignment]
+    public(), job()
+    runs = []
+    Kernel.__call__ = timed  # type: ignore[method-assign]
     try:
-        zero_gamma(SPOT, c["strike"], years, RATE, DIVIDEND, vol, c["is_call"], c["interest"])
+        for _ in range(repeats):
+            inside[0] = 0.0
+            started = time.perf_counter()
+            public()
+            runs.append((time.perf_counter() - started, inside[0]))
     finally:
-        exposure._kernels["log_sums"] = kernel
-    assert found.counted == made.counted
-    kernels = (
-        seconds(lambda: implied_vol(price, SPOT, c["strike"], years, RATE, DIVIDEND, c["is_call"]), repeats)
-        + seconds(lambda: greeks(SPOT, c["strike"], years, RATE, DIVIDEND, vol, c["is_call"]), repeats)
-        + seconds(lambda: exposures(SPOT, c["strike"], listed.expiry_day, c["is_call"], c["interest"], 100, greek, reason=why, strikes=groups[0], expiries=groups[1]), repeats)
-        + seconds(lambda: make_book(SPOT, c["strike"], years, RATE, DIVIDEND, vol, shares), repeats)
-        + seconds(lambda: [kernel(*a) for a, _ in calls], repeats)
-    )
-    return whole, kernels
+        Kernel.__call__ = plain  # type: ignore[method-assign]
+    whole, kernels = min(runs)
+    return {"whole public call": whole, "sum of its kernels": kernels, "analyse, a snapshot": seconds(job, repeats)}
 
 
 def measure(repeats: int = 30) -> dict[str, Any]:
     """Milliseconds, ratios and verdicts; peers with their versions, or why they are not there."""
     from quanticity.analytics.compiled import warm_up
-    from quanticity.analytics.exposure import dealer_shares, exposures
+    from quanticity.analytics.exposure import dealer_shares, exposures, group_rows
     from quanticity.analytics.pricing import black_scholes_price, greeks, implied_vol
     from quanticity.analytics.zero_gamma import gamma_profile, make_book
 
@@ -255,8 +259,10 @@ def measure(repeats: int = 30) -> dict[str, Any]:
     price = black_scholes_price(SPOT, k, t, RATE, DIVIDEND, vol, call)
     flags, grid = np.where(call, "c", "p"), np.linspace(90.0, 110.0, 200)
 
+    groups = {"strikes": group_rows(k), "expiries": group_rows(c["expiry"])}  # the same from tick to tick, as `analyse` keeps them
+
     def ours() -> Any:
-        return exposures(SPOT, k, c["expiry"], call, c["interest"], 100, greeks(SPOT, k, t, RATE, DIVIDEND, vol, call))
+        return exposures(SPOT, k, c["expiry"], call, c["interest"], 100, greeks(SPOT, k, t, RATE, DIVIDEND, vol, call), **groups)
 
     def our_profile() -> Any:
         return gamma_profile(make_book(SPOT, k, t, RATE, DIVIDEND, vol, dealer_shares(call, c["interest"], 100)), grid)
@@ -271,7 +277,10 @@ def measure(repeats: int = 30) -> dict[str, Any]:
                       ("QuantLib", lambda m: lambda: quantlib_vol(c, price))):
         if (spent := peer(name, run, 3 if name == "QuantLib" else repeats, peers)) is not None:
             ms[f"{name}, implied volatility"] = spent
-    ms["whole public call"], ms["sum of its kernels"] = whole_call(c, price, repeats)
+    ms |= whole_call(c, price, repeats)
+    small = chain(2_000)
+    ms["whole public call, 2,000 contracts"] = whole_call(
+        small, black_scholes_price(SPOT, small["strike"], small["years"], RATE, DIVIDEND, small["vol"], small["is_call"]), repeats)["whole public call"]
     tick = first_tick(c, price)
 
     def over(other: str, mine: str) -> float | None:

@@ -16,12 +16,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import quanticity
 from quanticity.feeds.importing import SessionKey
+from quanticity.feeds.session_tables import Refused
 from quanticity.feeds.recording import IMPORTER, Recorder, read_session, recordings, recover, write_session
-from quanticity.jobs.imports import admit, import_session, seal
+from quanticity.jobs.imports import Admitted, import_session, seal
 from quanticity.market.session import MarketSession, batches, session_digest
 from quanticity.store.archive import MANIFEST, Archive, folder_of
 from quanticity.store.scan import sweep, verify
@@ -29,6 +31,13 @@ from quanticity.store.scan import sweep, verify
 EVENTS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir")
 KEY = SessionKey("XYZ", date(2024, 3, 1), "sim")
 ENVIRONMENT = dict(os.environ, PYTHONPATH=str(Path(quanticity.__file__).parents[1]), PYTHONDONTWRITEBYTECODE="1")
+
+
+def door(session: MarketSession, give: Any = None) -> Admitted:
+    """A quick one: crossed quotes are refused."""
+    crossed = session.quotes.bid > session.quotes.ask
+    refused = Refused(np.flatnonzero(crossed), ["crossed_quote"] * int(crossed.sum()), session.quotes.where(crossed))
+    return Admitted(replace(session, quotes=session.quotes.where(~crossed)), {"quotes": refused}, {"score": 0.9})
 
 
 def import_and_die(source: Path, lake: Path, at: int) -> int:
@@ -43,7 +52,7 @@ def import_and_die(source: Path, lake: Path, at: int) -> int:
 
     archive = Archive(lake)
     sys.addaudithook(hook)
-    import_session(IMPORTER, source, KEY, archive, force=at < 0)
+    import_session(IMPORTER, source, KEY, archive, door=door)
     return seen[0]
 
 
@@ -103,7 +112,7 @@ def test_killed_at_every_touch_of_a_first_import(two: tuple[Path, Path], tmp_pat
     for at in range(1, touches + 1):
         lake = tmp_path / str(at)
         seen[whole(lake, known)] += 1
-        report = import_session(IMPORTER, two[0], KEY, Archive(lake))
+        report = import_session(IMPORTER, two[0], KEY, Archive(lake), door=door)
         assert content(lake) == expected and sweep(Archive(lake)) == [], at
         assert report.manifest == Archive(tmp_path / "0").manifest(KEY)
     assert seen["none"] > 20, seen
@@ -123,7 +132,7 @@ def test_killed_at_every_touch_while_it_replaces_a_session(two: tuple[Path, Path
     for at in range(1, touches + 1):
         lake = tmp_path / "kill" / str(at)
         seen[whole(lake, known)] += 1  # one or the other, never none, never a mixture
-        import_session(IMPORTER, two[1], KEY, Archive(lake))
+        import_session(IMPORTER, two[1], KEY, Archive(lake), door=door)
         assert content(lake) == expected, at
     assert seen["one"] > 20 and seen["two"] > 3, seen
 
@@ -133,7 +142,7 @@ def test_killed_at_random_moments(two: tuple[Path, Path], tmp_path: Path) -> Non
     expected, lake, known, dice = {}, tmp_path / "lake", digests(two), random.Random(7)
     for path in two:
         expected[path.name] = Archive(tmp_path / path.name)
-        import_session(IMPORTER, path, KEY, expected[path.name])
+        import_session(IMPORTER, path, KEY, expected[path.name], door=door)
     seen = []
     with subprocess.Popen([sys.executable, __file__, str(two[0]), str(two[1]), str(lake)], env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdin and worker.stdout
@@ -145,13 +154,13 @@ def test_killed_at_random_moments(two: tuple[Path, Path], tmp_path: Path) -> Non
             seen.append(whole(lake, known))
         worker.stdin.close()
     assert worker.returncode == 0 and {"one", "two"} <= set(seen), seen
-    import_session(IMPORTER, two[0], KEY, Archive(lake))
+    import_session(IMPORTER, two[0], KEY, Archive(lake), door=door)
     assert content(lake) == content(tmp_path / "one")
 
 
 def write_and_be_killed(sources: list[Path], lake: Path) -> None:
     """Prints how long a whole write takes; then, for every line `session seconds`, writes that session in a child which is killed after so long."""
-    ready = [admit(IMPORTER.load(path, KEY)) for path in sources]
+    ready = [door(IMPORTER.load(path, KEY)) for path in sources]
 
     def write(number: int, archive: Archive) -> None:
         write_session(archive, ready[number].session, quarantine=ready[number].quarantine, quality=ready[number].quality, force=True)
@@ -173,7 +182,8 @@ def test_a_recording_killed_and_sealed(two: tuple[Path, Path], tmp_path: Path) -
     """A recorder is killed at random while it records; another goes on after the last flush; what was flushed is all there, in order, once."""
     live: MarketSession = replace(IMPORTER.load(two[0], KEY), source="live")
     steps, dice = list(batches(live)), random.Random(3)
-    archive, done = Archive(tmp_path), 0
+    archive, done, rows = Archive(tmp_path), 0, lambda whole: sum(len(getattr(whole, name)) for name in live.tapes())
+    after = [sum(rows(b) for b in steps[:n]) for n in range(len(steps) + 1)]
     for _ in range(8):
         reader, writer = os.pipe()
         if (child := os.fork()) == 0:
@@ -195,10 +205,9 @@ def test_a_recording_killed_and_sealed(two: tuple[Path, Path], tmp_path: Path) -
         os.close(reader)
         done = int.from_bytes(told[-4:], "little") if told else done
         if recordings(archive):
-            kept = len(recover(archive, recordings(archive)[0]).quotes)
-            after = [sum(len(b.quotes) for b in steps[:n]) for n in range(len(steps) + 1)]
+            kept = rows(recover(archive, recordings(archive)[0]))
             assert kept in (after[done], after[min(done + 1, len(steps))])  # the one after was flushed, and the kill came before it was told
-            done = len(steps) if kept == after[-1] else max(n for n in range(len(steps)) if after[n] <= kept)
+            done = max(n for n in range(len(steps) + 1) if after[n] == kept)
     assert done > 0
     with Recorder(archive, live) as recorder:
         for batch in steps[done:]:
@@ -213,7 +222,7 @@ def test_a_recording_killed_and_sealed(two: tuple[Path, Path], tmp_path: Path) -
 def test_a_half_session_without_its_manifest_is_none(two: tuple[Path, Path], tmp_path: Path) -> None:
     """The guard of all this: take the manifest away, and nobody sees a session."""
     archive = Archive(tmp_path)
-    import_session(IMPORTER, two[0], KEY, archive)
+    import_session(IMPORTER, two[0], KEY, archive, door=door)
     (tmp_path / folder_of(KEY) / MANIFEST).unlink()
     assert archive.sessions() == () and not IMPORTER.sessions(tmp_path)
     assert [n for n in archive.files.entries(folder_of(KEY)) if n.startswith("quotes-")]

@@ -22,6 +22,7 @@ from quanticity.jobs.imports import Admitted, admit, import_many, import_session
 from quanticity.market.quality_parameters import QualityParameters
 from quanticity.market.session import MarketSession, batches, session_digest
 from quanticity.store.archive import Archive
+from quanticity.store.parquet import TableWriter
 from quanticity.store.scan import scan, sweep, verify
 
 GOOG = SessionKey("GOOG", date(2015, 12, 24), "lean")
@@ -102,13 +103,17 @@ def test_many_days_as_one_lazy_frame(recorded: Path, tmp_path: Path) -> None:
     assert rows == [(r.key.day, r.manifest.tables["quotes"].rows) for r in summary.reports]
 
 
-def every_seventh(session: MarketSession) -> Admitted:
+def every_seventh(session: MarketSession, give: Any) -> Admitted:
     """A door that refuses every seventh row of every tape."""
     kept, out = {}, {}
     for name, tape in session.tapes().items():
         bad = np.arange(len(tape)) % 7 == 3
         kept[name], out[name] = tape.where(~bad), Refused(np.flatnonzero(bad), ["stale_quote"] * int(bad.sum()), tape.where(bad))
     return Admitted(replace(session, **kept), out, {"score": 0.5})  # type: ignore[arg-type]
+
+
+def nowhere(name: str, tape: Any) -> None:
+    """Takes rows that the door gives on."""
 
 
 SIM = simulate_session(5, date(2024, 3, 1), "XYZ")
@@ -161,7 +166,7 @@ def test_a_mistaken_importer_is_told(tmp_path: Path) -> None:
 
 def test_what_another_process_is_writing_is_left_alone(tmp_path: Path) -> None:
     archive, key = Archive(tmp_path), SessionKey("AAA", SIM.date, "sim")
-    with archive.locked(key):
+    with archive.writer(key):
         with pytest.raises(OutputError, match=r"session AAA 2024-03-01 \(sim\) is being written by another process"):
             import_session(Several(), tmp_path, key, archive)
         summary = import_many(Several(), tmp_path, archive)
@@ -201,16 +206,15 @@ def content_of_one(folder: Path) -> dict[str, bytes]:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_stops_the_import_of_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here every write of CCC's tables goes to a device that is always full."""
-    import quanticity.store.archive as store
-    plain = store.write_table
+    plain = TableWriter.add
 
-    def write(table: Any, out: Any) -> None:
-        if "symbol=CCC" in out.name:
+    def write(writer: Any, table: Any) -> None:
+        if "symbol=CCC" in writer._out.name:
             with open("/dev/full", "wb", buffering=0) as full:
                 full.write(b"x")
-        plain(table, out)
+        plain(writer, table)
 
-    monkeypatch.setattr(store, "write_table", write)
+    monkeypatch.setattr(TableWriter, "add", write)
     archive = Archive(tmp_path)
     with pytest.raises(NoSpaceError, match="No space left on device"):
         import_many(Several(), tmp_path, archive)
@@ -242,7 +246,7 @@ def test_what_the_door_says_is_kept(tmp_path: Path) -> None:
     ts[700] = 0
     arrived = type(SIM.quotes).as_arrived(**({f.name: getattr(SIM.quotes, f.name) for f in fields(SIM.quotes)} | {"bid": bid, "ts": ts}))
     spoiled = replace(SIM, quotes=arrived)
-    admitted = admit(spoiled)
+    admitted = admit(spoiled, nowhere)
     refused = admitted.quarantine["quotes"]
     reasons = dict(zip(refused.rows.tolist(), refused.reasons, strict=True))
     assert reasons[100] == reasons[5000] == "crossed_quote" and 700 in reasons
@@ -251,5 +255,5 @@ def test_what_the_door_says_is_kept(tmp_path: Path) -> None:
     manifest, _ = write_session(archive, admitted.session, quarantine=admitted.quarantine, quality=admitted.quality)
     assert manifest.attributes["quality"] == admitted.quality and manifest.attributes["counts"]["quotes"]["refused"] == len(refused.rows)
     equal(spoiled, read_session(archive, SessionKey("XYZ", SIM.date, "sim"), quarantined=True), "spoiled")
-    strict = admit(spoiled, parameters=QualityParameters(gap_minutes=1.0))
+    strict = admit(spoiled, nowhere, parameters=QualityParameters(gap_minutes=1.0))
     assert strict.quality["limits"]["gap_minutes"] == 1.0 != admitted.quality["limits"]["gap_minutes"]

@@ -28,10 +28,10 @@ FAULTS = [Fault(kind, place) for kind, places in {
     "before_open": ("middle",), "after_close": ("middle",), "expired": ("middle",), "frozen": ("middle",), "silence": ("middle",), "contract_silence": ("middle",),
     "trade_off_quote": ("middle", "close", "first_of_contract"), "trade_above_bound": ("first", "middle"), "trade_zero": ("open", "last"), "trade_negative_size": ("burst",),
     "trade_nan": ("close",), "trade_unknown_contract": ("middle",), "trade_duplicate": ("burst", "close"), "trade_behind": ("middle",), "trade_before_open": ("middle",),
-    "trade_after_close": ("middle",), "bar_inconsistent": ("first", "middle"), "bar_spike": ("open", "close"), "bar_jump": ("middle", "last"), "bar_zero": ("middle",),
-    "bar_duplicate": ("middle",), "bar_behind": ("middle",), "bar_silence": ("middle",), "underlying_crossed": ("first", "middle"), "underlying_jump": ("middle", "close"),
-    "underlying_zero": ("open",), "underlying_duplicate": ("last",), "imbalance_nan": ("middle",), "wrong_multiplier": ("first", "middle"), "expiry_sunday": ("middle",),
-    "expiry_past": ("middle",), "expiry_far": ("middle",), "wrong_strike": ("middle",)}.items() for place in places]
+    "trade_after_close": ("middle",), "bar_inconsistent": ("first", "middle"), "bar_spike": ("middle",), "bar_jump": ("middle",), "bar_zero": ("middle",),
+    "bar_duplicate": ("middle",), "bar_behind": ("middle",), "bar_silence": ("middle",), "underlying_crossed": ("middle",), "underlying_jump": ("middle",),
+    "underlying_zero": ("middle",), "underlying_duplicate": ("middle",), "imbalance_nan": ("middle",), "wrong_multiplier": ("first", "middle"), "expiry_sunday": ("middle",),
+    "expiry_past": ("middle",), "expiry_far": ("middle",), "wrong_strike": ("middle", "open")}.items() for place in places]
 
 
 def alarms(findings: Findings) -> Findings:
@@ -83,3 +83,46 @@ def test_a_clean_million_rows(large):
     print(*finding_lines(found, large.contracts, 20), sep="\n")
     assert len(found) < sum(len(tape) for tape in large.tapes().values()) / 100_000
     assert screened.score.total > 0.95
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_other_places_drawn(large, seed):
+    faulty = plant(large, FAULTS, seed)
+    screened = screen_session(faulty.session, previous_close=LARGE.spot)
+    assert unfound(faulty, screened) == []
+    assert len(false_alarms(faulty, screened)) < 10
+
+
+@pytest.fixture(scope="module")
+def ordinary():
+    return simulate_session(7, date(2026, 3, 19), "SIM", SimulatorParameters(volatility=0.35))
+
+
+def test_an_adjusted_root_is_noted_and_its_multiplier_taken(ordinary):
+    faulty = plant(ordinary, [Fault("adjusted"), Fault("wrong_multiplier", "first")], 1)
+    screened = screen_session(faulty.session)
+    assert screened.session.symbol == "SIM1" and len(screened.findings.of(Reason.ADJUSTED_CONTRACT, tape="session")) == 1
+    assert screened.refused == 0  # a root that was adjusted says nothing of its multipliers
+
+
+def test_strikes_that_do_not_know_of_a_split(ordinary):
+    screened = screen_session(plant(ordinary, [Fault("split")], 1).session, previous_close=500.0)
+    found = screened.findings.of(Reason.SPLIT, tape="session")
+    assert found.severity.tolist() == [0, 1]  # the price against yesterday's close; the strikes against the price
+    assert found.value[0] == 4.0 and 3 < found.value[1] < 5
+    refused = screened.findings.quarantined.of(tape="quotes").counts()
+    assert set(refused) <= {Reason.SPLIT} and refused[Reason.SPLIT] > 0.99 * len(ordinary.quotes)
+    assert screened.score.total < 0.5
+
+
+def test_a_split_that_the_strikes_know_of_is_noted_only(ordinary):
+    screened = screen_session(ordinary, previous_close=2000.0)
+    assert screened.findings.of(Reason.SPLIT).counts() == {Reason.SPLIT: 1} and screened.refused == 0
+
+
+def test_an_underlying_in_another_time_zone(ordinary):
+    screened = screen_session(plant(ordinary, [Fault("hour_off")], 1).session)
+    skew = screened.findings.of(Reason.CLOCK_SKEW, tape="session")
+    assert skew.value.tolist() == [3600.0]  # options show now what the underlying showed 3,600 seconds ago: it is stamped too early
+    refused = screened.findings.quarantined.of(tape="quotes")
+    assert len(refused) < 0.01 * len(ordinary.quotes)  # and the options are not blamed for it

@@ -108,8 +108,9 @@ def test_a_lost_or_cut_file_is_mended_by_writing_again(tmp_path: Path) -> None:
     for harm in (lambda: path.unlink(), lambda: path.write_bytes(good[:-1]), lambda: (path.parent / "manifest.json").write_bytes(b"{}"),
                  lambda: (path.parent / "manifest.json").unlink()):
         harm()
-        with pytest.raises(DataError):
+        with pytest.raises(DataError) as caught:
             archive.read(GOOG, "quotes")
+        assert "\n" not in str(caught.value) and (path.exists() or str(caught.value).endswith(f"lacks its file {path.name}; import it again from its source"))
         assert archive.write(GOOG, {"quotes": quotes()}, {})[1]
         assert path.read_bytes() == good and archive.read(GOOG, "quotes") == quotes()
 
@@ -315,7 +316,7 @@ def test_a_session_replaced_while_it_is_read(archive: Archive) -> None:
 
 def test_a_second_writer_is_told(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
-    with archive.locked(GOOG), pytest.raises(OutputError, match=r"session GOOG 2015-12-24 \(lean\) is being written by another process"):
+    with archive.writer(GOOG), pytest.raises(OutputError, match=r"session GOOG 2015-12-24 \(lean\) is being written by another process"):
         archive.write(GOOG, {"quotes": quotes()}, {})
     assert archive.write(GOOG, {"quotes": quotes()}, {})[1]
 
@@ -325,12 +326,12 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     archive.write(GOOG, {"quotes": quotes()}, {})
     before = content(tmp_path)
 
-    def full(table: pa.Table, out: Any) -> None:
-        out.write(b"half a file")
+    def full(writer: Any, table: pa.Table) -> None:
+        writer._out.write(b"half a file")
         with open("/dev/full", "wb", buffering=0) as nowhere:
             nowhere.write(b"x")
 
-    monkeypatch.setattr("quanticity.store.archive.write_table", full)
+    monkeypatch.setattr("quanticity.store.parquet.TableWriter.add", full)
     for key in (GOOG, Key("SPX")):
         with pytest.raises(NoSpaceError, match="No space left on device; free some space") as caught:
             archive.write(key, {"quotes": quotes(seed=2), "trades": quotes(9)}, {})
@@ -369,7 +370,7 @@ def test_sweep_removes_leftovers_only(tmp_path: Path) -> None:
     for name in left:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"half")
-    with archive.locked(Key("SPX")):
+    with archive.files.locked(folder_of(Key("SPX")), "x"):
         assert sweep(archive) == sorted(left[:2])  # at the other one somebody is at work
     assert sweep(archive) == left[2:] and content(tmp_path) == before and archive.files.entries("sessions") == ["symbol=GOOG"]
 

@@ -86,6 +86,19 @@ def test_parent_orders_have_the_exponent_that_the_signs_memory_needs() -> None:
     assert cal.metaorder_length(np.array([0.0, 1.0])).tolist() == [1.0, 1_000.0]
 
 
+def test_burst_moments_are_those_of_a_hawkes_process() -> None:
+    rng = np.random.default_rng(3)
+    n, tau, length = 0.6, 5.0, 600_000.0
+    times = [rng.random(rng.poisson(0.4 * length)) * length]
+    while len(times[-1]):
+        parents = np.repeat(times[-1], rng.poisson(n, len(times[-1])))
+        times.append(parents + rng.exponential(tau, len(parents)))
+    counts = np.bincount((np.concatenate(times) // 60).astype(int))[10:9_990].astype(float)
+    fano, memory = cal.burst_moments(n, tau)
+    assert counts.var() / counts.mean() == pytest.approx(fano, rel=0.06)
+    assert np.corrcoef(counts[1:], counts[:-1])[0, 1] == pytest.approx(memory, abs=0.03)
+
+
 def test_round_strikes_are_the_popular_ones_at_any_price() -> None:
     assert cal.strike_roundness([750, 775, 760, 755, 752.5], 748.0).tolist() == [1.0, 0.61, 0.41, 0.32, 0.18]
     assert cal.strike_roundness([3_750, 3_755], 3_750.0).tolist()[0] > cal.strike_roundness([3_750, 3_755], 3_750.0).tolist()[1]
