@@ -159,12 +159,12 @@ def symbol_snapshot(a: ChainAnalytics, sector: str = "other") -> SymbolSnapshot:
     return SymbolSnapshot(a.chain.symbol, sector, a.chain.ts, a.chain.id, a.exposure.convention, CONVENTION_VERSION, a.chain.spot,
                           totals(a.exposure), totals(a.exposure, today))
 
-# %% ../../nbs/30_analytics/395_aggregation.ipynb #41ace8ff
+# %% ../../nbs/30_analytics/395_aggregation.ipynb #7adf4296
 @dataclass(frozen=True, slots=True)
 class GroupSnapshot:
-    """Symbols together: `ts` of the newest and `oldest` of the oldest member (nanoseconds UTC; 0 where there is none), their totals, and each member's share of gross GEX.
+    """Symbols together: `ts` of the newest and `oldest` of the oldest member (nanoseconds UTC; 0 where there is none), and their totals.
 
-    `left_out` names the symbols that belong to the group and are not in the sums.
+    `members` has each one's share of gross GEX; `left_out` names the symbols that belong to the group and are not in the sums.
     """
 
     name: str
@@ -190,8 +190,8 @@ def aggregate(name: str, snapshots: Iterable[SymbolSnapshot], *, now: int | None
               expected: Mapping[str, Reason] | None = None) -> GroupSnapshot:
     """The sums over symbols; UserError where conventions are mixed, or a symbol comes twice.
 
-    With `now` (nanoseconds UTC) what is older than `max_age_seconds` (one number, or one a symbol) is left out as stale; `expected` are symbols that should be there,
-    with the reason to give where they are not.
+    With `now` (nanoseconds UTC) what is older than `max_age_seconds` (one number, or one a symbol) is left out as stale; `expected` are symbols
+    that should be there, with the reason to give where they are not.
     """
     found = sorted(snapshots, key=lambda s: s.symbol)
     if len({s.symbol for s in found}) < len(found):
@@ -219,7 +219,7 @@ def by_sector(snapshots: Iterable[SymbolSnapshot]) -> dict[str, list[SymbolSnaps
         groups.setdefault(s.sector, []).append(s)
     return {name: groups[name] for name in sorted(groups)}
 
-# %% ../../nbs/30_analytics/395_aggregation.ipynb #7740a3aa
+# %% ../../nbs/30_analytics/395_aggregation.ipynb #1c5ee1cb
 def _plain(t: Totals) -> dict[str, Any]:
     values, missing = t.values()
     return {"values": {name: v for name, v in values.items() if v == v}, "missing": {name: r.value for name, r in missing.items()},
@@ -229,7 +229,8 @@ def _plain(t: Totals) -> dict[str, Any]:
 
 def _totals(document: Mapping[str, Any]) -> Totals:
     gex, dex, vex, chex, gross = (Exact.from_text(document["exact"][name]) for name in SUMS)
-    return Totals(gex, dex, vex, chex, gross, int(document["counted"]), int(document["contracts"]), {Reason(r): int(n) for r, n in document["left_out"].items()})
+    left_out = {Reason(r): int(n) for r, n in document["left_out"].items()}
+    return Totals(gex, dex, vex, chex, gross, int(document["counted"]), int(document["contracts"]), left_out)
 
 
 def symbol_document(s: SymbolSnapshot) -> dict[str, Any]:
@@ -240,12 +241,13 @@ def symbol_document(s: SymbolSnapshot) -> dict[str, Any]:
 
 def read_symbol(document: Mapping[str, Any]) -> SymbolSnapshot:
     """The inverse of `symbol_document`. Raises KeyError, ValueError, TypeError or UserError for what is none."""
-    return SymbolSnapshot(str(document["symbol"]), str(document["sector"]), int(document["ts"]), str(document["snapshot_id"]), as_convention(document["convention"]),
-                          int(document["convention_version"]), math.nan if document["spot"] is None else float(document["spot"]), _totals(document),
-                          _totals(document["zero_dte"]))
+    spot = math.nan if document["spot"] is None else float(document["spot"])
+    return SymbolSnapshot(str(document["symbol"]), str(document["sector"]), int(document["ts"]), str(document["snapshot_id"]),
+                          as_convention(document["convention"]), int(document["convention_version"]), spot, _totals(document), _totals(document["zero_dte"]))
 
 
 def group_document(g: GroupSnapshot) -> dict[str, Any]:
     """A group's snapshot as JSON has it."""
-    return {"name": g.name, "ts": g.ts, "oldest": g.oldest, "convention": g.convention.value if g.convention else None, "convention_version": g.version, **_plain(g.totals),
+    convention = g.convention.value if g.convention else None
+    return {"name": g.name, "ts": g.ts, "oldest": g.oldest, "convention": convention, "convention_version": g.version, **_plain(g.totals),
             "zero_dte": _plain(g.zero_dte), "members": dict(g.members), "members_left_out": {symbol: r.value for symbol, r in g.left_out.items()}}

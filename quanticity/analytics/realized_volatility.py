@@ -88,7 +88,7 @@ def bar_variance(open: FloatArray, high: FloatArray, low: FloatArray, close: Flo
     """
     return _variance(Estimator(estimator), *_legs(open, high, low, close))
 
-# %% ../../nbs/30_analytics/371_realized_volatility.ipynb #a0e9e75b
+# %% ../../nbs/30_analytics/371_realized_volatility.ipynb #150b66eb
 @dataclass(frozen=True, eq=False)
 class RealizedVolatility:
     """Volatility a year (decimal) at the end of each bar by one `estimator`, over `window` bars, annualised with `bars_a_year`.
@@ -114,7 +114,7 @@ def realized_volatility(open: FloatArray, high: FloatArray, low: FloatArray, clo
     legs = _legs(open, high, low, close)
     if legs[0].ndim != 1:
         raise ValueError(f"one series of bars has one dimension, got {legs[0].ndim}")
-    views = [np.lib.stride_tricks.sliding_window_view(np.concatenate((np.full(window - 1, np.nan), a)), window) for a in legs]
+    views = [np.lib.stride_tricks.sliding_window_view(np.concatenate((np.full(window, np.nan), a)), window)[1:] for a in legs]
     uses = {Estimator.CLOSE_TO_CLOSE: 4, Estimator.YANG_ZHANG: 0}.get(kind, 3)
     count = np.isfinite(views[uses]).sum(axis=-1).astype(np.int64)
     value = annual_volatility(_variance(kind, *views), bars_a_year)

@@ -54,7 +54,7 @@ class Thresholds:
         least, most = sum(value >= e for e in self.enter), sum(value >= v for v in self.leave)
         return least if before < 0 else min(max(before, least), most)
 
-# %% ../../nbs/30_analytics/374_regimes.ipynb #f28da1d6
+# %% ../../nbs/30_analytics/374_regimes.ipynb #36321f56
 @dataclass(frozen=True, slots=True)
 class RegimeParameters:
     """Thresholds by input, how long a rise and a fall must last to count, and the name of the set."""
@@ -72,9 +72,9 @@ class RegimeParameters:
 
 
 DEFAULT_REGIMES = RegimeParameters({
-    "vix1d": Thresholds((11.0, 19.0, 31.0), (10.0, 17.0, 28.0)),
+    "vix1d": Thresholds((12.0, 19.0, 27.5), (11.0, 17.5, 25.5)),
     "ratio": Thresholds((1.15, 1.15, 1.60), (1.0, 1.0, 1.40)),
-    "realized": Thresholds((0.09, 0.18, 0.32), (0.08, 0.15, 0.27)),
+    "realized": Thresholds((0.09, 0.17, 0.28), (0.08, 0.15, 0.25)),
 })
 
 # %% ../../nbs/30_analytics/374_regimes.ipynb #b4bc40ac

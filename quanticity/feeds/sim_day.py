@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PART_SECONDS', 'MINUTE_SECONDS', 'FACTORS', 'Positions', 'first_positions', 'DayPart', 'SymbolDay']
 
-# %% ../../nbs/25_feeds/2862_sim_day.ipynb #30552801
+# %% ../../nbs/25_feeds/2862_sim_day.ipynb #6226a32c
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import exp, expm1, sqrt
@@ -14,14 +14,14 @@ import numpy as np
 
 from .sim_calibration import INTEREST_OWN_SD, Calibration, calibration_of, interest_none, interest_shape, moneyness, strike_roundness
 from .sim_flow import Flow, Orders, execute, stock_orders
-from .sim_market import DayGrid, clock_until, contract_keys, settles_at
+from .sim_market import clock_until, contract_keys, settles_at
 from .sim_parameters import SimulatorParameters, generator, normals, price_steps
 from .sim_path import NANO, DayPlan, EdgeState, PathState, news_steps, take_step
 from .sim_quotes import QuoteBook, SpreadMood, opening, quote_sizes, spread_target
 from .sim_surface import MICRO, Surface, total_variance
 from .sim_truth import FlowKind, Participant, TradeTruth
 from ..market.chain import BoolArray, Contracts, FloatArray, IntArray
-from ..market.tape import Quotes, Trades
+from ..market.tape import Quotes, Trades, empty
 
 PART_SECONDS = 300.0  # orders are decided, and results handed on, this often
 MINUTE_SECONDS = 60.0  # spreads are looked at, and edges given their signals, this often
@@ -110,12 +110,12 @@ class _Buffer:
     log_spot: list[int] = field(default_factory=list)
     volatility: list[float] = field(default_factory=list)
 
-# %% ../../nbs/25_feeds/2862_sim_day.ipynb #b9a3de12
+# %% ../../nbs/25_feeds/2862_sim_day.ipynb #d5aea78b
 class SymbolDay:
     """One symbol on one day. Iterate over `parts()` once; then `positions`, `state` and the truth of the day are final.
 
-    `state` and `positions` are those of the evening before; `variance` is the multiplier of each session from this day on (`variance_ahead`), `pressure` a log return
-    that each step brings besides (a closing imbalance's).
+    `state` and `positions` are those of the evening before; `variance` is the multiplier of each session from this day on (`variance_ahead`),
+    `pressure` a log return that each step brings besides (a closing imbalance's).
     """
 
     def __init__(self, seed: int, symbol: str, plan: DayPlan, listed: Contracts, state: PathState, positions: Positions, variance: FloatArray,
@@ -312,7 +312,7 @@ class SymbolDay:
     @staticmethod
     def _option_trades(buffer: _Buffer) -> tuple[Trades, TradeTruth]:
         if not buffer.orders:
-            return Trades(*(np.empty(0, t) for t in (np.int64, np.int64, np.float64, np.float64))), TradeTruth.none()
+            return empty(Trades), TradeTruth.none()
         o = {name: np.concatenate([getattr(x, name) for x in buffer.orders]) for name in ("ts", "row", "sign", "size", "participant", "flow", "parent")}
         price = np.concatenate(buffer.price) / MICRO
         return (Trades(o["ts"], o["row"], price, o["size"].astype(np.float64)), TradeTruth(o["sign"], o["participant"], o["flow"], o["parent"]))

@@ -155,9 +155,10 @@ def clock_until(symbol: str, grid: DayGrid, expires_at: IntArray, variance: Floa
         today = following.date
     return np.round(out, 12)
 
-# %% ../../nbs/25_feeds/282_sim_market.ipynb #704d0cf6
+# %% ../../nbs/25_feeds/282_sim_market.ipynb #c6157ad5
 def _monthlies(after: date, count: int) -> list[date]:
-    year, month, out = after.year, after.month, []
+    year, month = after.year, after.month
+    out: list[date] = []
     while len(out) < count:
         if (expiry := monthly_expiry(year, month)) > after:
             out.append(expiry)
@@ -218,7 +219,7 @@ def listing(symbol: str, day: date, spot: float, p: SimulatorParameters, held: I
 
 
 def settles_at(listed: Contracts) -> IntArray:
-    """When what each contract pays is known: the opening of its expiry date where the root settles at the opening, else when it stops trading; nanoseconds UTC."""
+    """When it is known what each contract pays, nanoseconds UTC: at the opening of its expiry date where the root settles so, else when it stops trading."""
     style = INDEX_ROOTS.get(listed.symbol)
     if style not in ("monthly", "am"):
         return listed.expires_at

@@ -25,7 +25,7 @@ def generator(seed: int, *names: object) -> np.random.Generator:
     name = "|".join([str(seed), *(str(n) for n in names)])
     return np.random.Generator(np.random.PCG64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")))
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #36b558d7
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #b1351476
 def normals(rng: np.random.Generator, *shape: int) -> FloatArray:
     """Standard normals, to nine places; float64 of the shape."""
     from scipy.special import ndtri
@@ -42,15 +42,16 @@ def poisson(rng: np.random.Generator, mean: FloatArray) -> IntArray:
     """Poisson counts of given means, by inversion of one uniform each (above 50 by a normal); int64."""
     u, mean = rng.random(mean.shape), np.maximum(np.round(mean, 9), 0.0)
     small = np.minimum(mean, 50.0)
-    term = np.round(np.exp(-small), 15)
-    total, count = term.copy(), np.zeros(mean.shape, np.int64)
+    term: FloatArray = np.asarray(np.round(np.exp(-small), 15), np.float64)
+    total: FloatArray = term.copy()
+    count = np.zeros(mean.shape, np.int64)
     for k in range(1, 120):
         more = u > total
         if not more.any():
             break
         count += more
         term = term * small / k
-        total = np.round(total + term, 15)
+        total = np.asarray(np.round(total + term, 15), np.float64)
     if (mean > 50).any():
         from scipy.special import ndtri
         normal = np.rint(np.round(mean + np.sqrt(mean) * ndtri(u * (1 - 2e-9) + 1e-9), 6)).astype(np.int64)
@@ -98,7 +99,7 @@ class PlantedEdge:
         if self.kind not in ("momentum", "reversion", "flow", "time_of_day") or not (abs(self.size) < 0.1 and self.half_life > 0 and self.lookback > 0):
             raise ConfigError(f"simulator: no such edge: {self}", "expected momentum, reversion, flow or time_of_day, |size| < 0.1, times above 0")
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #fe0f4999
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #b89361f3
 PRICE_STEPS = {"cent": (10_000, 10_000), "penny": (10_000, 50_000), "nickel": (50_000, 100_000), "fine": (100, 100)}  # millionths of a dollar
 
 
@@ -181,7 +182,8 @@ class SimulatorParameters:
         if any(minute < 0 or size <= 0 for minute, size in (*self.news, *self.halts)):
             raise ConfigError(f"simulator: news {self.news}, halts {self.halts}", "expected pairs: minutes after the open (from 0), and a number above 0")
         if self.day_shape and (len(self.day_shape) != 5 or min(self.day_shape) < 0 or min(self.day_shape[2], self.day_shape[4]) <= 0 or self.day_shape[0] <= 0):
-            raise ConfigError(f"simulator: day_shape {self.day_shape}", "expected base, height at the open, decay, height at the close, decay: base and decays above 0")
+            raise ConfigError(f"simulator: day_shape {self.day_shape}",
+                              "expected base, height at the open, decay, height at the close, decay; base and decays above 0")
         if self.fair and self.edges:
             raise ConfigError("simulator: a fair market has no planted edge", "leave out fair or the edges")
 

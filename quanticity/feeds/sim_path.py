@@ -6,13 +6,13 @@
 __all__ = ['NANO', 'DayPlan', 'news_steps', 'plan_day', 'PathState', 'EdgeState', 'Step', 'diffusion', 'take_step',
            'log_billionths']
 
-# %% ../../nbs/25_feeds/2861_sim_path.ipynb #c16875d0
+# %% ../../nbs/25_feeds/2861_sim_path.ipynb #ba23acad
 from dataclasses import dataclass, field
 from math import exp, expm1, sqrt
 
 import numpy as np
 
-from .sim_market import HALF_DAY_VARIANCE, SESSIONS_A_YEAR, DayGrid, night_share
+from .sim_market import SESSIONS_A_YEAR, DayGrid, night_share
 from .sim_parameters import PlantedEdge, Regime, SimulatorParameters, generator, normals, poisson
 from .sim_surface import JumpLaw, SmileState, allowed, jump_law
 from ..market.chain import NANOSECONDS_A_YEAR, BoolArray, FloatArray, IntArray

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Extras', 'close_orders', 'joined', 'path_cents', 'standing', 'build_session', 'build_truth']
 
-# %% ../../nbs/25_feeds/289_sim_session.ipynb #4de1fbf9
+# %% ../../nbs/25_feeds/289_sim_session.ipynb #c5a7073c
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -16,7 +16,8 @@ import numpy as np
 
 from ..core.clock import INDEX_ROOTS, monthly_expiry, option_close, session_hours
 from ..core.errors import ConfigError
-from .sim_auction import AuctionParameters, ClosingAuction, ClosingOrders, closing_auction, closing_orders, closing_pressure, opening_print
+from .sim_auction import (AuctionParameters, ClosingAuction, ClosingOrders, closing_auction, closing_orders, closing_pressure,
+                                          opening_print)
 from .sim_day import FACTORS, DayPart, SymbolDay
 from .sim_depth import Books, DepthParameters, simulate_books
 from .sim_market import DayGrid, settles_at
@@ -31,7 +32,7 @@ from ..market.tape import Bars, Depth, IndexLevels, NoticeKind, Notices, Quotes,
 _EPOCH = date(1970, 1, 1)
 _Rows = TypeVar("_Rows", Quotes, Trades, TradeTruth)
 
-# %% ../../nbs/25_feeds/289_sim_session.ipynb #0f5b7e05
+# %% ../../nbs/25_feeds/289_sim_session.ipynb #f961907a
 @dataclass(frozen=True)
 class Extras:
     """What a simulated session shows besides quotes and trades."""
@@ -43,9 +44,10 @@ class Extras:
     def check(self, p: SimulatorParameters) -> None:
         """ConfigError where an effect is planted in a market that is to be fair."""
         if p.fair and (self.auction.pressure or self.auction.print_impact or (self.books and self.books.edge)):
-            raise ConfigError("simulator: a fair market has no planted effect", "leave out fair, or the auction's pressure and print_impact and the books' edge")
+            raise ConfigError("simulator: a fair market has no planted effect",
+                              "leave out fair, or the auction's pressure and print_impact and the books' edge")
 
-# %% ../../nbs/25_feeds/289_sim_session.ipynb #9d41d9e6
+# %% ../../nbs/25_feeds/289_sim_session.ipynb #a428c1f6
 def close_orders(seed: int, symbol: str, grid: DayGrid, p: SimulatorParameters, extras: Extras) -> tuple[ClosingOrders, FloatArray]:
     """Orders for the close of the underlying, and the log return that their imbalance brings in each step of the day."""
     rng = generator(seed, grid.day, symbol, "auction")
@@ -60,8 +62,8 @@ def _auction(day: SymbolDay, orders: ClosingOrders, cents: IntArray, extras: Ext
 def _prints(day: SymbolDay, parts: Sequence[DayPart], close: ClosingAuction, cents: IntArray, extras: Extras) -> tuple[Trades, TradeTruth]:
     """All prints of the underlying with the two auctions', and what is true of them."""
     first = opening_print(generator(day.seed, day.grid.day, day.symbol, "open"), day.grid.opens, float(cents[0]) / 100, extras.auction)
-    tapes, one = [first, *(part.underlying_trades for part in parts), close.closing_print], np.zeros(1, np.int64)
-    auction = TradeTruth(one, one, one, one - 1)
+    tapes, none = [first, *(part.underlying_trades for part in parts), close.closing_print], np.zeros(1, np.int8)
+    auction = TradeTruth(none, none, none, np.full(1, -1, np.int64))
     truth = joined([auction, *(part.underlying_truth for part in parts), auction])
     order = np.argsort(np.concatenate([tape.ts for tape in tapes]), kind="stable")
     rows: dict[str, Any] = {f.name: np.concatenate([getattr(tape, f.name) for tape in tapes])[order] for f in fields(Trades)}
@@ -75,7 +77,7 @@ def joined(parts: Sequence[_Rows]) -> _Rows:
     columns: dict[str, Any] = {f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(kind)}
     return kind(**columns)
 
-# %% ../../nbs/25_feeds/289_sim_session.ipynb #561bccd0
+# %% ../../nbs/25_feeds/289_sim_session.ipynb #621d9b65
 def path_cents(day: SymbolDay) -> IntArray:
     """The spot at each moment of the day in whole cents."""
     return np.rint(np.round(np.exp(day.path / NANO) * 100, 4)).astype(np.int64)
@@ -90,15 +92,16 @@ def _bars(day: SymbolDay, prints: Trades, cents: IntArray) -> Bars:
     low = np.minimum(np.minimum.reduceat(cents[:-1], edge[:-1]), closed)
     ends = grid.times[edge[1:]]
     reach = np.floor(np.round(-np.log1p(-generator(day.seed, grid.day, day.symbol, "bars").random((2, len(ends)))) * 0.0001 * opened, 6)).astype(np.int64)
-    volume = np.bincount(np.searchsorted(ends, prints.ts, side="left"), prints.size, len(ends) + 1)[: len(ends)]
-    rows = ~day.plan.halted[edge[1:]] | (volume > 0)
-    columns = (opened, high + reach[0], low - reach[1], closed)
-    return Bars(ends[rows], *(c[rows] / 100 for c in columns), volume[rows])
+    volume = np.asarray(np.bincount(np.searchsorted(ends, prints.ts, side="left"), prints.size, len(ends) + 1)[: len(ends)], np.float64)
+    rows = ~day.plan.halted[edge[:-1]] | (volume > 0)
+    first, top, bottom, last = (c[rows] / 100 for c in (opened, high + reach[0], low - reach[1], closed))
+    return Bars(ends[rows], first, top, bottom, last, volume[rows])
 
 
 def _books(day: SymbolDay, quotes: Quotes, prints: Trades, truth: TradeTruth, parameters: DepthParameters) -> Books:
     moment = np.searchsorted(quotes.ts, prints.ts, side="left")
-    bought, sold = (np.bincount(moment[truth.initiator == s], prints.size[truth.initiator == s], len(quotes) + 1)[: len(quotes)] for s in (1, -1))
+    taken = [np.bincount(moment[truth.initiator == s], prints.size[truth.initiator == s], len(quotes) + 1)[: len(quotes)] for s in (1, -1)]
+    bought, sold = (np.asarray(side, np.float64) for side in taken)
     bid, ask = (np.rint(side * 100).astype(np.int64) for side in (quotes.bid, quotes.ask))
     return simulate_books(generator(day.seed, day.grid.day, day.symbol, "books"), quotes.ts, bid, ask, parameters, bought=bought, sold=sold)
 
@@ -157,7 +160,7 @@ def _settlements(day: SymbolDay, cents: IntArray) -> Settlements:
             rows.append((expiry, until, cents[int(np.searchsorted(grid.times, until, side="right")) - 1] / 100, 0))
     return Settlements(*(np.array(column) for column in zip(*rows, strict=True))) if rows else Settlements.none()
 
-# %% ../../nbs/25_feeds/289_sim_session.ipynb #25c1967e
+# %% ../../nbs/25_feeds/289_sim_session.ipynb #dfc2ae96
 def build_session(day: SymbolDay, parts: Sequence[DayPart], orders: ClosingOrders, evening: FloatArray, extras: Extras,
                   notes: tuple[str, ...]) -> tuple[MarketSession, TradeTruth, tuple[Effect, ...]]:
     """The session of a finished day, the truth of the underlying's prints, and the effects planted in auction and books."""
@@ -173,19 +176,22 @@ def build_session(day: SymbolDay, parts: Sequence[DayPart], orders: ClosingOrder
     quotes = joined([part.quotes for part in parts])
     levels = _levels(day, quotes) if extras.levels else empty(IndexLevels)
     about = hashlib.sha256(repr((day.seed, day.grid.day.isoformat(), day.symbol, p, extras)).encode()).hexdigest()
-    session = MarketSession("sim", day.grid.day, hours.opens, option_close(day.symbol, day.grid.day), day.listed, quotes, joined([part.trades for part in parts]),
-                            _bars(day, prints, cents), stock, day.open_interest.astype(np.float64), evening, p.rate, p.dividend, close.imbalances,
-                            {"simulator": about}, notes, prints, depth, levels=levels, level_names=("VIX", "VIX1D") if extras.levels else (), notices=_notices(day))
+    session = MarketSession("sim", day.grid.day, hours.opens, option_close(day.symbol, day.grid.day), day.listed, quotes,
+                            joined([part.trades for part in parts]), _bars(day, prints, cents), stock,
+                            day.open_interest.astype(np.float64), evening, p.rate, p.dividend, close.imbalances, {"simulator": about}, notes,
+                            prints, depth, levels=levels,
+                            level_names=("VIX", "VIX1D") if extras.levels else (), notices=_notices(day))
     return session, print_truth, tuple(effects)
 
 
 def build_truth(day: SymbolDay, parts: Sequence[DayPart], session: MarketSession, prints: TradeTruth, effects: tuple[Effect, ...], regime: int) -> Truth:
     """The truth of a finished day."""
     truth = joined([part.trade_truth for part in parts])
-    times, log_spot = (np.concatenate([getattr(part, name) for part in parts]) for name in ("times", "log_spot"))
-    steps = Steps(times, np.round(np.exp(log_spot / NANO), 6), np.concatenate([part.volatility for part in parts]), np.full(len(times), regime))
+    times, log_spot, volatility = (np.concatenate([getattr(part, name) for part in parts]) for name in ("times", "log_spot", "volatility"))
+    steps = Steps(times, np.asarray(np.round(np.exp(log_spot / NANO), 6), np.float64), volatility, np.full(len(times), regime))
     edges = tuple(Effect(e.edge.kind, e.edge.size, e.edge.half_life, "log return", tuple(e.times)) for e in day.edges)
-    return Truth(day.symbol, day.grid.day, day.seed, session_digest(session), truth, prints,
-                 DealerTruth(day.dealer_open.astype(np.float64), day.positions.dealer.astype(np.float64)),
-                 DealerChanges(session.trades.ts, session.trades.index, -truth.initiator * session.trades.size), steps, FACTORS,
-                 np.concatenate([part.factors for part in parts]), tuple(r.name for r in day.p.regimes), _events(day), _settlements(day, path_cents(day)), edges + effects)
+    held = DealerTruth(day.dealer_open.astype(np.float64), day.positions.dealer.astype(np.float64))
+    changes = DealerChanges(session.trades.ts, session.trades.index, -truth.initiator * session.trades.size)
+    return Truth(day.symbol, day.grid.day, day.seed, session_digest(session), truth, prints, held, changes, steps, FACTORS,
+                 np.concatenate([part.factors for part in parts]), tuple(r.name for r in day.p.regimes), _events(day),
+                 _settlements(day, path_cents(day)), edges + effects)

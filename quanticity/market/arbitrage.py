@@ -64,7 +64,7 @@ def calendar_violations(strike: FloatArray, bid: FloatArray, later_strike: Float
         best[inside] = cheapest[at[inside]]
     return int((np.where(np.isnan(bid), -np.inf, bid) > best + tolerance).sum())
 
-# %% ../../nbs/20_market/24_arbitrage.ipynb #0cd21c44
+# %% ../../nbs/20_market/24_arbitrage.ipynb #cacb1686
 @dataclass(frozen=True, slots=True)
 class ArbitrageCounts:
     """How many contracts' quotes take part in each kind of static arbitrage (parity: pairs)."""
@@ -84,8 +84,8 @@ class ArbitrageCounts:
 def check_static_arbitrage(chain: OptionChain, spot_spread: float = 0.0, tolerance: float = 1e-6) -> ArbitrageCounts:
     """Static arbitrage that could be traded at the quotes of a chain, at once and without model.
 
-    `spot_spread` is the whole bid-ask spread of the underlying in dollars, `tolerance` dollars below which nothing counts. Contracts that have stopped trading are
-    left out; without a spot (NaN) parity and bounds are not checked.
+    `spot_spread` is the whole bid-ask spread of the underlying in dollars, `tolerance` dollars below which nothing counts. Contracts that have stopped
+    trading are left out; without a spot (NaN) parity and bounds are not checked.
     """
     listed, years = chain.contracts, chain.years
     american = listed.exercise is Exercise.AMERICAN

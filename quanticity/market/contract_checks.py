@@ -84,7 +84,7 @@ def beyond_strikes(contracts: Contracts, spot: FloatArray, factor: float = 1.4) 
     out: BoolArray = (spot * factor < contracts.strike.min()) | (spot > contracts.strike.max() * factor)
     return out
 
-# %% ../../nbs/20_market/264_contract_checks.ipynb #e2b7aa91
+# %% ../../nbs/20_market/264_contract_checks.ipynb #d1ab9137
 @dataclass(frozen=True)
 class ParityReading:
     """What parity said at a moment: the implied spot (NaN: nothing), from how many pairs, and contracts that failed for the last time allowed.
@@ -98,6 +98,9 @@ class ParityReading:
     refused: BoolArray
     off: FloatArray
     limit: FloatArray
+
+
+_NONE = (np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0), np.empty(0))
 
 
 class ParityWatch:
@@ -114,16 +117,18 @@ class ParityWatch:
     def read(self, now: int, quotes: FloatArray, spot: float) -> ParityReading:
         """Judge all pairs at `now` (nanoseconds UTC).
 
-        `quotes` are rows of bid (0: none), ask (infinite: none), two columns not read, and time (nanoseconds since the open; NaN: none) of every contract; `spot` is the underlying's price, NaN where it is not known.
+        `quotes` has for every contract (a column each) the bid (0: none), the ask (infinite: none) and the time (nanoseconds since the open; NaN: none); `spot` is the underlying's price, NaN where it is not known.
         """
-        call, put = quotes[self.call], quotes[self.put]
-        wide = (call[:, 1] - call[:, 0] + put[:, 1] - put[:, 0]) / 2
-        live = (self.ends > now) & (np.minimum(call[:, 4], put[:, 4]) >= now - self.opens - 120e9) & (call[:, 0] > 0) & (put[:, 0] > 0) & np.isfinite(wide)
+        bid, ask, ts = quotes
+        call_bid, call_ask, put_bid, put_ask = bid[self.call], ask[self.call], bid[self.put], ask[self.put]
+        wide = (call_ask - call_bid + put_ask - put_bid) / 2
+        fresh = np.minimum(ts[self.call], ts[self.put]) >= now - self.opens - 120e9
+        live = fresh & (self.ends > now) & (np.minimum(call_bid, put_bid) > 0) & (wide < np.inf)
         rows = np.flatnonzero(live)
         if not len(rows):
-            return ParityReading(np.nan, 0, rows, np.empty(0, np.bool_), np.empty(0), np.empty(0))
+            return ParityReading(np.nan, 0, *_NONE)
         years, strike, wide = (self.ends[rows] - now) / NANOSECONDS_A_YEAR, self.strike[rows], wide[rows]
-        forward = (call[rows, 0] + call[rows, 1] - put[rows, 0] - put[rows, 1]) / 2
+        forward = (call_bid[rows] + call_ask[rows] - put_bid[rows] - put_ask[rows]) / 2
         implied = strike * np.exp(-self.rate * years) + forward
         middle, used = _near_the_money(implied, forward, wide, years, strike)
         return self._judge(rows, implied, wide, years, strike, middle, used, spot)
@@ -140,9 +145,11 @@ class ParityWatch:
         narrow = 2 * wide + self.p.parity_share * strike
         limit = narrow + self.p.carry * years * strike + early
         off = np.abs(implied - trusted)
-        self.fails[rows] = np.where(off > limit, self.fails[rows] + 1, 0)
+        fails = self.fails[rows] = np.where(off > limit, self.fails[rows] + 1, 0)
         self.agreed[rows] |= (off <= limit) & (narrow <= 4 * self.p.parity_share * strike)
-        out = np.flatnonzero(self.fails[rows] == self.p.parity_epochs)
+        out = np.flatnonzero(fails == self.p.parity_epochs)
+        if not len(out):
+            return ParityReading(middle, used, *_NONE)
         failed = np.append(self.call[rows[out]], self.put[rows[out]])
         return ParityReading(middle, used, failed, np.tile(~self.agreed[rows[out]], 2), np.tile(off[out], 2), np.tile(limit[out], 2))
 

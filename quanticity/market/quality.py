@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Door', 'Screened', 'screen_session', 'session_score', 'screen_quotes', 'screen_trades']
 
-# %% ../../nbs/20_market/26_quality.ipynb #23ad02b6
+# %% ../../nbs/20_market/26_quality.ipynb #0ac65b5a
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -32,6 +32,7 @@ _NEVER = -(1 << 62)
 _FOREVER = (1 << 62)
 _WATCHED = ("quotes", "underlying_bars", "underlying_quotes")
 _OPTIONS = ("quotes", "trades")
+_IN_A_BATCH = tuple(f.name for f in fields(Batch) if f.name != "now")
 
 # %% ../../nbs/20_market/26_quality.ipynb #a30881b6
 class _SpotPath:
@@ -64,7 +65,7 @@ class _SpotPath:
         place = np.searchsorted(self.ts, ts, side="right") - 1
         return self.price[place], self.ts[place]
 
-# %% ../../nbs/20_market/26_quality.ipynb #be98a605
+# %% ../../nbs/20_market/26_quality.ipynb #ee046f40
 class Door:
     """Screens one session of an option root, batch by batch, in order of arrival.
 
@@ -103,7 +104,7 @@ class Door:
     def screen(self, batch: Batch) -> tuple[Batch, Findings]:
         """The rows of a batch that are accepted, and what was found."""
         builder = FindingsBuilder()
-        tapes = {f.name: getattr(batch, f.name) for f in fields(batch) if f.name != "now"}
+        tapes = {name: getattr(batch, name) for name in _IN_A_BATCH}
         screened = self._screen(tapes, batch.now, builder)
         accepted: dict[str, Any] = {name: screened[name].accepted if name in screened else tape for name, tape in tapes.items()}
         return Batch(batch.now, **accepted), self._told(builder)
@@ -275,14 +276,15 @@ class Door:
         if self._minute < 0:
             return
         now = self.opens + self._minute * _MINUTE
-        reading = self._parity.read(now, self._memory.memory[:, :5], self._spot_then)
+        reading = self._parity.read(now, self._memory.memory[[0, 1, 4]], self._spot_then)
         if reading.spot == reading.spot:
             self._implied, self._implied_at = reading.spot, float(now - self.opens)
             self._mistrust = reading.pairs >= 3 and abs(self._spot_then / reading.spot - 1) > self.parameters.bound_share / 2
-        for severity, mask in ((Severity.QUARANTINE, reading.refused), (Severity.NOTE, ~reading.refused)) if len(reading.failed) else ():
-            rows = reading.failed[mask]
-            builder.add("contracts", severity, Reason.PARITY_VIOLATION, rows, now, rows, reading.off[mask], reading.limit[mask])
-        self._verdict[reading.failed[reading.refused]] = 3
+        if len(reading.failed):
+            for severity, mask in ((Severity.QUARANTINE, reading.refused), (Severity.NOTE, ~reading.refused)):
+                rows = reading.failed[mask]
+                builder.add("contracts", severity, Reason.PARITY_VIOLATION, rows, now, rows, reading.off[mask], reading.limit[mask])
+            self._verdict[reading.failed[reading.refused]] = 3
         if reading.pairs >= 3 and abs(self._spot_then / reading.spot - 1) < self.parameters.bound_share:
             self._forbidden(now, builder)
         self._implied_path[self._minute], self._spot_path[self._minute] = reading.spot, self._spot_then

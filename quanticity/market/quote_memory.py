@@ -37,12 +37,11 @@ def _starts(index: IntArray) -> IntArray:
     places = np.arange(len(index))
     return np.maximum.accumulate(np.where(np.diff(index, prepend=-1) != 0, places, 0))
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #5a079bba
+# %% ../../nbs/20_market/263_quote_memory.ipynb #c8ba8544
 class QuoteBlock:
     """Rows of one stretch of the quotes tape, sorted by contract where one has several.
 
-    `rows` are their places in the tape, `index` their contracts, `start` the place of each contract's first row in the block (None: each has one), `held` the
-    memory of each row's contract before the block. `lo` is the bid, 0 where there is none; `hi` the ask, infinite where there is none.
+    `rows` are their places in the tape, `index` their contracts, `start` the place of each contract's first row in the block (None: each has one). `lo` is the bid, 0 where there is none; `hi` the ask, infinite where there is none.
     """
 
     def __init__(self, quotes: Quotes, rows: IntArray, opens: int, spot: FloatArray, seen: FloatArray, memory: FloatArray) -> None:
@@ -59,27 +58,34 @@ class QuoteBlock:
         self.two = ~(no_bid | no_ask)
         self.bid_size, self.ask_size = quotes.bid_size[rows], quotes.ask_size[rows]
         self.ts = (quotes.ts[rows] - opens).astype(np.float64)
-        self.held = memory[index]
+        self.memory = memory
+        self._held: dict[int, FloatArray] = {}
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    def held(self, field: int) -> FloatArray:
+        """A field of the memory before the block, for each row's contract."""
+        if field not in self._held:
+            self._held[field] = self.memory[field][self.index]
+        return self._held[field]
+
     def before(self, values: Any, field: int, sets: BoolArray | None = None) -> Any:
         """A value in force before each row: of the block's own rows, else of memory field `field`."""
-        return _in_force(values, sets, self.held[:, field], self.start)
+        return _in_force(values, sets, self.held(field), self.start)
 
     def without(self, keep: BoolArray) -> "QuoteBlock":
         """The block with some rows only."""
         out = object.__new__(QuoteBlock)
-        for name, value in vars(self).items():
-            setattr(out, name, None if value is None else value[keep])
-        if self.start is not None:
-            out.start = _starts(out.index)
+        for name in ("rows", "index", "spot", "seen", "lo", "hi", "two", "bid_size", "ask_size", "ts"):
+            setattr(out, name, getattr(self, name)[keep])
+        out.memory, out._held = self.memory, {field: values[keep] for field, values in self._held.items()}
+        out.start = None if self.start is None else _starts(out.index)
         return out
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #146eae41
+# %% ../../nbs/20_market/263_quote_memory.ipynb #3f8462ee
 class QuoteMemory:
-    """One row a contract; `opens` is the session's start in nanoseconds UTC."""
+    """One column a contract; `opens` is the session's start in nanoseconds UTC."""
 
     def __init__(self, contracts: Contracts, opens: int, parameters: QualityParameters) -> None:
         n = len(contracts)
@@ -89,8 +95,8 @@ class QuoteMemory:
         self.ends = (contracts.expires_at - opens).astype(np.float64)
         years = np.maximum(self.ends / NANOSECONDS_A_YEAR, 0.0)
         self.carry = parameters.carry * years * self.strike if contracts.exercise is Exercise.EUROPEAN else np.zeros(n)
-        self.memory = np.full((n, 17), np.nan)
-        self.memory[:, (_ROWS, _STEADY)] = 0.0
+        self.memory = np.full((17, n), np.nan)
+        self.memory[_ROWS], self.memory[_STEADY] = 0.0, 0.0
         self.block: QuoteBlock | None = None
         self.out_minutes, self.out_last = np.zeros(n, np.int64), np.full(n, -1.0)  # minutes with a row outside the bounds, and the last of them
 
@@ -116,7 +122,7 @@ class QuoteMemory:
 
     def stuck(self) -> IntArray:
         """Contracts that never had a row accepted, and rows outside the static bounds of their strikes in several minutes."""
-        return np.flatnonzero((self.out_minutes >= self.p.parity_epochs) & (self.memory[:, _ROWS] == 0))
+        return np.flatnonzero((self.out_minutes >= self.p.parity_epochs) & (self.memory[_ROWS] == 0))
 
 # %% ../../nbs/20_market/263_quote_memory.ipynb #0f4520c7
 def _duplicates(b: QuoteBlock) -> BoolArray:
@@ -174,7 +180,7 @@ def _steady(b: QuoteBlock, over: BoolArray) -> FloatArray:
     known = b.before(b.ts, _LEVEL_TS, b.two)
     return np.where((known == known) & ~over, 1.0, 0.0)
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #296b039c
+# %% ../../nbs/20_market/263_quote_memory.ipynb #3505ba13
 def take_quotes(m: QuoteMemory, s: Screening, rows: IntArray, spot: FloatArray, seen: FloatArray) -> None:
     """Judge rows of the quotes tape (places in `s.tape`, ascending, all standing), refuse and note, and remember the accepted.
 
@@ -184,22 +190,21 @@ def take_quotes(m: QuoteMemory, s: Screening, rows: IntArray, spot: FloatArray, 
     block = QuoteBlock(s.tape, rows, m.opens, spot, seen, m.memory)
     late = block.ts - m.ends[block.index]
     least, most = m.bounds(block.index, block.spot, block.ts - block.seen)
-    bad = np.zeros(len(block), np.bool_)
-    for reason, mask, value, limit in ((Reason.EXPIRED, late > 0, late / _MINUTE, np.zeros(len(block))), (Reason.BELOW_INTRINSIC, block.hi < least, block.hi, least),
-                                       (Reason.ABOVE_BOUND, block.lo > most, block.lo, most)):
-        if mask.any():
-            _refuse(s, block, mask & ~bad, reason, value, limit)
-            bad |= mask
+    checks = ((Reason.EXPIRED, late > 0), (Reason.BELOW_INTRINSIC, block.hi < least), (Reason.ABOVE_BOUND, block.lo > most))
+    if (bad := checks[0][1] | checks[1][1] | checks[2][1]).any():
+        done = np.zeros(len(block), np.bool_)
+        for (reason, mask), value, limit in zip(checks, (late / _MINUTE, block.hi, block.lo), (0 * late, least, most), strict=True):
+            _refuse(s, block, mask & ~done, reason, value, limit)
+            done |= mask
             if reason is not Reason.EXPIRED:
                 m.forbid(block.index[mask], block.ts[mask])
-    block = block.without(~bad) if bad.any() else block
+        block = block.without(~bad)
     while True:
         again = _duplicates(block)
         over, refused, excess, band = _jumps(m, block)
-        refused &= ~again
-        if not (again.any() or refused.any()):
+        if not (out := again | refused).any():
             break
-        certain = np.flatnonzero(again | refused)
+        certain = np.flatnonzero(out)
         if block.start is not None:
             certain = certain[np.unique(block.index[certain], return_index=True)[1]]  # the first of each contract
         first = np.zeros(len(block), np.bool_)
@@ -218,7 +223,7 @@ def _refuse(s: Screening, block: QuoteBlock, mask: BoolArray, reason: Reason, va
     if mask.any():
         s.refuse(reason, block.rows[mask], np.nan if value is None else value[mask], np.nan if limit is None else limit[mask])
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #204b621d
+# %% ../../nbs/20_market/263_quote_memory.ipynb #ec783a33
 def _unchanged(b: QuoteBlock) -> BoolArray:
     same: BoolArray = b.lo == b.before(b.lo, _LO)
     for values, field in ((b.hi, _HI), (b.bid_size, _BID_SIZE), (b.ask_size, _ASK_SIZE)):
@@ -240,8 +245,8 @@ def _remarks(m: QuoteMemory, s: Screening, b: QuoteBlock) -> tuple[FloatArray, F
             s.note(Reason.UNCHANGED_QUOTE, b.rows[left], (b.ts - since)[left] / 1e9, m.p.unchanged_seconds)
     passed = b.ts - b.before(b.ts, _TS)
     if len(quiet := np.flatnonzero(passed > m.p.contract_gap_seconds * 1e9)):
-        known = b.held[quiet, _ROWS] + (0 if b.start is None else quiet - b.start[quiet])
-        first = np.where(b.held[quiet, _ROWS] > 0, b.held[quiet, _FIRST], b.ts[quiet if b.start is None else b.start[quiet]])
+        known = b.held(_ROWS)[quiet] + (0 if b.start is None else quiet - b.start[quiet])
+        first = np.where(b.held(_ROWS)[quiet] > 0, b.held(_FIRST)[quiet], b.ts[quiet if b.start is None else b.start[quiet]])
         usual = np.where(known >= 20, (b.ts[quiet] - passed[quiet] - first) / np.maximum(known - 1, 1), np.inf)
         limit = np.maximum(m.p.contract_gap_seconds, m.p.contract_gap_intervals * usual / 1e9)
         hits = (passed[quiet] / 1e9 > limit) & ((b.lo[quiet] > b.before(b.hi, _HI)[quiet]) | (b.hi[quiet] < b.before(b.lo, _LO)[quiet]))
@@ -250,30 +255,30 @@ def _remarks(m: QuoteMemory, s: Screening, b: QuoteBlock) -> tuple[FloatArray, F
 
 
 def _remember(m: QuoteMemory, b: QuoteBlock, steady: FloatArray, since: FloatArray, since_spot: FloatArray) -> None:
-    new, start = b.held.copy(), b.start
-    new[:, _OLD_LO], new[:, _OLD_HI] = b.before(b.lo, _LO), b.before(b.hi, _HI)
-    for field, values in ((_LO, b.lo), (_HI, b.hi), (_BID_SIZE, b.bid_size), (_ASK_SIZE, b.ask_size), (_TS, b.ts), (_SINCE, since), (_SINCE_SPOT, since_spot)):
-        new[:, field] = values
-    np.copyto(new[:, _FIRST], b.ts if start is None else b.ts[start], where=new[:, _ROWS] == 0)
-    new[:, _ROWS] += 1 if start is None else np.arange(1, len(b) + 1) - start
-    for field, values in ((_LEVEL_LO, b.lo), (_LEVEL_HI, b.hi), (_LEVEL_TS, b.ts), (_LEVEL_SPOT, b.spot), (_LEVEL_SEEN, b.seen), (_STEADY, steady)):
-        if start is not None:
-            new[:, field] = b.before(values, field, b.two)
-        np.copyto(new[:, field], values, where=b.two)
-    if start is None:
-        m.memory[b.index] = new
-    else:
-        last = np.append(b.index[1:] != b.index[:-1], True)
-        m.memory[b.index[last]] = new[last]
+    old = (_OLD_LO, b.before(b.lo, _LO)), (_OLD_HI, b.before(b.hi, _HI))
+    for field in (_OLD_LO, _OLD_HI):
+        b.held(field)  # for trades that are older than the block
+    rows = b.held(_ROWS) + (1 if b.start is None else np.arange(1, len(b) + 1) - b.start)
+    values = [(_LO, b.lo), (_HI, b.hi), (_BID_SIZE, b.bid_size), (_ASK_SIZE, b.ask_size), (_TS, b.ts), (_SINCE, since), (_SINCE_SPOT, since_spot), (_ROWS, rows), *old]
+    if not b.held(_ROWS).all():
+        values.append((_FIRST, np.where(b.held(_ROWS) > 0, b.held(_FIRST), b.ts if b.start is None else b.ts[b.start])))
+    last = slice(None) if b.start is None else np.append(b.index[1:] != b.index[:-1], True)
+    index = b.index[last]
+    for field, column in values:
+        m.memory[field][index] = column[last]
+    some = b.two if b.start is None else last & (b.two | (_in_force(b.ts, b.two, -1.0, b.start) >= 0))
+    for field, column in ((_LEVEL_LO, b.lo), (_LEVEL_HI, b.hi), (_LEVEL_TS, b.ts), (_LEVEL_SPOT, b.spot), (_LEVEL_SEEN, b.seen), (_STEADY, steady)):
+        after = column if b.start is None else np.where(b.two, column, _in_force(column, b.two, np.nan, b.start))
+        m.memory[field][b.index[some]] = after[some]
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #cb2ebeb3
+# %% ../../nbs/20_market/263_quote_memory.ipynb #4d34d6c9
 def prevailing(m: QuoteMemory, index: IntArray, ts: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Lowest bid and highest ask of a contract's last two quotes at a time, and the time of the later one; NaN where there was none.
 
     Of the quotes taken in so far; `ts` (nanoseconds since the open) may lie within the last block.
     """
-    held, b = m.memory[index], m.block
-    lo, hi, old_lo, old_hi, at = (held[:, k].copy() for k in (_LO, _HI, _OLD_LO, _OLD_HI, _TS))
+    b = m.block
+    lo, hi, old_lo, old_hi, at = (m.memory[k][index] for k in (_LO, _HI, _OLD_LO, _OLD_HI, _TS))
     if b is not None and len(b) and len(ts) and b.ts.max() > ts.min():
         span = int(max(b.ts.max(), ts.max())) + 1
         before_lo, before_hi = b.before(b.lo, _LO), b.before(b.hi, _HI)
@@ -283,7 +288,7 @@ def prevailing(m: QuoteMemory, index: IntArray, ts: FloatArray) -> tuple[FloatAr
         later = ~here & (b.index[after] == index)
         for out, mine, field in ((lo, b.lo, _LO), (hi, b.hi, _HI), (old_lo, before_lo, _OLD_LO), (old_hi, before_hi, _OLD_HI), (at, b.ts, _TS)):
             out[here] = mine[place[here]]
-            out[later] = b.held[after[later], field]
+            out[later] = b.held(field)[after[later]]
     return np.fmin(lo, old_lo), np.fmax(hi, old_hi), at
 
 

@@ -102,7 +102,7 @@ def _lasting(flags: BoolArray, persistence: int) -> BoolArray:
             kept[first:stop] = False
     return kept
 
-# %% ../../nbs/85_research/88_regime_calibration.ipynb #67cae02c
+# %% ../../nbs/85_research/88_regime_calibration.ipynb #343802cb
 @dataclass(frozen=True, eq=False)
 class DetectionScore:
     """How detectors (the axes before the last) did against a truth of so many `episodes` over so many `rows`.
@@ -120,13 +120,14 @@ class DetectionScore:
 
 def score_detection(truth: BoolArray, found: BoolArray, tolerance: int = 10) -> DetectionScore:
     """Score detectors along the last axis against one truth; what is on at the first row is no onset."""
-    n = len(truth)
-    total = np.concatenate(([0], np.cumsum(truth)))
-    row = np.arange(n)
-    near = total[np.minimum(row + tolerance + 1, n)] > total[np.maximum(row - tolerance, 0)]
-    onset = found[..., 1:] & ~found[..., :-1]
-    false_alarms = (onset & ~near[1:]).sum(axis=-1)
-    first, stop = runs(truth)
+    n, (first, stop) = len(truth), runs(truth)
+    onset = np.zeros(found.shape, np.int64)
+    onset[..., 1:] = found[..., 1:] & ~found[..., :-1]
+    total = np.cumsum(onset, axis=-1)
+    until = np.minimum(stop + tolerance, np.append(first[1:], [n] * min(1, len(first))) - 1)  # last row at which an onset belongs to the episode
+    since = np.maximum(first - tolerance, np.concatenate(([0], until[:-1] + 1))[:len(first)])
+    told = total[..., until] - total[..., since] + onset[..., since] > 0
+    false_alarms = total[..., -1] - told.sum(axis=-1)
     on_from = _first_from(found, first)
     off_from = np.minimum(_first_from(~found, np.minimum(stop, n - 1)), np.append(first[1:], [n] * min(1, len(first))))
     nothing = np.full(found.shape[:-1], np.nan)
@@ -142,18 +143,18 @@ def _first_from(flags: BoolArray, rows: IntArray) -> IntArray:
     ahead = np.minimum.accumulate(np.where(flags, np.arange(n), n)[..., ::-1], axis=-1)[..., ::-1]
     return np.asarray(ahead[..., rows], np.int64)
 
-# %% ../../nbs/85_research/88_regime_calibration.ipynb #3280bdf8
+# %% ../../nbs/85_research/88_regime_calibration.ipynb #0cd452cd
 @dataclass(frozen=True, slots=True)
 class CalibrationSettings:
     """What is calibrated, and how hard.
 
     `quantiles` of the level are the cutoffs of normal, elevated and stressed; `false_alarms` a year are allowed for each. Candidates enter at cutoff x one
-    of `multiples` and leave a share `bands` below that. `half` and `persistence` define the truth, `tolerance` (days) a false alarm; `draws` histories with blocks of
-    `mean_block` days; `confidence` of the intervals; `seed`.
+    of `multiples` and leave a share `bands` below that. `half` and `persistence` define the truth, `tolerance` (days) a false alarm; `draws` histories
+    with blocks of `mean_block` days; `confidence` of the intervals; `seed`.
     """
 
     quantiles: tuple[float, float, float] = (0.30, 0.75, 0.95)
-    false_alarms: tuple[float, float, float] = (2.0, 1.0, 0.5)
+    false_alarms: tuple[float, float, float] = (4.0, 3.0, 1.0)
     multiples: tuple[float, ...] = tuple(round(0.85 + 0.025 * i, 3) for i in range(23))
     bands: tuple[float, ...] = (0.0, 0.05, 0.10, 0.15, 0.20)
     half: int = 10
@@ -240,7 +241,7 @@ def _best(table: FloatArray, allowed: float) -> tuple[int, bool]:
     rows = within if len(within) else np.flatnonzero(table[:, 0] == np.nanmin(table[:, 0]))
     return int(rows[np.lexsort((table[rows, 0], table[rows, 1] + table[rows, 2]))[0]]), bool(len(within))
 
-# %% ../../nbs/85_research/88_regime_calibration.ipynb #2ad65d31
+# %% ../../nbs/85_research/88_regime_calibration.ipynb #6153e291
 def _interval(value: float, drawn: FloatArray, confidence: float) -> Estimate:
     known = drawn[np.isfinite(drawn)]
     if not len(known):
@@ -255,11 +256,11 @@ def _boundary(i: int, cutoff: float, cutoffs: FloatArray, tables: FloatArray, ow
         mean = np.nansum(tables, axis=0) / np.maximum(np.isfinite(tables).sum(axis=0), 1)
     best, reached = _best(mean, s.false_alarms[i])
     drawn = np.array([_best(t, s.false_alarms[i])[0] for t in tables])
-    enters = cutoffs * multiple[drawn]
-    enter = cutoff * multiple[best]
+    enter, enters = cutoff * multiple[best], cutoffs * multiple[drawn]
+    leave, leaves = enter * (1 - band[best]), enters * (1 - band[drawn])
     alarms, delay, release, missed = (_interval(float(mean[best, k]), tables[:, best, k], s.confidence) for k in range(4))
-    leave = _interval(enter * (1 - band[best]), enters * (1 - band[drawn]), s.confidence)
-    return BoundaryCalibration(cutoff, _interval(enter, enters, s.confidence), leave, alarms, delay, release, missed, tuple(own[best].tolist()), reached)
+    at = [_interval(value, value * drawn_values / np.median(drawn_values), s.confidence) for value, drawn_values in ((enter, enters), (leave, leaves))]
+    return BoundaryCalibration(cutoff, at[0], at[1], alarms, delay, release, missed, tuple(own[best].tolist()), reached)
 
 
 def calibrate_regimes(level: npt.ArrayLike, settings: CalibrationSettings | None = None, progress: Progress | None = None) -> RegimeCalibration:

@@ -205,9 +205,9 @@ def _publish(files: LakeFiles, folder: str, manifest: Manifest) -> None:
     files.publish({f"{folder}/{MANIFEST}": f"{folder}/{MANIFEST}"})
     _clear(files, folder, manifest)
 
-# %% ../../nbs/10_store/16_archive.ipynb #5d3eddd4
+# %% ../../nbs/10_store/16_archive.ipynb #8305c907
 class SessionWriter:
-    """Writes one session, whole or not at all: `append` pieces of large tables as they come, then `finish` with the others. Used as a context; see `Archive.writer`."""
+    """Writes one session, whole or not at all: `append` pieces of large tables as they come, then `finish` with the others. A context (`Archive.writer`)."""
 
     def __init__(self, files: LakeFiles, key: SessionName, force: bool) -> None:
         self.files, self.key, self.folder = files, key, folder_of(key)
@@ -241,8 +241,9 @@ class SessionWriter:
         for pieces in self._pieces.values():
             pieces.put(None)
         about = self._pool.submit(_plain_json, attributes)
-        waiting: dict[str, Any] = {name: [table] for name, table in tables.items() if table.num_rows}
+        waiting: dict[str, Any] = {name: [table] for name, table in tables.items()}
         waiting |= {name: list(iter(pieces.get, None)) for name, pieces in self._pieces.items() if name not in self._tasks}
+        waiting = {name: pieces for name, pieces in waiting.items() if any(piece.num_rows for piece in pieces)}
         names = [name for name in dict.fromkeys((*order, *self._pieces, *tables)) if name in waiting or name in self._tasks]
         if self._old and not self._force and self._same(self._old, names, waiting, about):
             _clear(self.files, self.folder, self._old)

@@ -18,7 +18,7 @@ from .lake import ContentHash
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# %% ../../nbs/10_store/160_parquet.ipynb #7bf3925b
+# %% ../../nbs/10_store/160_parquet.ipynb #8c0285ff
 ROW_GROUP = 65_536
 LARGEST = 8 << 30  # bytes that one read may take in memory: a small file can hold a bomb
 
@@ -35,7 +35,7 @@ def _repeats(column: "pa.ChunkedArray", sample: int = 4_096) -> bool:
         return True
     part = max(column.chunks, key=len)
     values = np.frombuffer(part.buffers()[1], np.int64, len(part), part.offset * 8)[:: max(1, len(part) // sample)]
-    return len(np.unique(values)) <= 0.6 * len(values)
+    return len(np.unique(values)) <= 0.8 * len(values)
 
 
 def _encodings(table: "pa.Table") -> dict[str, Any]:

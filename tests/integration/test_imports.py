@@ -19,6 +19,8 @@ from quanticity.feeds.recording import Recorder, read_session, recordings, write
 from quanticity.feeds.session_tables import Refused
 from quanticity.feeds.simulator import simulate_session
 from quanticity.jobs.imports import Admitted, admit, import_many, import_session, seal
+from quanticity.market.findings import Severity
+from quanticity.market.quality import screen_session
 from quanticity.market.quality_parameters import QualityParameters
 from quanticity.market.session import MarketSession, batches, session_digest
 from quanticity.store.archive import Archive
@@ -71,6 +73,34 @@ def test_goog_in_numbers(recorded: Path, tmp_path: Path) -> None:
     zips = sum((root / name).stat().st_size for name in manifest.attributes["files"] if name.endswith(".zip") and "daily" not in name)
     assert manifest.bytes < 0.5 * zips, (manifest.bytes, zips)
     assert set(manifest.attributes["files"]) == set(LEAN.load(recorded, GOOG).files)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_day_that_passes_in_batches_is_judged_as_a_whole_one_is(recorded: Path, late: bool) -> None:
+    """The door in batches (a day of many rows) and at once: the same findings, rows and score; what is given on is what is accepted, in order."""
+    session = LEAN.load(recorded, GOOG)
+    bid = session.quotes.bid.copy()
+    bid[::1003] = session.quotes.ask[::1003] + 0.05
+    session = replace(session, quotes=replace(session.quotes, bid=bid))
+    if late:  # rows out of order: then it passes at once
+        ts = session.trades.ts.copy()
+        ts[[5, 700]] = ts[[700, 5]]
+        session = replace(session, trades=type(session.trades).as_arrived(**({f.name: getattr(session.trades, f.name) for f in fields(session.trades)} | {"ts": ts})))
+    pieces: dict[str, list[Any]] = {}
+    got = admit(session, lambda name, tape: pieces.setdefault(name, []).append(tape))
+    whole = screen_session(session)
+    equal(got.session, whole.session, "session")
+    assert set(got.quarantine) == set(whole.quarantine) and got.quality["score"] == whole.score.total
+    for name, (rows, tape) in whole.quarantine.items():
+        assert got.quarantine[name].rows.tolist() == rows.tolist()
+        equal(got.quarantine[name].tape, tape, name)
+    for severity, tag in ((Severity.QUARANTINE, "refused"), (Severity.NOTE, "noted")):
+        counts = whole.findings.where(whole.findings.severity == severity).counts()
+        assert {r.value: n for r, n in counts.items()} == {r: sum(t.get(r, 0) for t in got.quality[tag].values()) for t in got.quality[tag].values() for r in t}
+    assert got.given == (() if late else ("quotes",)) and (late or len(pieces["quotes"]) > 4)
+    for name, parts in pieces.items():
+        for f in fields(parts[0]):
+            assert np.concatenate([getattr(p, f.name) for p in parts]).tobytes() == getattr(getattr(got.session, name), f.name).tobytes()
 
 
 def test_importing_again_changes_no_byte(recorded: Path, tmp_path: Path) -> None:

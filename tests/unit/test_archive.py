@@ -321,6 +321,34 @@ def test_a_second_writer_is_told(tmp_path: Path) -> None:
     assert archive.write(GOOG, {"quotes": quotes()}, {})[1]
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_table_in_pieces(archive: Archive, there: bool) -> None:
+    """The same files as in one go; nothing is seen before the end; what is there already is not written again."""
+    table = quotes(2 * ROW_GROUP + 100, a_minute=1000)
+    whole, _ = archive.write(Key("SPX"), {"quotes": table, "trades": quotes(5), "bars": quotes(0)}, {"n": 1})
+    if there:
+        archive.write(GOOG, {"quotes": table, "trades": quotes(5)}, {"n": 1})
+    with archive.writer(GOOG) as writer:
+        for at in range(0, len(table), 30_011):
+            writer.append("quotes", table[at:at + 30_011])
+        writer.append("depth", quotes(0))
+        assert len(archive.sessions(["GOOG"])) == there
+        manifest, written = writer.finish({"trades": quotes(5)}, lambda: {"n": 1}, ["quotes", "trades"])
+    assert written is not there and manifest.tables == whole.tables and list(manifest.tables) == ["quotes", "trades"] and archive.read(GOOG, "quotes") == table
+
+
+def test_a_writer_that_is_left_leaves_nothing(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    archive.write(GOOG, {"quotes": quotes()}, {})
+    before = content(tmp_path)
+    for key in (GOOG, Key("SPX")):
+        for force in (False, True):
+            with pytest.raises(ZeroDivisionError), archive.writer(key, force=force) as writer:
+                writer.append("quotes", quotes(2 * ROW_GROUP))
+                1 / 0  # noqa: B018
+    assert content(tmp_path) == before and archive.files.entries("sessions") == ["symbol=GOOG"]
+
+
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = Archive(tmp_path / "lake")
     archive.write(GOOG, {"quotes": quotes()}, {})

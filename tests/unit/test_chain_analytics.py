@@ -189,3 +189,29 @@ def test_an_earlier_expiry_that_trades_longer_than_its_day_is_kept_by_the_clock_
     listed = replace(c.contracts, expires_at=c.contracts.expires_at + 15 * 60 * SECOND)  # index options to a quarter past
     a = analyse(replace(c, contracts=listed, ts=CLOSE + 60 * SECOND, quote_time=np.full(len(c), CLOSE)), VolatilityState())
     assert a.nearest_expiry == TODAY and np.isfinite(a.volatility).any()
+
+
+def test_what_expires_today_and_that_american_contracts_are_approximated():
+    a = analyse(chain(), VolatilityState())
+    rows = a.chain.contracts.expiry_day == TODAY
+    gross = np.abs(a.exposure.gex)
+    assert a.zero_dte.share == pytest.approx(gross[rows].sum() / gross.sum()) and a.zero_dte.counted == rows.sum()
+    assert a.gross_gex == pytest.approx(gross.sum()) and a.approximated is (a.chain.contracts.exercise.value == "american")
+
+
+def test_rows_are_grouped_once_for_as_long_as_the_contracts_stay():
+    state, c = VolatilityState(), chain()
+    first = state.groups(c.contracts)
+    assert state.groups(c.contracts) is not None and state.groups(c.contracts)[0] is first[0]
+    assert state.groups(replace(c.contracts))[0] is first[0]  # another object, the same contracts
+    other = replace(c.contracts, strike=c.contracts.strike + 1.0)
+    assert state.groups(other)[0] is not first[0] and state.groups(other)[0].keys[0] == first[0].keys[0] + 1.0
+
+
+def test_flow_signed_positions():
+    c = chain()
+    position = np.where(c.contracts.is_call, 1.0, -1.0) * c.open_interest
+    naive, signed = analyse(c, VolatilityState()), analyse(c, VolatilityState(), "flow-signed", dealer_position=position)
+    assert signed.exposure.convention is Convention.FLOW_SIGNED is signed.zero_gamma.convention
+    np.testing.assert_array_equal(signed.exposure.gex, naive.exposure.gex)
+    np.testing.assert_array_equal(signed.zero_gamma.roots, naive.zero_gamma.roots)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quanticity.analytics.exposure import Convention, dealer_sign, exposures, hedging_elasticity, walls
+from quanticity.analytics.exposure import Convention, dealer_sign, expiring, exposures, group_rows, hedging_elasticity, walls
 from quanticity.analytics.pricing import VolatilityReason, greeks
 from quanticity.analytics.zero_gamma import zero_gamma
 from quanticity.core.errors import UserError
@@ -248,3 +248,59 @@ def test_contracts_without_open_interest_or_volatility_change_nothing():
 def test_a_grid_that_is_none(span, points):
     with pytest.raises(UserError, match="span"):
         zero(chain(5, 12), span=span, points=points)
+
+
+def test_flow_signed_takes_the_place_of_sign_and_open_interest():
+    c = chain(50, 8)
+    position = np.random.default_rng(1).normal(size=50) * 300
+    position[3] = np.nan
+    found = exposed(c, "flow-signed", dealer_position=position)
+    known = np.arange(50) != 3
+    np.testing.assert_allclose(found.gex[known], (position * 100 * priced(c).gamma * 100.0)[known])
+    assert found.convention is Convention.FLOW_SIGNED and found.counted == 49 and dict(found.left_out) == {Reason.NO_OPEN_INTEREST: 1}
+    for convention, given in (("flow-signed", None), ("naive", position), ("gross", position)):
+        with pytest.raises(UserError, match="dealer position"):
+            exposed(c, convention, dealer_position=given)
+    signed = zero(c, convention="flow-signed", dealer_position=position)
+    assert signed.convention is Convention.FLOW_SIGNED and signed.counted == 49
+
+
+def test_what_expires_today():
+    c = chain(200, 9)
+    found, day = exposed(c), int(c["days"][0])
+    today, rows = expiring(found, day), c["days"] == day
+    assert today.gex == pytest.approx(found.gex[rows].sum()) and today.chex == pytest.approx(found.chex[rows].sum())
+    assert today.share == pytest.approx(np.abs(found.gex[rows]).sum() / np.abs(found.gex).sum()) and today.counted == rows.sum()
+    assert expiring(found, -1).share == 0.0 and expiring(found, -1).counted == 0 and today.reason is None
+    nothing = expiring(exposures(100.0, c["strike"], c["days"], c["is_call"], np.full(200, np.nan), 100, priced(c)), day)
+    assert np.isnan(nothing.share) and nothing.reason is Reason.NO_OPEN_INTEREST
+
+
+def test_groups_passed_on_change_nothing():
+    c = chain(300, 10)
+    one = exposed(c)
+    other = exposed(c, strikes=group_rows(c["strike"]), expiries=group_rows(c["days"]))
+    for part in ("by_strike", "by_expiry"):
+        for name in ("keys", "gex", "dex", "vex", "chex", "gross", "counted"):
+            np.testing.assert_array_equal(getattr(getattr(one, part), name), getattr(getattr(other, part), name))
+    assert walls(c["strike"], c["is_call"], one.gex) == walls(c["strike"], c["is_call"], one.gex, group_rows(c["strike"]))
+
+
+@pytest.mark.parametrize("ids", [np.array(["2021-01-15", "2021-01-04", "2021-01-15"], "datetime64[D]"), np.array(["b", "a", "b"]), np.array([2, 1, 2], np.int32), [2.5, -0.0, 2.5]])
+def test_any_sortable_id_groups_rows(ids):
+    found = group_rows(ids)
+    np.testing.assert_array_equal(found.keys, np.unique(ids))
+    np.testing.assert_array_equal(found.keys[np.argsort(found.order)][found.place], ids)
+
+
+@pytest.mark.parametrize("seconds", [3600, 60, 1, 1e-3])
+def test_to_the_last_moment_nothing_is_infinite_and_roots_are_found(seconds):
+    strike = np.repeat(np.arange(95.0, 105.5, 0.5), 2)
+    call = np.arange(len(strike)) % 2 == 0
+    years = seconds / (365 * 86400)
+    interest = np.where(call, 300.0, 200.0) * (1 + np.arange(len(strike)) % 5)
+    g = greeks(100.2, strike, years, 0.04, 0.0, 0.2, call)
+    found = exposures(100.2, strike, np.zeros(len(strike), int), call, interest, 100, g)
+    assert all(np.isfinite(getattr(found, name)).all() for name in COLUMNS) and found.left_out == {}
+    z = zero_gamma(100.2, strike, years, 0.04, 0.0, 0.2, call, interest)
+    assert np.isfinite(z.profile).all() and ((z.roots > 90) & (z.roots < 111)).all() and (z.reason is None or z.reason is Reason.NO_CROSSING)
