@@ -28,14 +28,15 @@ def block(typingctx: Any) -> Any:
         return builder.gep(room, [ir.Constant(ir.IntType(64), 0)] * 2)
     return types.CPointer(types.float64)(), emit
 
-# %% ../../nbs/30_analytics/301_blocks.ipynb #7109bbb9
+# %% ../../nbs/30_analytics/301_blocks.ipynb #416f6217
 @inlined
 def fetch(source: Any, stride: int, start: int, rows: int, out: Any) -> None:
-    """Rows start..start+rows of a column into a block; the one number of a column of stride 0 into all of it."""
+    """Rows start..start+rows of a column into a block; the one number of a column of stride 0 into all of it, once (at start 0)."""
     if stride == 0:
-        value = source[0]
-        for j in range(BLOCK):
-            out[j] = value
+        if start == 0:
+            value = source[0]
+            for j in range(BLOCK):
+                out[j] = value
     else:
         for j in range(rows):
             out[j] = source[start + j]
@@ -45,9 +46,10 @@ def fetch(source: Any, stride: int, start: int, rows: int, out: Any) -> None:
 def fetch_sign(source: Any, stride: int, start: int, rows: int, out: Any) -> None:
     """Like `fetch` for a column of bytes: +1.0 where it is not 0, -1.0 where it is."""
     if stride == 0:
-        value = 1.0 if source[0] != 0 else -1.0
-        for j in range(BLOCK):
-            out[j] = value
+        if start == 0:
+            value = 1.0 if source[0] != 0 else -1.0
+            for j in range(BLOCK):
+                out[j] = value
     else:
         for j in range(rows):
             out[j] = 1.0 if source[start + j] != 0 else -1.0

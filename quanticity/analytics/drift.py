@@ -50,7 +50,7 @@ def correlation_time(values: npt.ArrayLike, over: int | None = None) -> float:
     stop = int(np.argmax(k >= 5 * running)) if np.any(k >= 5 * running) else lags - 1
     return max(1.0, 1 + 2 * float(np.sum(((1 - k / span) * rho)[:stop + 1])))
 
-# %% ../../nbs/30_analytics/375_drift.ipynb #0839862b
+# %% ../../nbs/30_analytics/375_drift.ipynb #daac6ff6
 class DriftTest(StrEnum):
     """What is compared."""
 
@@ -82,7 +82,7 @@ class DriftParameters:
         if not 0 < self.level < 1 or any(not 0 <= a <= b for a, b in pairs) or not self.least >= 2:
             raise ValueError(f"{self}: expected 0 < level < 1, 0 <= alert <= safe and least of at least 2")
 
-
+# %% ../../nbs/30_analytics/375_drift.ipynb #54bc6063
 @dataclass(frozen=True, slots=True)
 class DriftReport:
     """One test of one feature.
@@ -109,7 +109,7 @@ class DriftReport:
         verdict = "safe mode" if self.safe_mode else "alert" if self.alert else "as before"
         return f"{self.feature}: {self.test.value} {self.statistic:+.3g}, threshold {self.threshold:.3g}: {verdict}"
 
-# %% ../../nbs/30_analytics/375_drift.ipynb #60cb4559
+# %% ../../nbs/30_analytics/375_drift.ipynb #fe72bed7
 def _verdict(feature: str, test: DriftTest, statistic: float, chance: float, sizes: tuple[float, float], effective: tuple[float, float]) -> DriftReport:
     threshold, safe = max(chance, sizes[0]), max(chance, sizes[1])
     return DriftReport(feature, test, statistic, threshold, safe, effective, abs(statistic) > threshold, abs(statistic) > safe)
@@ -129,7 +129,7 @@ def _critical_distance(level: float, effective: float) -> float:
     root = math.sqrt(effective)
     return float(kolmogi(level)) / (root + 0.12 + 0.11 / root)
 
-
+# %% ../../nbs/30_analytics/375_drift.ipynb #246a4dbd
 def feature_drift(feature: str, reference: npt.ArrayLike, recent: npt.ArrayLike, parameters: DriftParameters | None = None,
                   tests: int = 2) -> tuple[DriftReport, ...]:
     """The three tests of one feature: float64 series in order of time and of one cadence, NaN where missing. The level is shared among `tests`.

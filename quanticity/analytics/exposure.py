@@ -6,7 +6,7 @@
 __all__ = ['IntArray', 'Convention', 'as_convention', 'dealer_sign', 'dealer_shares', 'Groups', 'group_rows', 'Grouped',
            'Exposure', 'exposures', 'Expiring', 'expiring', 'Walls', 'walls', 'hedging_elasticity']
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #11cba6b0
+# %% ../../nbs/30_analytics/31_exposure.ipynb #66637915
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .compiled import columns, exposure
-from .pricing import CodeArray, FloatArray, Greeks, VolatilityReason, reason_of
+from .pricing import CodeArray, FloatArray, Greeks, reason_of
 from ..core.errors import UserError
 from ..core.reasons import Reason
 
@@ -84,10 +84,10 @@ def _codes(shares: FloatArray, greek: Greeks, reason: npt.ArrayLike | None) -> t
             found[why] = int(counts[code])
     return codes, found
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #210e5c09
+# %% ../../nbs/30_analytics/31_exposure.ipynb #5b478c8d
 @dataclass(frozen=True, slots=True, eq=False)
 class Groups:
-    """Which rows have the same key: ascending `keys`, `place` int64, the number of a row's key in order of appearance, and `order`, that of each ascending key."""
+    """Which rows have the same key: ascending `keys`; `place` int64, the number of a row's key in order of appearance; `order`, that of each of `keys`."""
 
     keys: npt.NDArray[Any]
     place: IntArray
@@ -112,21 +112,16 @@ def group_rows(ids: npt.ArrayLike) -> Groups:
     order = np.argsort(keys, kind="stable")
     return Groups(keys[order], place, order)
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #f21f6633
+# %% ../../nbs/30_analytics/31_exposure.ipynb #3aa408ce
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """Exposures summed by key (strike or expiry): arrays beside the ascending `keys`, in the units of `Exposure`.
-
-    `gross` is the sum of absolute GEX, `counted` how many contracts.
-    """
+    """Exposures summed by key (strike or expiry): arrays beside the ascending `keys`, in the units of `Exposure`."""
 
     keys: npt.NDArray[Any]
     gex: FloatArray
     dex: FloatArray
     vex: FloatArray
     chex: FloatArray
-    gross: FloatArray
-    counted: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +130,8 @@ class Exposure:
 
     `gex` dollars per 1% move of spot, `dex` dollars, `vex` dollars per vol point, `chex` dollars per calendar day:
     one number a contract (NaN where left out), with `total_gex` and so on their sums over the `counted` contracts.
-    `gross_gex` is the sum of absolute GEX. `left_out` counts the others by reason. Positive GEX: dealers are long gamma.
+    `gross_gex` is the sum of absolute GEX; `expiry_gross` (of absolute GEX) and `expiry_counted` stand beside `by_expiry`. `left_out` counts the
+    others by reason. Positive GEX: dealers are long gamma.
     """
 
     convention: Convention
@@ -151,18 +147,22 @@ class Exposure:
     by_expiry: Grouped
     counted: int
     gross_gex: float
+    expiry_gross: FloatArray
+    expiry_counted: IntArray
     left_out: Mapping[Reason, int]
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #ad0f743d
-def _sums(groups: Groups, sums: FloatArray) -> Grouped:
-    """The kernel's sums (GEX, DEX, VEX, CHEX, gross, count) of the keys with a counted contract, ascending."""
-    ordered = sums[groups.order]
-    kept = ordered[:, 5] > 0.0
-    keys = groups.keys
-    if not kept.all():
-        keys, ordered = keys[kept], ordered[kept]
-    gex, dex, vex, chex, gross, counted = np.ascontiguousarray(ordered.T)
-    return Grouped(keys, gex, dex, vex, chex, gross, counted.astype(np.int64))
+# %% ../../nbs/30_analytics/31_exposure.ipynb #4ca0a0ea
+def _sums(groups: Groups, sums: FloatArray, kept: npt.NDArray[np.intp] | slice) -> tuple[Grouped, FloatArray]:
+    """The kernel's sums of the ascending keys that are `kept`, and its further columns."""
+    columns = np.ascontiguousarray(sums[groups.order][kept].T)
+    return Grouped(groups.keys[kept], columns[0], columns[1], columns[2], columns[3]), columns[4:]
+
+
+def _with_contracts(groups: Groups, codes: CodeArray, left_out: Mapping[Reason, int]) -> npt.NDArray[np.intp] | slice:
+    """Which ascending keys have a contract that counts."""
+    if not left_out:
+        return slice(None)
+    return np.flatnonzero(np.bincount(groups.place[codes == 0], minlength=len(groups.keys))[groups.order])
 
 
 def exposures(
@@ -185,14 +185,16 @@ def exposures(
     expiries = expiries or group_rows(np.broadcast_to(expiry, shape))
     shares = np.ascontiguousarray(np.broadcast_to(dealer_shares(is_call, open_interest, multiplier, convention, dealer_position), shape))
     codes, left_out = _codes(shares, greeks, reason)
-    out, by_strike, by_expiry = np.empty((4, rows)), np.zeros((len(strikes.keys), 6)), np.zeros((len(expiries.keys), 6))
+    out, by_strike, by_expiry = np.empty((4, rows)), np.zeros((len(strikes.keys), 4)), np.zeros((len(expiries.keys), 6))
     exposure["exposures"](rows, np.array([float(spot)]), *(np.ascontiguousarray(g) for g in (greeks.gamma, greeks.delta, greeks.vanna, greeks.charm)),
                           shares, codes, strikes.place, expiries.place, out, by_strike, by_expiry)
     gex, dex, vex, chex, gross, counted = by_expiry.sum(axis=0).tolist()
-    return Exposure(convention, out[0], out[1], out[2], out[3], gex, dex, vex, chex, _sums(strikes, by_strike), _sums(expiries, by_expiry),
-                    int(counted), gross, left_out)
+    strike_sums, _ = _sums(strikes, by_strike, _with_contracts(strikes, codes, left_out))
+    expiry_sums, more = _sums(expiries, by_expiry, _with_contracts(expiries, codes, left_out))
+    return Exposure(convention, out[0], out[1], out[2], out[3], gex, dex, vex, chex, strike_sums, expiry_sums, int(counted), gross,
+                    more[0], more[1].astype(np.int64), left_out)
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #a0069bd9
+# %% ../../nbs/30_analytics/31_exposure.ipynb #1706a946
 @dataclass(frozen=True, slots=True)
 class Expiring:
     """Exposures of the contracts of one expiry day, and `share`, 0..1, of the chain's gross GEX (NaN with `reason` where there is none)."""
@@ -210,11 +212,12 @@ class Expiring:
 def expiring(exposure: Exposure, day: Any) -> Expiring:
     """What of an exposure belongs to the expiry `day`, a key as in `Exposure.by_expiry`."""
     by, at = exposure.by_expiry, np.flatnonzero(exposure.by_expiry.keys == day)
-    gex, dex, vex, chex, gross = (float(column[at].sum()) for column in (by.gex, by.dex, by.vex, by.chex, by.gross))
+    gex, dex, vex, chex, gross = (float(column[at].sum()) for column in (by.gex, by.dex, by.vex, by.chex, exposure.expiry_gross))
+    counted = int(exposure.expiry_counted[at].sum())
     if exposure.gross_gex > 0.0:
-        return Expiring(exposure.convention, gex, dex, vex, chex, gross / exposure.gross_gex, int(by.counted[at].sum()), None)
+        return Expiring(exposure.convention, gex, dex, vex, chex, gross / exposure.gross_gex, counted, None)
     reason = max(exposure.left_out, key=lambda r: exposure.left_out[r], default=Reason.NO_OPEN_INTEREST)
-    return Expiring(exposure.convention, gex, dex, vex, chex, np.nan, int(by.counted[at].sum()), reason)
+    return Expiring(exposure.convention, gex, dex, vex, chex, np.nan, counted, reason)
 
 # %% ../../nbs/30_analytics/31_exposure.ipynb #0776a9b4
 @dataclass(frozen=True, slots=True)

@@ -69,20 +69,18 @@ def merge_codes(n: int, greek: Any, vol: Any, shares: Any, codes: Any, counts: A
         if code != 0:
             counts[code] += 1
 
-# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #fdb81512
+# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #4ca3f318
 @inlined
-def _add(sums: Any, at: int, gex: float, dex: float, vex: float, chex: float, gross: float, count: float) -> None:
+def _add(sums: Any, at: int, gex: float, dex: float, vex: float, chex: float) -> None:
     sums[at] += gex
     sums[at + 1] += dex
     sums[at + 2] += vex
     sums[at + 3] += chex
-    sums[at + 4] += gross
-    sums[at + 5] += count
 
 
 def exposures(n: int, spot: Any, gamma: Any, delta: Any, vanna: Any, charm: Any, shares: Any, codes: Any,
               strike_place: Any, expiry_place: Any, out: Any, by_strike: Any, by_expiry: Any) -> None:
-    """Four rows of n exposures (NaN where the code is not 0), and their sums by strike and by expiry (six a key)."""
+    """Four rows of n exposures (NaN where the code is not 0), and their sums by strike (four a key) and by expiry (six)."""
     g, d, v, c, size = block(), block(), block(), block(), block()
     s = spot[0]
     gex, vex, chex = 0.01 * s, 0.01, 1.0 / 365.0
@@ -107,9 +105,11 @@ def exposures(n: int, spot: Any, gamma: Any, delta: Any, vanna: Any, charm: Any,
         store(out, 3 * n + start, rows, c)
         for j in range(rows):
             if codes[start + j] == 0:
-                _add(by_strike, 6 * strike_place[start + j], g[j], d[j], v[j], c[j], abs(g[j]), 1.0)
+                _add(by_strike, 4 * strike_place[start + j], g[j], d[j], v[j], c[j])
                 if expiry_place[start + j] != expiry:
-                    _add(by_expiry, 6 * expiry, g_sum, d_sum, v_sum, c_sum, gross, counted)
+                    _add(by_expiry, 6 * expiry, g_sum, d_sum, v_sum, c_sum)
+                    by_expiry[6 * expiry + 4] += gross
+                    by_expiry[6 * expiry + 5] += counted
                     expiry, g_sum, d_sum, v_sum, c_sum, gross, counted = expiry_place[start + j], 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
                 g_sum += g[j]
                 d_sum += d[j]
@@ -118,7 +118,9 @@ def exposures(n: int, spot: Any, gamma: Any, delta: Any, vanna: Any, charm: Any,
                 gross += abs(g[j])
                 counted += 1.0
     if n > 0:
-        _add(by_expiry, 6 * expiry, g_sum, d_sum, v_sum, c_sum, gross, counted)
+        _add(by_expiry, 6 * expiry, g_sum, d_sum, v_sum, c_sum)
+        by_expiry[6 * expiry + 4] += gross
+        by_expiry[6 * expiry + 5] += counted
 
 # %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #dea5d52a
 def wall_sums(n: int, strides: Any, strike_place: Any, is_call: Any, gex: Any, sums: Any) -> None:
@@ -130,7 +132,7 @@ def wall_sums(n: int, strides: Any, strike_place: Any, is_call: Any, gex: Any, s
             sums[at] += value
             sums[at + 1] += 1.0
 
-# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #0629435e
+# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #e494b17c
 _SQRT_HALF, _AMPLITUDE = 0.7071067811865476, 0.003989422804014327  # 1/sqrt(2), 0.01/sqrt(2 pi)
 
 
@@ -140,7 +142,7 @@ def book(n: int, strides: Any, spot: Any, strike: Any, years: Any, rate: Any, di
 
     `thin`: strikes of those with sigma sqrt(T) under `narrow[0]`; `count`: how many are long, short and thin.
     """
-    k, t, r, q, sigma, weights = block(), block(), block(), block(), block(), block()
+    k, t, r, q, sigma, given, weights = block(), block(), block(), block(), block(), block(), block()
     y, c, a, width = block(), block(), block(), block()
     s = spot[0]
     longs, shorts, thins = 0, 0, 0
@@ -151,9 +153,9 @@ def book(n: int, strides: Any, spot: Any, strike: Any, years: Any, rate: Any, di
         fetch(rate, strides[2], start, rows, r)
         fetch(dividend, strides[3], start, rows, q)
         fetch(vol, strides[4], start, rows, sigma)
-        fetch(shares, strides[5], start, rows, weights)
+        fetch(shares, strides[5], start, rows, given)
         for j in range(BLOCK):
-            weight = weights[j]
+            weight = given[j]
             v = sigma[j] * root(t[j])
             good = valid(s, k[j], t[j], r[j], q[j]) & (v > 1e-200) & (sigma[j] < inf) & (abs(weight) > 0.0) & (abs(weight) < inf)
             y[j] = _SQRT_HALF / v
@@ -234,9 +236,11 @@ def delta_sums(n: int, y: Any, c: Any, shares: Any, points: int, u: Any, out: An
                 sums[j] += shares[start + j] * (tail if z < 0.0 else 1.0 - tail)
         out[i] = total(sums)
 
-# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #44668f1b
+# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #0e68a470
 KERNELS = {
-    "group": (group, signature("iIiiIIII")), "exposures": (exposures, signature("iDDDDDDBIIDDD")), "wall_sums": (wall_sums, signature("iIIBDD")), "merge_codes": (merge_codes, signature("iBBDBI")),
-    "book": (book, signature("iIDDDDDDDDDDI")), "signed_shares": (signed_shares, signature("iIDDBiD")), "log_sums": (log_sums, signature("iDDDiDDD")), "gamma_sums": (gamma_sums, signature("iDDDiDD")),
+    "group": (group, signature("iIiiIIII")), "exposures": (exposures, signature("iDDDDDDBIIDDD")),
+    "wall_sums": (wall_sums, signature("iIIBDD")), "merge_codes": (merge_codes, signature("iBBDBI")),
+    "book": (book, signature("iIDDDDDDDDDDI")), "signed_shares": (signed_shares, signature("iIDDBiD")),
+    "log_sums": (log_sums, signature("iDDDiDDD")), "gamma_sums": (gamma_sums, signature("iDDDiDD")),
     "delta_sums": (delta_sums, signature("iDDDiDD")),
 }

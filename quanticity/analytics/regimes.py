@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RegimeArray', 'DEFAULT_REGIMES', 'Regime', 'Thresholds', 'RegimeParameters', 'Severity', 'RegimeTransition',
-           'RegimeState', 'first_state', 'regime_step', 'RegimeSeries', 'latched', 'regime_series', 'regime_inputs']
+           'RegimeState', 'first_state', 'regime_step', 'latched', 'RegimeSeries', 'regime_series', 'regime_inputs']
 
 # %% ../../nbs/30_analytics/374_regimes.ipynb #a1ee3ccf
 import math
@@ -120,7 +120,7 @@ class RegimeTransition:
         change = f"{self.before.name.lower()} to {self.after.name.lower()}" if self.before is not None else f"starts {self.after.name.lower()}"
         return f"{change}: {self.cause} {self.value:.4g} {'at or above' if self.value >= self.threshold else 'below'} {self.threshold:.4g}"
 
-# %% ../../nbs/30_analytics/374_regimes.ipynb #8cc9eb47
+# %% ../../nbs/30_analytics/374_regimes.ipynb #93a38cdd
 @dataclass(frozen=True, slots=True)
 class RegimeState:
     """Where a detector is: the `regime` (None: no input seen yet) since `since`, and a change `pending` since `pending_since`, where one waits.
@@ -149,7 +149,7 @@ def first_state(parameters: RegimeParameters) -> RegimeState:
     n = len(parameters.inputs)
     return RegimeState(None, 0, (-1,) * n, (math.nan,) * n, (0,) * n, (0,) * n)
 
-
+# %% ../../nbs/30_analytics/374_regimes.ipynb #e255e1d7
 def _observed(state: RegimeState, ts: int, row: tuple[float, ...], parameters: RegimeParameters) -> RegimeState:
     """The state with what the inputs ask for now."""
     asked = tuple(t.latch(a, v) for t, a, v in zip(parameters.inputs.values(), state.asked, row, strict=True))
@@ -197,17 +197,7 @@ def regime_step(state: RegimeState, ts: int, values: Mapping[str, float],
     left, after = (wanted, ts) if wanted != pending else (None, 0)  # the rest of the way has to wait from here
     return replace(state, regime=Regime(pending), since=ts, pending=left, pending_since=after), event
 
-# %% ../../nbs/30_analytics/374_regimes.ipynb #4e83984a
-@dataclass(frozen=True, eq=False)
-class RegimeSeries:
-    """Regimes at `ts` (int64 nanoseconds UTC): `regime` int8 codes of `Regime`, -1 where nothing was seen yet; the `transitions` in order; the last `state`."""
-
-    ts: IntArray
-    regime: RegimeArray
-    transitions: tuple[RegimeTransition, ...]
-    state: RegimeState
-
-
+# %% ../../nbs/30_analytics/374_regimes.ipynb #c8b9f289
 def latched(values: FloatArray, thresholds: Thresholds, before: int = -1) -> RegimeArray:
     """What an input asks for along the last axis (int8), for any number of paths: `Thresholds.latch` for all rows at once.
 
@@ -222,28 +212,7 @@ def latched(values: FloatArray, thresholds: Thresholds, before: int = -1) -> Reg
         level += np.where(last >= 0, np.take_along_axis(over, np.maximum(last, 0), axis=-1), before > boundary)
     return np.where((before >= 0) | np.maximum.accumulate(~np.isnan(x), axis=-1), level, np.int8(-1)).astype(np.int8)
 
-
-def regime_series(ts: IntArray, inputs: Mapping[str, FloatArray], parameters: RegimeParameters = DEFAULT_REGIMES,
-                  state: RegimeState | None = None) -> RegimeSeries:
-    """Regimes over a series; `inputs` float64 of the length of `ts` by name (NaN: missing). `state` goes on from an earlier one.
-
-    Each regime is known at its row: nothing after it is used. Raises ValueError as `regime_step` does.
-    """
-    ts, state = np.asarray(ts, np.int64), first_state(parameters) if state is None else state
-    if len(ts) > 1 and np.any(ts[1:] < ts[:-1]):
-        raise ValueError("time cannot go back in a series")
-    columns = {name: np.asarray(x, np.float64) for name, x in inputs.items()}
-    changes = _changes(columns, parameters, state, len(ts))
-    regime, events, row = np.full(len(ts), -1 if state.regime is None else int(state.regime), np.int8), [], 0
-    while row < len(ts):
-        state, event = regime_step(state, int(ts[row]), {name: float(x[row]) for name, x in columns.items()}, parameters)
-        if event:
-            regime[row:] = int(event.after)
-            events.append(event)
-        row = min(_next(changes, row), _due(ts, row, state, parameters))
-    return RegimeSeries(ts, regime, tuple(events), _caught_up(state, ts, columns, parameters))
-
-
+# %% ../../nbs/30_analytics/374_regimes.ipynb #3100f82a
 def _changes(columns: Mapping[str, FloatArray], parameters: RegimeParameters, state: RegimeState, n: int) -> BoolArray:
     """Rows at which some input asks for something else than in the row before (the first: than in the state)."""
     changes = np.zeros(n, np.bool_)
@@ -274,6 +243,37 @@ def _caught_up(state: RegimeState, ts: IntArray, columns: Mapping[str, FloatArra
         known = np.flatnonzero(~np.isnan(columns[name])) if name in columns else np.empty(0, np.int64)
         seen[i] = int(ts[known[-1]]) if len(known) else seen[i]
     return replace(state, seen=tuple(seen))
+
+# %% ../../nbs/30_analytics/374_regimes.ipynb #fd6bf76b
+@dataclass(frozen=True, eq=False)
+class RegimeSeries:
+    """Regimes at `ts` (int64 nanoseconds UTC): `regime` int8 codes of `Regime`, -1 where nothing was seen yet; the `transitions` in order; the last `state`."""
+
+    ts: IntArray
+    regime: RegimeArray
+    transitions: tuple[RegimeTransition, ...]
+    state: RegimeState
+
+
+def regime_series(ts: IntArray, inputs: Mapping[str, FloatArray], parameters: RegimeParameters = DEFAULT_REGIMES,
+                  state: RegimeState | None = None) -> RegimeSeries:
+    """Regimes over a series; `inputs` float64 of the length of `ts` by name (NaN: missing). `state` goes on from an earlier one.
+
+    Each regime is known at its row: nothing after it is used. Raises ValueError as `regime_step` does.
+    """
+    ts, state = np.asarray(ts, np.int64), first_state(parameters) if state is None else state
+    if len(ts) > 1 and np.any(ts[1:] < ts[:-1]):
+        raise ValueError("time cannot go back in a series")
+    columns = {name: np.asarray(x, np.float64) for name, x in inputs.items()}
+    changes = _changes(columns, parameters, state, len(ts))
+    regime, events, row = np.full(len(ts), -1 if state.regime is None else int(state.regime), np.int8), [], 0
+    while row < len(ts):
+        state, event = regime_step(state, int(ts[row]), {name: float(x[row]) for name, x in columns.items()}, parameters)
+        if event:
+            regime[row:] = int(event.after)
+            events.append(event)
+        row = min(_next(changes, row), _due(ts, row, state, parameters))
+    return RegimeSeries(ts, regime, tuple(events), _caught_up(state, ts, columns, parameters))
 
 # %% ../../nbs/30_analytics/374_regimes.ipynb #29974a3e
 def regime_inputs(vix1d: float, vix: float, realized: float) -> dict[str, float]:

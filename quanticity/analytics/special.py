@@ -48,7 +48,7 @@ def root(typingctx: Any, x: Any) -> Any:
 # %% ../../nbs/30_analytics/300_special.ipynb #35a76394
 inlined = njit(error_model="numpy", forceinline=True)  # a function that becomes part of its caller, and of its caller's vector loop
 
-# %% ../../nbs/30_analytics/300_special.ipynb #9130cb06
+# %% ../../nbs/30_analytics/300_special.ipynb #1bcf3f33
 _LOG2_E = 1.4426950408889634
 _LN2, _LN2_REST = 0.6931471805599453, 2.3190468138462996e-17  # their sum is ln 2 to 106 bits
 _ROUND = 6755399441055744.0  # 1.5 * 2**52
@@ -58,18 +58,19 @@ _LEAST, _MOST = -708.0, 709.0
 @inlined
 def _rise(f: float) -> float:
     """exp(f) - 1 for |f| <= 0.35."""
-    p = 2.0914686968086876e-09
-    p = fma(p, f, 2.5105217004720745e-08)
-    p = fma(p, f, 2.75572736431103e-07)
-    p = fma(p, f, 2.7557255400206422e-06)
-    p = fma(p, f, 2.4801587325547743e-05)
-    p = fma(p, f, 1.9841269874820627e-04)
-    p = fma(p, f, 1.3888888888883748e-03)
-    p = fma(p, f, 8.333333333326136e-03)
-    p = fma(p, f, 4.166666666666667e-02)
-    p = fma(p, f, 1.666666666666667e-01)
-    p = fma(p, f, 0.5)
-    return fma(p * f, f, f)
+    w = f * f
+    even = 2.0914686968086876e-09
+    even = fma(even, w, 2.75572736431103e-07)
+    even = fma(even, w, 2.4801587325547743e-05)
+    even = fma(even, w, 1.3888888888883748e-03)
+    even = fma(even, w, 4.166666666666667e-02)
+    even = fma(even, w, 0.5)
+    odd = 2.5105217004720745e-08
+    odd = fma(odd, w, 2.7557255400206422e-06)
+    odd = fma(odd, w, 1.9841269874820627e-04)
+    odd = fma(odd, w, 8.333333333326136e-03)
+    odd = fma(odd, w, 1.666666666666667e-01)
+    return fma(fma(odd, f, even), w, f)
 
 # %% ../../nbs/30_analytics/300_special.ipynb #6c2b3064
 @inlined
@@ -95,7 +96,7 @@ def expm1(x: float) -> float:
     power = from_bits((bits(shifted) + 1023) << 52)
     return fma(power, _rise(f), power - 1.0)
 
-# %% ../../nbs/30_analytics/300_special.ipynb #ae0f0cb1
+# %% ../../nbs/30_analytics/300_special.ipynb #5375a363
 _MANTISSA, _ONE = 0xFFFFFFFFFFFFF, 0x3FF0000000000000
 _INTEGER = 0x4338000000000000  # the bits of 1.5 * 2**52
 _SQRT_TWO = 1.4142135623730951
@@ -113,16 +114,17 @@ def log_ratio(a: float, b: float) -> float:
     ma = ma + ma if below else ma
     z = (ma - mb) / (ma + mb)
     w = z * z
-    p = 6.543383504974087e-02
-    p = fma(p, w, 6.634379834280306e-02)
-    p = fma(p, w, 7.693120102906739e-02)
-    p = fma(p, w, 9.090897815442377e-02)
-    p = fma(p, w, 1.1111111195900235e-01)
-    p = fma(p, w, 1.4285714285401616e-01)
-    p = fma(p, w, 2.000000000000044e-01)
-    p = fma(p, w, 3.333333333333333e-01)
+    ww = w * w
+    even = 6.634379834280306e-02
+    even = fma(even, ww, 9.090897815442377e-02)
+    even = fma(even, ww, 1.4285714285401616e-01)
+    even = fma(even, ww, 3.333333333333333e-01)
+    odd = 6.543383504974087e-02
+    odd = fma(odd, ww, 7.693120102906739e-02)
+    odd = fma(odd, ww, 1.1111111195900235e-01)
+    odd = fma(odd, ww, 2.000000000000044e-01)
     z = z + z
-    return fma(n, _LN2, fma(z * w, p, fma(n, _LN2_REST, z)))
+    return fma(n, _LN2, fma(z * w, fma(odd, w, even), fma(n, _LN2_REST, z)))
 
 # %% ../../nbs/30_analytics/300_special.ipynb #1b14527c
 _EXPONENT = 4503599627370496.0  # 2**52, whose bits are 0x4330000000000000
@@ -134,50 +136,51 @@ def rough_log(x: float) -> float:
     """ln(x) within 0.03 for a positive normal number."""
     return fma(from_bits((bits(x) >> 20) + 0x4330000000000000) - _EXPONENT - 1023.0 * 4294967296.0, _STEP, 0.0299)
 
-# %% ../../nbs/30_analytics/300_special.ipynb #ddedf165
+# %% ../../nbs/30_analytics/300_special.ipynb #d49ee18a
 _FAR = 1e12  # where the error function is 0 for any purpose; its powers still multiply without overflow
 
 
 @inlined
-def _above(y: float) -> float:
-    """The ratio's numerator."""
-    p = 2.126339974120066e-05
-    p = fma(p, y, 4.4097429847067266e-04)
-    p = fma(p, y, 4.532831691229534e-03)
-    p = fma(p, y, 2.9934394819588355e-02)
-    p = fma(p, y, 1.3941166091383635e-01)
-    p = fma(p, y, 4.7607814189033160e-01)
-    p = fma(p, y, 1.2047462685278849)
-    p = fma(p, y, 2.2320963213414865)
-    p = fma(p, y, 2.9084578521863023)
-    p = fma(p, y, 2.4263385204159220)
-    p = fma(p, y, 1.0)
-    return p
+def _above(y: float, yy: float) -> float:
+    """The ratio's numerator; yy = y * y."""
+    even = 2.126339974120066e-05
+    even = fma(even, yy, 4.532831691229534e-03)
+    even = fma(even, yy, 1.3941166091383635e-01)
+    even = fma(even, yy, 1.2047462685278849)
+    even = fma(even, yy, 2.9084578521863023)
+    even = fma(even, yy, 1.0)
+    odd = 4.4097429847067266e-04
+    odd = fma(odd, yy, 2.9934394819588355e-02)
+    odd = fma(odd, yy, 4.7607814189033160e-01)
+    odd = fma(odd, yy, 2.2320963213414865)
+    odd = fma(odd, yy, 2.4263385204159220)
+    return fma(odd, y, even)
 
 
 @inlined
-def _below(y: float) -> float:
-    """The ratio's denominator."""
-    q = 3.768839475463447e-05
-    q = fma(q, y, 7.816065934747030e-04)
-    q = fma(q, y, 8.053079184003367e-03)
-    q = fma(q, y, 5.344813666928559e-02)
-    q = fma(q, y, 2.5109900854064250e-01)
-    q = fma(q, y, 8.6996439945618030e-01)
-    q = fma(q, y, 2.2549375194364657)
-    q = fma(q, y, 4.3526494187062870)
-    q = fma(q, y, 6.1091026236922203)
-    q = fma(q, y, 5.9195272356800043)
-    q = fma(q, y, 3.5547176875114374)
-    q = fma(q, y, 1.0)
-    return q
+def _below(y: float, yy: float) -> float:
+    """The ratio's denominator; yy = y * y."""
+    even = 7.816065934747030e-04
+    even = fma(even, yy, 5.344813666928559e-02)
+    even = fma(even, yy, 8.6996439945618030e-01)
+    even = fma(even, yy, 4.3526494187062870)
+    even = fma(even, yy, 5.9195272356800043)
+    even = fma(even, yy, 1.0)
+    odd = 3.768839475463447e-05
+    odd = fma(odd, yy, 8.053079184003367e-03)
+    odd = fma(odd, yy, 2.5109900854064250e-01)
+    odd = fma(odd, yy, 2.2549375194364657)
+    odd = fma(odd, yy, 6.1091026236922203)
+    odd = fma(odd, yy, 3.5547176875114374)
+    return fma(odd, y, even)
 
-# %% ../../nbs/30_analytics/300_special.ipynb #e5396bcb
+# %% ../../nbs/30_analytics/300_special.ipynb #957c9795
 @inlined
 def erfcx_tail(y: float) -> float:
     """exp(y*y) erfc(y) for y >= 0 (at most 1e12); relative error under 1e-15."""
     y = _FAR if y > _FAR else y
-    return _above(y) / _below(y)
+    yy = y * y
+    return _above(y, yy) / _below(y, yy)
 
 
 @inlined
@@ -185,9 +188,10 @@ def erfcx_tails(y: float, z: float) -> tuple[float, float]:
     """`erfcx_tail` of two numbers with one division."""
     y = _FAR if y > _FAR else y
     z = _FAR if z > _FAR else z
-    q, r = _below(y), _below(z)
+    yy, zz = y * y, z * z
+    q, r = _below(y, yy), _below(z, zz)
     shared = 1.0 / (q * r)
-    return _above(y) * r * shared, _above(z) * q * shared
+    return _above(y, yy) * r * shared, _above(z, zz) * q * shared
 
 
 @inlined

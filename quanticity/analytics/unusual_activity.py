@@ -6,14 +6,14 @@
 __all__ = ['UnusualParameters', 'otm_deviations', 'ContractActivity', 'contract_activity', 'Sweeps', 'find_sweeps', 'PremiumFlow',
            'premium_flow', 'UnusualKind', 'Unusual', 'UnusualActivity', 'unusual_activity']
 
-# %% ../../nbs/30_analytics/382_unusual_activity.ipynb #33797f7b
+# %% ../../nbs/30_analytics/382_unusual_activity.ipynb #87052a99
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
-from .trade_signs import SignedTrades, by_contract
+from .trade_signs import SignedTrades, at_touch, by_contract
 from ..core.errors import ConfigError
 from ..core.reasons import Reason
 from ..market.chain import BoolArray, FloatArray, IntArray, OptionChain
@@ -90,7 +90,7 @@ def contract_activity(volume: FloatArray, open_interest: FloatArray, expiry_day:
     score = np.where(enough, (size - mean) / np.maximum(spread, least_spread), np.nan)
     return ContractActivity(traded, traded / held, np.maximum(traded - held, 0.0), score, others.astype(np.int64), known)
 
-# %% ../../nbs/30_analytics/382_unusual_activity.ipynb #99bf5e22
+# %% ../../nbs/30_analytics/382_unusual_activity.ipynb #48cd0c6b
 @dataclass(frozen=True, eq=False)
 class Sweeps:
     """A row a sweep, in order of its end: `first` int64 row of its first print in the tape, `index` int64 contract, `start` and `end` int64 nanoseconds
@@ -112,20 +112,13 @@ class Sweeps:
     def __len__(self) -> int:
         return len(self.index)
 
-
-def _touch_side(signed: SignedTrades) -> npt.NDArray[np.int8]:
-    """+1 at or above the ask, -1 at or below the bid, 0 elsewhere and where the quote is missing, locked or crossed."""
-    apart = signed.ask - signed.bid > 1e-9
-    price = signed.trades.price
-    return (apart & (price >= signed.ask - 1e-9)).astype(np.int8) - (apart & (price <= signed.bid + 1e-9)).astype(np.int8)
-
-
+# %% ../../nbs/30_analytics/382_unusual_activity.ipynb #ac70d535
 def find_sweeps(signed: SignedTrades, multiplier: FloatArray, window: float = 0.25, prints: int = 3, premium: float = 0.0) -> Sweeps:
     """Sweeps of at least `prints` prints and `premium` dollars, `window` seconds at most between two prints; `multiplier` a row a contract (by the trades'
     `index`)."""
     order = by_contract(signed.trades.index)
     ts, index, price, size = (getattr(signed.trades, name)[order] for name in ("ts", "index", "price", "size"))
-    side = _touch_side(signed)[order]
+    side = at_touch(signed.trades.price, signed.bid, signed.ask)[order]
     breaks = np.ones(len(ts), np.bool_)
     worse = (price[1:] - price[:-1]) * side[1:] < -1e-9
     breaks[1:] = (index[1:] != index[:-1]) | (side[1:] != side[:-1]) | (ts[1:] - ts[:-1] > round(window * 1e9)) | worse

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LEAST_STRIKES', 'CALENDAR', 'BUSINESS', 'Counting', 'minutes_between', 'IndexTerm', 'IndexReading',
-           'volatility_index', 'IndexHistory']
+           'volatility_index', 'IndexHistory', 'daily_values', 'value_at', 'history_columns', 'history_of']
 
 # %% ../../nbs/30_analytics/373_volatility_index.ipynb #bec28145
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def minutes_between(start: int, stop: int, counting: Counting = CALENDAR, holida
     closed = np.array(sorted(set(holidays)), "datetime64[D]")
     return minutes - 1440 * (between - int(np.busday_count(begin.date() + timedelta(1), end.date(), holidays=closed)))
 
-# %% ../../nbs/30_analytics/373_volatility_index.ipynb #70c2b880
+# %% ../../nbs/30_analytics/373_volatility_index.ipynb #8a228886
 @dataclass(frozen=True, slots=True)
 class IndexTerm:
     """One expiry in an index.
@@ -73,7 +73,8 @@ class IndexTerm:
 class IndexReading:
     """An index at `ts` (nanoseconds UTC): `value` percent per year, NaN exactly where there is a `reason`.
 
-    `near` and `later` are the terms that were taken, `near_weight` the weight of the near one's total variance (NaN where there are no two).
+    `near` and `later` are the terms that were taken, `near_weight` the weight of the near one's total variance (NaN where there are no two;
+    outside 0 to 1 where the line through both is prolonged).
     `approximate`: the options are American, whose premium for early exercise the method takes for variance.
     """
 
@@ -87,7 +88,7 @@ class IndexReading:
     later: IndexTerm | None
     approximate: bool = False
 
-
+# %% ../../nbs/30_analytics/373_volatility_index.ipynb #93951d1f
 def _expiries(chain: OptionChain, pairs: PairIndex, settles_at: IntArray | None) -> tuple[IntArray, IntArray]:
     """When each expiry of the pairs settles (nanoseconds UTC) and its day."""
     first = pairs.call[pairs.start[:-1]]
@@ -104,7 +105,7 @@ def _term(chain: OptionChain, pairs: PairIndex, e: int, ends: int, day: int, min
     return IndexTerm(date(1970, 1, 1) + timedelta(days=day), minutes, variance, variance * years, float(s.forward[0]), float(s.middle[0]), int(s.strikes[0]),
                      strip_reason(int(s.reason[0])))
 
-# %% ../../nbs/30_analytics/373_volatility_index.ipynb #ef37fe9a
+# %% ../../nbs/30_analytics/373_volatility_index.ipynb #76d992ba
 def _last(group: IntArray) -> BoolArray:
     """Whether a row is the last of its run."""
     last = np.ones(len(group), np.bool_)
@@ -112,12 +113,16 @@ def _last(group: IntArray) -> BoolArray:
     return last
 
 
-def _candidates(chain: OptionChain, day: IntArray, minutes: FloatArray, horizon: Horizon) -> BoolArray:
-    """Which expiries an index may take: not over, within its days, and the last of their week where it wants that."""
+def _chosen(chain: OptionChain, day: IntArray, minutes: FloatArray, horizon: Horizon) -> tuple[int, int]:
+    """Rows of the two expiries that an index takes, the last not beyond the horizon and the first beyond it; -1 where there is none."""
     today = (timestamp(chain.ts).astimezone(NEW_YORK).date() - date(1970, 1, 1)).days
-    ahead = day - today
-    last_of_week = _last((day + 3) // 7)
-    return (minutes > 0) & (ahead >= horizon.shortest) & (ahead <= horizon.longest) & (last_of_week | (not horizon.weekly))
+    ahead, when, listed = day - today, minutes, minutes > 0
+    if horizon.weekly:  # days to the Friday of an expiry's week
+        ahead = day + 4 - (day + 3) % 7 - today
+        when, listed = np.asarray(ahead * 1440, np.float64), listed & _last((day + 3) // 7)
+    rows = np.flatnonzero(listed & (ahead >= horizon.shortest) & (ahead <= horizon.longest))
+    below, above = rows[when[rows] <= horizon.minutes], rows[when[rows] > horizon.minutes]
+    return int(below[np.argmax(when[below])]) if len(below) else -1, int(above[np.argmin(when[above])]) if len(above) else -1
 
 
 def volatility_index(chain: OptionChain, horizon: Horizon = VIX, counting: Counting | None = None, *, holidays: Sequence[date] = (),
@@ -132,10 +137,8 @@ def volatility_index(chain: OptionChain, horizon: Horizon = VIX, counting: Count
     pairs = pair_rows(chain.contracts) if pairs is None else pairs
     ends, day = _expiries(chain, pairs, settles_at)
     minutes = np.array([minutes_between(chain.ts, int(end), counting, holidays) for end in ends], np.float64)
-    rows = np.flatnonzero(_candidates(chain, day, minutes, horizon))
-    below, above = rows[minutes[rows] <= horizon.minutes], rows[minutes[rows] > horizon.minutes]
-    picked = [below[np.argmax(minutes[below])] if len(below) else None, above[np.argmin(minutes[above])] if len(above) else None]
-    near, later = (None if e is None else _term(chain, pairs, int(e), int(ends[e]), int(day[e]), float(minutes[e]), least) for e in picked)
+    picked = _chosen(chain, day, minutes, horizon)
+    near, later = (None if e < 0 else _term(chain, pairs, e, int(ends[e]), int(day[e]), float(minutes[e]), least) for e in picked)
     nan, american = float("nan"), chain.contracts.exercise is Exercise.AMERICAN
     if near is None or later is None:
         return IndexReading(horizon.name, chain.ts, counting.name, nan, Reason.NO_SUCH_EXPIRY, nan, near, later, american)
@@ -145,8 +148,11 @@ def volatility_index(chain: OptionChain, horizon: Horizon = VIX, counting: Count
     value = interpolate_index(total[:1], total[1:], to_expiry[:1], to_expiry[1:], horizon.minutes, counting.minutes_a_year)
     return IndexReading(horizon.name, chain.ts, counting.name, nan if reason else float(value[0]), reason, weight, near, later, american)
 
-# %% ../../nbs/30_analytics/373_volatility_index.ipynb #97d798ea
-_HOUR = 3_600_000_000_000
+# %% ../../nbs/30_analytics/373_volatility_index.ipynb #8bee0e5d
+def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 class IndexHistory:
@@ -179,9 +185,7 @@ class IndexHistory:
         """Add a reading; ValueError for another index or counting, or a moment that is not after the last."""
         if (reading.name, reading.counting) != (self.name, self.counting):
             raise ValueError(f"a history of {self.name} in {self.counting} time got {reading.name} in {reading.counting} time")
-        self._add(reading.ts, reading.value, reading.reason)
-
-    def _add(self, ts: int, value: float, reason: Reason | None) -> None:
+        ts, value, reason = reading.ts, reading.value, reading.reason
         n = len(self)
         if n and ts <= self._ts[n - 1]:
             raise ValueError(f"{self.name} at {timestamp(ts):%Y-%m-%dT%H:%M:%SZ} is not after the last, {timestamp(int(self._ts[n - 1])):%Y-%m-%dT%H:%M:%SZ}")
@@ -192,38 +196,8 @@ class IndexHistory:
         self._ts[n], self._value[n] = ts, value
         self._reasons.append(reason)
 
-    def columns(self) -> dict[str, npt.NDArray[Any]]:
-        """What is stored: `ts` int64, `day` (New York, days since 1970, int64), `value` float64, `reason` text, empty where there is a value."""
-        reason = np.array([r.value if r else "" for r in self._reasons], "U32")
-        return {"ts": self.ts.copy(), "day": _days(self.ts), "value": self.value.copy(), "reason": reason}
-
-    @classmethod
-    def of(cls, name: str, counting: str, ts: IntArray, value: FloatArray, reason: Sequence[str]) -> "IndexHistory":
-        """The history of stored columns; ValueError where they are no history."""
-        history = cls(name, counting)
-        for moment, number, why in zip(ts.tolist(), value.tolist(), reason, strict=True):
-            history._add(int(moment), number, Reason(why) if why else None)
-        return history
-
-    def daily(self) -> tuple[IntArray, FloatArray]:
-        """The last value of each day that has one: days since 1970 (New York) and values."""
-        known = np.isfinite(self.value)
-        days, value = _days(self.ts[known]), self.value[known]
-        last = _last(days)
-        return days[last], value[last]
-
-    def at(self, ts: int) -> tuple[float, float]:
-        """The last value at or before `ts` and its age in seconds; (NaN, infinity) where there is none."""
-        row = int(np.searchsorted(self.ts, ts, side="right")) - 1
-        while row >= 0 and self._reasons[row]:
-            row -= 1
-        return (float(self._value[row]), (ts - int(self._ts[row])) / 1e9) if row >= 0 else (float("nan"), float("inf"))
-
-
-def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    view = array.view()
-    view.flags.writeable = False
-    return view
+# %% ../../nbs/30_analytics/373_volatility_index.ipynb #38d3bb6a
+_HOUR = 3_600_000_000_000
 
 
 def _days(ts: IntArray) -> IntArray:
@@ -231,3 +205,34 @@ def _days(ts: IntArray) -> IntArray:
     hours, place = np.unique(np.asarray(ts, np.int64) // _HOUR, return_inverse=True)  # the offset from UTC is whole hours and changes on the hour
     days = [(timestamp(int(h) * _HOUR).astimezone(NEW_YORK).date() - date(1970, 1, 1)).days for h in hours]
     return np.array(days, np.int64)[place]
+
+
+def daily_values(history: IndexHistory) -> tuple[IntArray, FloatArray]:
+    """The last value of each day that has one: days since 1970 (New York) and values."""
+    known = np.isfinite(history.value)
+    days, value = _days(history.ts[known]), history.value[known]
+    last = _last(days)
+    return days[last], value[last]
+
+
+def value_at(history: IndexHistory, ts: int) -> tuple[float, float]:
+    """The last value at or before `ts` and its age in seconds; (NaN, infinity) where there is none."""
+    row = int(np.searchsorted(history.ts, ts, side="right")) - 1
+    value = history.value
+    while row >= 0 and np.isnan(value[row]):
+        row -= 1
+    return (float(value[row]), (ts - int(history.ts[row])) / 1e9) if row >= 0 else (float("nan"), float("inf"))
+
+# %% ../../nbs/30_analytics/373_volatility_index.ipynb #3bfe0576
+def history_columns(history: IndexHistory) -> dict[str, npt.NDArray[Any]]:
+    """What is stored: `ts` int64, `day` (New York, days since 1970, int64), `value` float64, `reason` text, empty where there is a value."""
+    reason = np.array([r.value if r else "" for r in history.reasons], "U32")
+    return {"ts": history.ts.copy(), "day": _days(history.ts), "value": history.value.copy(), "reason": reason}
+
+
+def history_of(name: str, counting: str, ts: IntArray, value: FloatArray, reason: Sequence[str]) -> IndexHistory:
+    """The history of stored columns; ValueError where they are no history."""
+    history, nan = IndexHistory(name, counting), float("nan")
+    for moment, number, why in zip(ts.tolist(), value.tolist(), reason, strict=True):
+        history.append(IndexReading(name, int(moment), counting, number, Reason(why) if why else None, nan, None, None))
+    return history

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CHICAGO', 'IMPORTER', 'available_sessions', 'load_session', 'LeanImporter']
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #90cdbcde
+# %% ../../nbs/25_feeds/26_lean.ipynb #8bcaeb11
 import math
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from ..core.clock import option_close, session_hours
 from ..core.errors import DataError, DataMissing, UserError
 from ..core.types import Settlement
 from .importing import SessionKey, number_options
-from .lean_files import (NEW_YORK, PRICE_SCALE, LeanFile, LeanTable, date_of, day_files, event_time,
+from .lean_files import (MINUTE_NS, NEW_YORK, PRICE_SCALE, LeanFile, LeanTable, date_of, day_files, event_time,
                                          interest_rate, lean_data, load_daily_bars, read_lean, read_table, sha256_of)
 from ..market.chain import NANOSECONDS_A_YEAR, Contracts, FloatArray, IntArray, nanoseconds
 from ..market.listing import contracts_of
@@ -49,20 +49,20 @@ def available_sessions(data_dir: Path) -> list[tuple[str, date]]:
     folders = [f for kind in ("option", "indexoption") for f in sorted(root.glob(f"{kind}/usa/minute/*")) if f.is_dir()]
     return sorted((f.name.upper(), day) for f in folders for day in day_files(f, "quote"))
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #a3478ea5
+# %% ../../nbs/25_feeds/26_lean.ipynb #f21606f2
 _Key = tuple[str, int, int]  # expiry YYYYMMDD, strike * 10,000, 0 call or 1 put
-_MEMBER = re.compile(r"(\d{8})_\w+_minute_(quote|trade|openinterest)_(?:american|european)_(call|put)_(\d+)_(\d{8})\.csv")
-
-
 def _keys(file: LeanFile, kind: str, day: date) -> list[_Key]:
     """The contract of each member. DataError where a name does not parse, is of another day, or comes twice."""
     keys: list[_Key] = []
+    start, styles, rights = f"{day:%Y%m%d}", ("american", "european"), {"call": 0, "put": 1}
     for member in file.members:
-        found = _MEMBER.fullmatch(member)
-        if not found or found[1] != f"{day:%Y%m%d}" or found[2] != kind:
+        name = member.removesuffix(".csv").split("_")  # split, not matched: a day has thousands of them
+        right = rights.get(name[-3]) if len(name) >= 8 and member.endswith(".csv") else None
+        if right is None or name[0] != start or name[-6:-4] != ["minute", kind] or name[-4] not in styles or not (
+                name[-1].isdecimal() and len(name[-1]) == 8 and name[-2].isdecimal() and member.isascii()):
             raise DataError(f"{file.name}: cannot tell the contract of member {member!r}",
                             f"expected {day:%Y%m%d}_symbol_minute_{kind}_style_call|put_strike_YYYYMMDD.csv")
-        keys.append((found[5], int(found[4]), 0 if found[3] == "call" else 1))
+        keys.append((name[-1], int(name[-2]), right))
     if len(set(keys)) != len(keys):
         raise DataError(f"{file.name}: a contract has two members", "fetch the file again")
     return keys
@@ -74,7 +74,7 @@ def _contracts(keys: list[_Key], symbol: str, index: bool, where: str) -> tuple[
     return contracts_of(symbol, np.array([days[k[0]] for k in keys], np.int64), np.array([k[1] for k in keys]) / PRICE_SCALE,
                         np.array([k[2] == 0 for k in keys]), index=index)
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #a52db40e
+# %% ../../nbs/25_feeds/26_lean.ipynb #09100dfe
 def _by_contract(file: LeanFile, keys: list[_Key]) -> tuple[LeanFile, list[_Key]]:
     order = sorted(range(len(keys)), key=keys.__getitem__)
     return LeanFile(file.name, file.sha256, tuple(file.members[i] for i in order),
@@ -86,8 +86,15 @@ def _side(price: FloatArray, size: FloatArray, scale: float) -> tuple[FloatArray
     return np.where(present, price / scale, np.nan), np.where(present & (size > 0), size, 0.0)
 
 
+def _in_time(ts: IntArray) -> IntArray:
+    """The stable order by time. Whole minutes of a day fit 16 bits, which NumPy sorts by radix: six times as fast."""
+    minutes = (ts - ts.min()) // MINUTE_NS if len(ts) else ts
+    exact = len(ts) > 0 and int(minutes.max()) < 2**15 and bool(np.all(minutes * MINUTE_NS == ts - ts.min()))
+    return np.argsort(minutes.astype(np.int16) if exact else ts, kind="stable")
+
+
 def _quotes(table: LeanTable, ts: IntArray, index: IntArray, scale: float) -> Quotes:
-    order = np.argsort(ts, kind="stable")
+    order = _in_time(ts)
     n = table.numbers
     bid, bid_size = _side(n["bid"][order], n["bid size"][order], scale)
     ask, ask_size = _side(n["ask"][order], n["ask size"][order], scale)

@@ -83,7 +83,7 @@ def jump_law(p: SimulatorParameters) -> JumpLaw:
     most = 0.6 * p.volatility**2 / max(mean**2 + p.jump_size**2, 1e-18)
     return JumpLaw(round(min(p.jumps * 252.0, most), 9), mean, p.jump_size)
 
-# %% ../../nbs/25_feeds/283_sim_surface.ipynb #f531ca61
+# %% ../../nbs/25_feeds/283_sim_surface.ipynb #f9cd4a31
 class Surface:
     """Prices and deltas of all contracts of a root over one day.
 
@@ -102,15 +102,17 @@ class Surface:
         self.expiry_day, first, self.expiry = np.unique(listed.expiry_day[calls], return_index=True, return_inverse=True)
         self.clock, self.settles = clock[calls][first], settles[calls][first]
         self.law = jump_law(p)
-        self._earlier = self._same_strike_before()
+        self._earlier = self._expiry_before() if self.american else []
 
-    def _same_strike_before(self) -> list[tuple[IntArray, IntArray]]:
-        """For each expiry but the first: rows of its strikes that the expiry before has too, and their rows there."""
+    def _expiry_before(self) -> list[tuple[slice, IntArray, FloatArray]]:
+        """For each expiry but the first: its rows, rows of the expiry before between whose strikes theirs lie, and how far (below 0, above 1: beyond)."""
+        bounds = np.searchsorted(self.expiry, np.arange(len(self.expiry_day) + 1)).tolist()
         out = []
-        for e in range(1, len(self.expiry_day)):
-            now, before = np.flatnonzero(self.expiry == e), np.flatnonzero(self.expiry == e - 1)
-            _, i, j = np.intersect1d(self.strike_micro[now], self.strike_micro[before], return_indices=True)
-            out.append((now[i].astype(np.int64), before[j].astype(np.int64)))
+        for start, middle, stop in zip(bounds, bounds[1:], bounds[2:], strict=False):
+            k, known = self.strike[middle:stop], self.strike[start:middle]
+            if len(known) > 1:
+                at = np.clip(np.searchsorted(known, k, side="right") - 1, 0, len(known) - 2)
+                out.append((slice(middle, stop), start + at, np.round((k - known[at]) / (known[at + 1] - known[at]), 9)))
         return out
 
     def years(self, ts: int) -> FloatArray:
@@ -185,8 +187,9 @@ class Surface:
         """Never less than exercise, nor less than the same option of an earlier expiry."""
         np.maximum(price[:, 0], spot_micro - self.strike_micro, out=price[:, 0])
         np.maximum(price[:, 1], self.strike_micro - spot_micro, out=price[:, 1])
-        for now, before in self._earlier:
-            price[now] = np.maximum(price[now], price[before])
+        for rows, before, part in self._earlier:  # the line through its values is convex in the strike, and so is what is left
+            low, high = price[before], price[before + 1]
+            np.maximum(price[rows], low + np.rint(np.round((high - low) * part[:, None], 3)).astype(np.int64), out=price[rows])
 
 
 def _black(forward: FloatArray, strike: FloatArray, k: FloatArray, w: FloatArray, sign: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -50,7 +50,7 @@ def read_snapshots(state: State, symbols: Sequence[str], sectors: Mapping[str, s
             missing[symbol] = Reason.UNREADABLE
     return Found(tuple(found), missing)
 
-# %% ../../nbs/80_jobs/817_aggregation.ipynb #d5bdd935
+# %% ../../nbs/80_jobs/817_aggregation.ipynb #002a5817
 class AggregationJob:
     """Sums the symbols' snapshots by sector and in all."""
 
@@ -71,9 +71,10 @@ class AggregationJob:
         return [group for group in made if group is not None], self._sum(PORTFOLIO, list(found.snapshots), found.missing, now)
 
     def _sum(self, name: str, some: list[SymbolSnapshot], absent: Mapping[str, Reason], now: int) -> GroupSnapshot | None:
+        plain = name.lstrip("@")
         group: GroupSnapshot | None = self.isolated.guard(
-            name.lstrip("@"), Reason.MIXED_CONVENTIONS, len(some), lambda: aggregate(name.lstrip("@"), some, now=now, max_age_seconds=self.max_age, expected=absent))
-        self.isolated.meter(name.lstrip("@")).refusals += len(group.left_out) if group is not None else 0
+            plain, Reason.MIXED_CONVENTIONS, len(some), lambda: aggregate(plain, some, now=now, max_age_seconds=self.max_age, expected=absent))
+        self.isolated.meter(plain).refusals += len(group.left_out) if group is not None else 0
         return group
 
     def writes(self, now: int) -> list[Write]:

@@ -68,7 +68,7 @@ class Cadence:
         """Forget the last step: what passes until the next one is no overrun (a closed market, a lease that was not ours)."""
         self._last = None
 
-# %% ../../nbs/80_jobs/816_cadence.ipynb #d8ca36cf
+# %% ../../nbs/80_jobs/816_cadence.ipynb #d03f3d04
 @dataclass(frozen=True, slots=True)
 class Hours:
     """One session of a symbol, nanoseconds UTC, both ends included."""
@@ -83,17 +83,17 @@ class Gate:
 
     def __init__(self, symbol: str, regular_hours_only: bool = True) -> None:
         self.symbol, self.regular_hours_only = symbol, regular_hours_only
-        self._known: Hours | None = None
+        self._known, self._since = Hours(0, 0, -1), 0
 
     def hours(self, now: int) -> Hours:
         """The session of the New York day of `now`, or the next one where that day's is over or there is none."""
-        if self._known is not None and self._known.closes >= now and (now >= self._known.opens or _day(now) <= self._known.day):
+        if self._since <= now <= self._known.closes:
             return self._known
         day = timestamp(now).astimezone(NEW_YORK).date()
         today = session_hours(day)
         if today is None or now > nanoseconds(option_close(self.symbol, day)):
             today = next_session(day)
-        self._known = Hours(today.date.toordinal(), nanoseconds(today.opens), nanoseconds(option_close(self.symbol, today.date)))
+        self._known, self._since = Hours(today.date.toordinal(), nanoseconds(today.opens), nanoseconds(option_close(self.symbol, today.date))), now
         return self._known
 
     def is_open(self, now: int) -> bool:
@@ -103,10 +103,6 @@ class Gate:
     def opens_at(self, now: int) -> int:
         """`now` where the gate is open, else when it opens."""
         return now if self.is_open(now) else self.hours(now).opens
-
-
-def _day(now: int) -> int:
-    return timestamp(now).astimezone(NEW_YORK).date().toordinal()
 
 # %% ../../nbs/80_jobs/816_cadence.ipynb #a29fdb88
 class Lags:

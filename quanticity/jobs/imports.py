@@ -123,7 +123,7 @@ def _refused_rows(findings: Findings, tape: str) -> tuple[IntArray, IntArray]:
     rows, first = np.unique(findings.row[found], return_index=True)
     return rows, findings.reason[found][first].astype(np.int64)
 
-# %% ../../nbs/80_jobs/849_imports.ipynb #396b1751
+# %% ../../nbs/80_jobs/849_imports.ipynb #4d3e1466
 @dataclass(frozen=True)
 class ImportReport:
     """What became of a session: its manifest, whether anything was written (False: it was there already), and the seconds of each step."""
@@ -148,12 +148,19 @@ class ImportReport:
         return f"{self.key}: {what} in {sum(self.seconds.values()):.2f} s"
 
 
+def _licence(archive: Archive, key: SessionKey) -> str:
+    """The note that an earlier import of the session left on its licence: importing again without one keeps it."""
+    there = archive.sessions(symbols=[key.symbol], days=[key.day], sources=[key.source])
+    return str(there[0].attributes["licence"]) if there else ""
+
+
 def _keep(session: MarketSession, archive: Archive, door: Door, licence: str, force: bool, seconds: dict[str, float],
           progress: Callable[[str], None]) -> ImportReport:
     """Let a loaded session pass the door and write what came through."""
     key = SessionKey(session.symbol, session.date, session.source)
     progress("looking at its quality")
     started = monotonic()
+    licence = licence or _licence(archive, key)
     with archive.writer(key, force=force) as writer:
         admitted = door(session, lambda name, tape: writer.append(name, tape_table(tape)))
         between = monotonic()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SERVICE', 'WorkerReport', 'worker_name', 'Worker', 'live_state', 'run_worker']
 
-# %% ../../nbs/80_jobs/818_workers.ipynb #015c4daf
+# %% ../../nbs/80_jobs/818_workers.ipynb #14a6c855
 import os
 import platform
 import re
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..core.clock import Clock, LiveClock, monotonic
 from ..core.config import Config
@@ -36,7 +36,7 @@ _LOOKS = 8  # looks at the leases in the length of one
 _SECOND = 1_000_000_000
 _log = get_logger("workers")
 
-# %% ../../nbs/80_jobs/818_workers.ipynb #e753ea9b
+# %% ../../nbs/80_jobs/818_workers.ipynb #ca6f6b7f
 @dataclass
 class WorkerReport:
     """What a worker did: steps made, of which `idle` found no new snapshot; moments `skipped` for lack of time; `failures` of whole steps; leases `taken`,
@@ -64,15 +64,16 @@ class WorkerReport:
                 "busy": round(self.busy * 1e6), **lags, "lag_worst": round(self.lag.worst * 1e6)}
 
     def __str__(self) -> str:
-        lags = f"lag {1e3 * self.lag.quantile(0.5):.1f} ms at the median, {1e3 * self.lag.quantile(0.99):.1f} at p99, {1e3 * self.lag.worst:.1f} at worst" if self.lag.count else ""
-        return f"{self.name}: {self.steps} steps ({self.idle} idle, {self.skipped} skipped, {self.failures} failed), {self.lost} leases lost; {lags}"
+        middle, high, worst = (1e3 * x for x in (self.lag.quantile(0.5), self.lag.quantile(0.99), self.lag.worst))
+        lags = f"; lag {middle:.1f} ms at the median, {high:.1f} at p99, {worst:.1f} at worst" if self.lag.count else ""
+        return f"{self.name}: {self.steps} steps ({self.idle} idle, {self.skipped} skipped, {self.failures} failed), {self.lost} leases lost{lags}"
 
 
 def worker_name() -> str:
     """A name that no other worker has: machine, process, and six random digits."""
     return f"{re.sub(r'[^A-Za-z0-9.-]', '-', platform.node()) or 'machine'}-{os.getpid()}-{os.urandom(3).hex()}"
 
-# %% ../../nbs/80_jobs/818_workers.ipynb #872ef907
+# %% ../../nbs/80_jobs/818_workers.ipynb #5e521035
 class _Serves(Protocol):
     """An item at work."""
 
@@ -117,8 +118,8 @@ class _Symbol:
         if self._job is None or hours.day != self._day:
             worker, name = self.worker, self.item.name
             desk = Desk(worker.state, worker.config, name, date.fromordinal(hours.day), timestamp(hours.opens), timestamp(hours.closes))
-            further = [make(name) for make in worker.further.values()]
-            self._job = AnalyticsJob(desk, publish=self.fence, sector=worker.config.analytics.sectors.get(name, "other"), further=further, service=f"{SERVICE}.{name}")
+            sector, further = worker.config.analytics.sectors.get(name, "other"), [make(name) for make in worker.further.values()]
+            self._job = AnalyticsJob(desk, publish=self.fence, sector=sector, further=further, service=f"{SERVICE}.{name}")
             self._day = hours.day
         return self._job.step(now) is not None
 
@@ -261,7 +262,7 @@ class Worker:
         self.leases.leave(None if self.server_time else self.now() // 1_000_000)
         self._tell(self.now())
 
-# %% ../../nbs/80_jobs/818_workers.ipynb #b1e0ba71
+# %% ../../nbs/80_jobs/818_workers.ipynb #9710bf5f
 @contextmanager
 def live_state(config: Config) -> Iterator[State]:
     """The state at `redis.url`, or on the embedded server that the processes of `paths.state_dir` share."""
@@ -293,8 +294,8 @@ def run_worker(config: Config, symbols: Sequence[str] | None = None, *, state: S
                until: datetime | None = None, stop: Callable[[], bool] | None = None) -> WorkerReport:
     """Serve this worker's share of `symbols` (default: `analytics.symbols`) until `until`, or `stop()`, or (where neither is given) SIGTERM or SIGINT.
 
-    On a live clock by default; a `ReplayClock` is driven as fast as the steps go. Leases are given back at the end. Raises ConfigError before the first step, and
-    ServerError when the state server fails: the leases then end by themselves, and whoever supervises the process starts it again.
+    On a live clock by default; a `ReplayClock` is driven as fast as the steps go. Leases are given back at the end. Raises ConfigError before the
+    first step, and ServerError when the state server fails: the leases then end by themselves, and whoever supervises the process starts it again.
     """
     if state is None:
         with live_state(config) as opened:

@@ -64,7 +64,7 @@ def calendar_violations(strike: FloatArray, bid: FloatArray, later_strike: Float
         best[inside] = cheapest[at[inside]]
     return int((np.where(np.isnan(bid), -np.inf, bid) > best + tolerance).sum())
 
-# %% ../../nbs/20_market/24_arbitrage.ipynb #cacb1686
+# %% ../../nbs/20_market/24_arbitrage.ipynb #8d49d5a1
 @dataclass(frozen=True, slots=True)
 class ArbitrageCounts:
     """How many contracts' quotes take part in each kind of static arbitrage (parity: pairs)."""
@@ -81,21 +81,22 @@ class ArbitrageCounts:
         return self.vertical + self.butterfly + self.calendar + self.parity + self.bounds
 
 
-def check_static_arbitrage(chain: OptionChain, spot_spread: float = 0.0, tolerance: float = 1e-6) -> ArbitrageCounts:
+def check_static_arbitrage(chain: OptionChain, spot_spread: float = 0.0, tolerance: float = 1e-6, settles_at: IntArray | None = None) -> ArbitrageCounts:
     """Static arbitrage that could be traded at the quotes of a chain, at once and without model.
 
     `spot_spread` is the whole bid-ask spread of the underlying in dollars, `tolerance` dollars below which nothing counts. Contracts that have stopped
-    trading are left out; without a spot (NaN) parity and bounds are not checked.
+    trading are left out; without a spot (NaN) parity and bounds are not checked. `settles_at` (int64 nanoseconds UTC a contract) is when each pays, where
+    that is not when it stops trading (AM-settled index options).
     """
-    listed, years = chain.contracts, chain.years
+    listed = chain.contracts
     american = listed.exercise is Exercise.AMERICAN
-    alive = years > 0
-    order = np.lexsort((listed.strike, ~listed.is_call, listed.expires_at))
-    order = order[alive[order]]
-    expiries, first = np.unique(listed.expires_at[order], return_index=True)
+    settles = listed.expires_at if settles_at is None else settles_at
+    order = np.lexsort((listed.strike, ~listed.is_call, settles))
+    order = order[chain.years[order] > 0]
+    expiries, first = np.unique(settles[order], return_index=True)
     sides: list[tuple[float, dict[bool, IntArray]]] = []
     vertical = butterfly = calendar = parity = bounds = 0
-    for e, rows in enumerate(np.split(order, first[1:])):
+    for e, rows in enumerate(np.split(order, first[1:]) if len(order) else []):
         t = float((expiries[e] - chain.ts) / (365 * 86_400e9))
         split: dict[bool, IntArray] = {call: rows[listed.is_call[rows] == call] for call in (True, False)}
         discount = 1.0 if american else float(np.exp(-chain.rate * t))

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['WEIGHTS', 'QualityScore', 'combine', 'chain_quality']
 
-# %% ../../nbs/20_market/265_chain_quality.ipynb #11194b38
+# %% ../../nbs/20_market/265_chain_quality.ipynb #8a70e466
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 
-from .chain import BoolArray, FloatArray, IntArray, OptionChain
+from .chain import BoolArray, IntArray, OptionChain
 from .parity import PairIndex, pair_rows
 
 # %% ../../nbs/20_market/265_chain_quality.ipynb #5aaf11af
@@ -46,8 +46,9 @@ def combine(parts: Mapping[str, float], weights: Mapping[str, float]) -> Quality
             weight += weights.get(name, 1.0)
     return QualityScore(float(np.exp(total / weight)) if weight else 0.0, parts)
 
-# %% ../../nbs/20_market/265_chain_quality.ipynb #eec783f1
-WEIGHTS: Mapping[str, float] = MappingProxyType({"two_sided": 1.0, "fresh": 2.0, "uncrossed": 1.0, "spread": 1.0, "parity": 2.0, "ordered": 1.0, "convex": 1.0, "coverage": 1.0})
+# %% ../../nbs/20_market/265_chain_quality.ipynb #493d032c
+WEIGHTS: Mapping[str, float] = MappingProxyType({"two_sided": 1.0, "fresh": 2.0, "uncrossed": 1.0, "spread": 1.0, "parity": 2.0,
+                                                       "ordered": 1.0, "convex": 1.0, "coverage": 1.0})
 
 
 def _share(good: BoolArray, of: BoolArray | None = None) -> float:
@@ -97,13 +98,13 @@ def _coverage(chain: OptionChain, pairs: PairIndex, near: BoolArray) -> float:
     nearest = np.unique(ends[listed])[:3]
     return _share(usable[pairs.call] & usable[pairs.put], listed & np.isin(ends, nearest))
 
-# %% ../../nbs/20_market/265_chain_quality.ipynb #9344fa57
+# %% ../../nbs/20_market/265_chain_quality.ipynb #3b87c718
 def chain_quality(chain: OptionChain, pairs: PairIndex | None = None, *, near: float = 0.05, max_age_seconds: float = 300.0, wide: float = 0.5,
                   carry: float = 0.05) -> QualityScore:
     """What a snapshot is worth. `near` is the distance from the spot (share of it) within which contracts count; without a spot all do.
 
-    `pairs` is `pair_rows(chain.contracts)`, made here where it is not given. `carry` (a year) bounds rates, dividends and early exercise that the chain does not know of. All parts are NaN and the total 0 where nothing
-    near the money still trades.
+    `pairs` is `pair_rows(chain.contracts)`, made here where it is not given. `carry` (a year) bounds rates, dividends and early exercise that the
+    chain does not know of. All parts are NaN and the total 0 where nothing near the money still trades.
     """
     pairs = pair_rows(chain.contracts) if pairs is None else pairs
     inside = (chain.contracts.expires_at > chain.ts) & ((np.abs(chain.contracts.strike / chain.spot - 1) <= near) | (chain.spot != chain.spot))

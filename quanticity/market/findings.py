@@ -82,7 +82,7 @@ class Findings:
         """By tape, row, severity and reason: the same for the same rows, however they came."""
         return self.where(np.lexsort((self.reason, -self.severity, self.row, self.tape)))
 
-# %% ../../nbs/20_market/260_findings.ipynb #601785d5
+# %% ../../nbs/20_market/260_findings.ipynb #7a9ec927
 _DTYPES = (np.int8, np.int64, np.int64, np.int64, np.int16, np.int8, np.float64, np.float64)
 
 
@@ -120,6 +120,8 @@ def no_findings() -> Findings:
 def join_findings(parts: Iterable[Findings]) -> Findings:
     """Findings of several batches, one after the other."""
     some = [p for p in parts if len(p)]
+    if len(some) == 1:
+        return some[0]
     return Findings(*(np.concatenate([getattr(p, f.name) for p in some]) for f in fields(Findings))) if some else no_findings()
 
 # %% ../../nbs/20_market/260_findings.ipynb #5dca27b9

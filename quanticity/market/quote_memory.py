@@ -37,11 +37,12 @@ def _starts(index: IntArray) -> IntArray:
     places = np.arange(len(index))
     return np.maximum.accumulate(np.where(np.diff(index, prepend=-1) != 0, places, 0))
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #c8ba8544
+# %% ../../nbs/20_market/263_quote_memory.ipynb #f4450e7c
 class QuoteBlock:
     """Rows of one stretch of the quotes tape, sorted by contract where one has several.
 
-    `rows` are their places in the tape, `index` their contracts, `start` the place of each contract's first row in the block (None: each has one). `lo` is the bid, 0 where there is none; `hi` the ask, infinite where there is none.
+    `rows` are their places in the tape, `index` their contracts, `start` the place of each contract's first row in the block (None: each has
+    one). `lo` is the bid, 0 where there is none; `hi` the ask, infinite where there is none.
     """
 
     def __init__(self, quotes: Quotes, rows: IntArray, opens: int, spot: FloatArray, seen: FloatArray, memory: FloatArray) -> None:
@@ -223,7 +224,7 @@ def _refuse(s: Screening, block: QuoteBlock, mask: BoolArray, reason: Reason, va
     if mask.any():
         s.refuse(reason, block.rows[mask], np.nan if value is None else value[mask], np.nan if limit is None else limit[mask])
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #ec783a33
+# %% ../../nbs/20_market/263_quote_memory.ipynb #59703a07
 def _unchanged(b: QuoteBlock) -> BoolArray:
     same: BoolArray = b.lo == b.before(b.lo, _LO)
     for values, field in ((b.hi, _HI), (b.bid_size, _BID_SIZE), (b.ask_size, _ASK_SIZE)):
@@ -259,7 +260,8 @@ def _remember(m: QuoteMemory, b: QuoteBlock, steady: FloatArray, since: FloatArr
     for field in (_OLD_LO, _OLD_HI):
         b.held(field)  # for trades that are older than the block
     rows = b.held(_ROWS) + (1 if b.start is None else np.arange(1, len(b) + 1) - b.start)
-    values = [(_LO, b.lo), (_HI, b.hi), (_BID_SIZE, b.bid_size), (_ASK_SIZE, b.ask_size), (_TS, b.ts), (_SINCE, since), (_SINCE_SPOT, since_spot), (_ROWS, rows), *old]
+    values = [(_LO, b.lo), (_HI, b.hi), (_BID_SIZE, b.bid_size), (_ASK_SIZE, b.ask_size), (_TS, b.ts),
+              (_SINCE, since), (_SINCE_SPOT, since_spot), (_ROWS, rows), *old]
     if not b.held(_ROWS).all():
         values.append((_FIRST, np.where(b.held(_ROWS) > 0, b.held(_FIRST), b.ts if b.start is None else b.ts[b.start])))
     last = slice(None) if b.start is None else np.append(b.index[1:] != b.index[:-1], True)

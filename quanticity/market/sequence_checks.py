@@ -18,7 +18,13 @@ _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
 _NEVER = -(1 << 62)
 
-# %% ../../nbs/20_market/262_sequence_checks.ipynb #d540de19
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #4679ebac
+def _leap_limit(busy: bool, seen: int, elapsed: IntArray) -> FloatArray:
+    """How far ahead is too far: for quiet tapes a hundred times the usual interval, and never before the hundredth row."""
+    rows = seen + np.arange(len(elapsed))
+    return np.zeros(len(elapsed)) if busy else np.where(rows >= 100, 100.0 * elapsed / np.maximum(rows, 1), np.inf)
+
+
 class TapeClock:
     """The time of one tape. `start` and `stop` bound what may come at all, `opens` and `closes` the session (nanoseconds UTC).
 
@@ -74,7 +80,7 @@ class TapeClock:
             rest = t[at:]
             before = np.maximum.accumulate(np.append(self.clock, rest))
             ahead = rest - np.maximum(before[:-1], self.opens)
-            leaps = np.flatnonzero((ahead > self.leap) & (rest <= self.closes) & (ahead > self._limit(at, before[:-1])))
+            leaps = np.flatnonzero((ahead > self.leap) & (rest <= self.closes) & (ahead > _leap_limit(self.busy, self.rows + at, before[:-1] - self.first)))
             upto = int(leaps[0]) if len(leaps) else len(rest)
             late = np.flatnonzero(rest[:upto] < before[:upto])
             s.refuse(Reason.OUT_OF_ORDER, rows[at + late], (before[late] - rest[late]) / 1e9, 0.0)
@@ -91,13 +97,6 @@ class TapeClock:
         else:
             s.refuse(Reason.CLOCK_SKEW, row, (ts - max(self.clock, self.opens)) / 1e9, self.leap / 1e9)
             self.pending = ts
-
-    def _limit(self, at: int, before: IntArray) -> FloatArray:
-        """How far ahead is too far: for quiet tapes a hundred times the usual interval, and never before the hundredth row."""
-        if self.busy:
-            return np.zeros(len(before))
-        seen = self.rows + at + np.arange(len(before))
-        return np.where(seen >= 100, 100.0 * (before - self.first) / np.maximum(seen, 1), np.inf)
 
 # %% ../../nbs/20_market/262_sequence_checks.ipynb #f80653c8
 class GapWatch:

@@ -34,7 +34,7 @@ def stationary_rows(n: int, length: int, mean_block: float, rng: np.random.Gener
     block = np.cumsum(fresh) - 1
     return (origin[block] + np.arange(length) - starts[block]) % n
 
-# %% ../../nbs/85_research/88_regime_calibration.ipynb #5ce2982e
+# %% ../../nbs/85_research/88_regime_calibration.ipynb #c5249441
 @dataclass(frozen=True, eq=False)
 class LevelModel:
     """A first-order autoregression of the logarithm of a level: `constant`, `persistence` and its `innovations` (float64, in order, about zero)."""
@@ -55,9 +55,9 @@ def fit_levels(level: npt.ArrayLike) -> LevelModel:
     if x.ndim != 1 or len(x) < 2 * _DAYS or not np.all((x > 0) & (x < np.inf)):
         raise DataError(f"{x.size} daily levels, {int(np.sum(~(x > 0)))} of them not above zero", f"give one series of at least {2 * _DAYS} positive numbers")
     y = np.log(x)
-    before, after = y[:-1] - y[:-1].mean(), y[1:] - y[1:].mean()
-    if not before @ before > 0:
+    if not float(np.ptp(y)) > 1e-9:
         raise DataError("the levels never change", "give a history that varies")
+    before, after = y[:-1] - y[:-1].mean(), y[1:] - y[1:].mean()
     phi = float(before @ after) / float(before @ before)
     phi = min(phi + (1 + 3 * phi) / len(y), 0.999)
     constant = float(y[1:].mean() - phi * y[:-1].mean())
@@ -102,7 +102,7 @@ def _lasting(flags: BoolArray, persistence: int) -> BoolArray:
             kept[first:stop] = False
     return kept
 
-# %% ../../nbs/85_research/88_regime_calibration.ipynb #343802cb
+# %% ../../nbs/85_research/88_regime_calibration.ipynb #246a219d
 @dataclass(frozen=True, eq=False)
 class DetectionScore:
     """How detectors (the axes before the last) did against a truth of so many `episodes` over so many `rows`.
@@ -124,12 +124,14 @@ def score_detection(truth: BoolArray, found: BoolArray, tolerance: int = 10) -> 
     onset = np.zeros(found.shape, np.int64)
     onset[..., 1:] = found[..., 1:] & ~found[..., :-1]
     total = np.cumsum(onset, axis=-1)
-    until = np.minimum(stop + tolerance, np.append(first[1:], [n] * min(1, len(first))) - 1)  # last row at which an onset belongs to the episode
-    since = np.maximum(first - tolerance, np.concatenate(([0], until[:-1] + 1))[:len(first)])
+    following, since = np.full(len(first), n, np.int64), np.maximum(first - tolerance, 0)
+    following[:-1] = first[1:]
+    until = np.minimum(stop + tolerance, following - 1)  # the last row at which an onset belongs to the episode
+    since[1:] = np.maximum(since[1:], until[:-1] + 1)
     told = total[..., until] - total[..., since] + onset[..., since] > 0
     false_alarms = total[..., -1] - told.sum(axis=-1)
     on_from = _first_from(found, first)
-    off_from = np.minimum(_first_from(~found, np.minimum(stop, n - 1)), np.append(first[1:], [n] * min(1, len(first))))
+    off_from = np.minimum(_first_from(~found, np.minimum(stop, n - 1)), following)
     nothing = np.full(found.shape[:-1], np.nan)
     delay = (np.minimum(on_from, stop) - first).mean(axis=-1) if len(first) else nothing
     release = np.maximum(off_from - stop, 0).mean(axis=-1) if len(first) else nothing
@@ -180,7 +182,7 @@ class Estimate:
     low: float
     high: float
 
-# %% ../../nbs/85_research/88_regime_calibration.ipynb #2eb4c9e6
+# %% ../../nbs/85_research/88_regime_calibration.ipynb #6a559c71
 @dataclass(frozen=True, slots=True)
 class BoundaryCalibration:
     """One boundary: its `cutoff`, where to `enter` and `leave`, `false_alarms` a year, mean `delay` and `release` in days, share of episodes `missed`.
@@ -214,7 +216,7 @@ class RegimeCalibration:
         leave = np.minimum(np.maximum.accumulate([b.leave.value for b in self.boundaries]), enter)
         return Thresholds((float(enter[0]), float(enter[1]), float(enter[2])), (float(leave[0]), float(leave[1]), float(leave[2])))
 
-
+# %% ../../nbs/85_research/88_regime_calibration.ipynb #63b0cb0f
 def _held(level: FloatArray, enter: FloatArray, leave: FloatArray) -> BoolArray:
     """Whether each candidate (first axis) is on at each day: on at `enter`, off under `leave`, else as before."""
     over = level >= enter[:, None]

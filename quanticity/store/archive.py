@@ -205,7 +205,7 @@ def _publish(files: LakeFiles, folder: str, manifest: Manifest) -> None:
     files.publish({f"{folder}/{MANIFEST}": f"{folder}/{MANIFEST}"})
     _clear(files, folder, manifest)
 
-# %% ../../nbs/10_store/16_archive.ipynb #8305c907
+# %% ../../nbs/10_store/16_archive.ipynb #34902868
 class SessionWriter:
     """Writes one session, whole or not at all: `append` pieces of large tables as they come, then `finish` with the others. A context (`Archive.writer`)."""
 
@@ -245,7 +245,7 @@ class SessionWriter:
         waiting |= {name: list(iter(pieces.get, None)) for name, pieces in self._pieces.items() if name not in self._tasks}
         waiting = {name: pieces for name, pieces in waiting.items() if any(piece.num_rows for piece in pieces)}
         names = [name for name in dict.fromkeys((*order, *self._pieces, *tables)) if name in waiting or name in self._tasks]
-        if self._old and not self._force and self._same(self._old, names, waiting, about):
+        if self._old and not self._force and _same(self._old, names, waiting, about, self._pool):
             _clear(self.files, self.folder, self._old)
             self._done = True
             return self._old, False
@@ -256,11 +256,6 @@ class SessionWriter:
         _publish(self.files, self.folder, manifest)
         self._done = True
         return manifest, True
-
-    def _same(self, old: Manifest, names: list[str], tables: Mapping[str, Any], about: "Future[dict[str, Any]]") -> bool:
-        """Whether what is to be written is what is there."""
-        hashes = {name: self._pool.submit(_hash_of, tables[name]) for name in names}
-        return list(old.tables) == names and old.attributes == about.result() and all(old.tables[n].content_sha256 == h.result() for n, h in hashes.items())
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Let go of the session; what was staged of one that was not finished is removed."""
@@ -274,6 +269,12 @@ class SessionWriter:
                     self.files.remove_folder(self.folder)
         finally:
             self._lock.__exit__(None, None, None)
+
+# %% ../../nbs/10_store/16_archive.ipynb #4429aaa9
+def _same(old: Manifest, names: list[str], tables: Mapping[str, Any], about: "Future[dict[str, Any]]", pool: ThreadPoolExecutor) -> bool:
+    """Whether what is to be written is what is there."""
+    hashes = {name: pool.submit(_hash_of, tables[name]) for name in names}
+    return list(old.tables) == names and old.attributes == about.result() and all(old.tables[n].content_sha256 == h.result() for n, h in hashes.items())
 
 
 def _hash_of(pieces: "Iterable[pa.Table]") -> str:

@@ -18,7 +18,7 @@ from .lake import ContentHash
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# %% ../../nbs/10_store/160_parquet.ipynb #8c0285ff
+# %% ../../nbs/10_store/160_parquet.ipynb #b6cedccd
 ROW_GROUP = 65_536
 LARGEST = 8 << 30  # bytes that one read may take in memory: a small file can hold a bomb
 
@@ -51,7 +51,7 @@ def _encodings(table: "pa.Table") -> dict[str, Any]:
             dictionary.append(name)
     return {"use_dictionary": dictionary, "column_encoding": others}
 
-
+# %% ../../nbs/10_store/160_parquet.ipynb #d26a34b8
 class TableWriter:
     """Writes a table as Parquet, given piece by piece; how it is cut does not change a byte. The encodings are chosen by the first row group."""
 

@@ -103,6 +103,7 @@ def digests(two: tuple[Path, Path]) -> dict[str, str]:
     return {session_digest(IMPORTER.load(path, KEY)): path.name for path in two}
 
 
+@pytest.mark.slow
 def test_killed_at_every_touch_of_a_first_import(two: tuple[Path, Path], tmp_path: Path) -> None:
     touches = int(run(two[0], tmp_path, 0, 0))
     expected = content(tmp_path / "0")
@@ -118,6 +119,7 @@ def test_killed_at_every_touch_of_a_first_import(two: tuple[Path, Path], tmp_pat
     assert seen["none"] > 20, seen
 
 
+@pytest.mark.slow
 def test_killed_at_every_touch_while_it_replaces_a_session(two: tuple[Path, Path], tmp_path: Path) -> None:
     run(two[0], tmp_path / "first", 0, 0)
     run(two[1], tmp_path / "second", 0, 0)

@@ -42,9 +42,10 @@ def test_any_partition_adds_up(chain, convention, data):
     assert (np.abs(sum(totals(e) for e in parts) - totals(whole)) <= 1e-13 * size(whole)).all()
     assert sum(e.counted for e in parts) == whole.counted == len(part)
     assert sum(e.gross_gex for e in parts) - whole.gross_gex <= 1e-13 * size(whole)[0]
+    assert whole.expiry_counted.sum() == whole.counted and abs(whole.expiry_gross.sum() - whole.gross_gex) <= 1e-13 * size(whole)[0]
     for grouped in (whole.by_strike, whole.by_expiry):
         sums = np.array([getattr(grouped, name).sum() for name in COLUMNS])
-        assert (np.abs(sums - totals(whole)) <= 1e-13 * size(whole)).all() and grouped.counted.sum() == whole.counted
+        assert (np.abs(sums - totals(whole)) <= 1e-13 * size(whole)).all()
         assert (np.diff(grouped.keys) > 0).all()
 
 

@@ -72,7 +72,7 @@ def check_laws(session: MarketSession, cuts: list[int], odd: dict[str, np.ndarra
         assert set(again.tape.tolist()) <= {0, len(again) and 11}, again.counts()  # the listing is as wrong as it was; no row is refused any more
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 3), st.integers(0, 10**6), st.lists(st.sampled_from(ONE_ROW), max_size=8), st.lists(st.integers(0, 3 * 3600 + 1800), max_size=12))
 def test_laws_on_planted_faults(base, seed, kinds, cuts):
     session = sound(base)
@@ -114,7 +114,7 @@ def garbage(quotes, trades, levels, bars) -> MarketSession:
                          np.full(N, np.nan), np.full(N, np.nan), 0.0, 0.0, empty(Imbalances))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(quote, max_size=40), st.lists(trade, max_size=12), st.lists(level, max_size=15), st.lists(level, max_size=15), st.lists(st.integers(0, 7200), max_size=8))
 def test_laws_on_garbage(quotes, trades, levels, bars, cuts):
     session = garbage(quotes, trades, levels, bars)

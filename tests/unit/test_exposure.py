@@ -281,7 +281,7 @@ def test_groups_passed_on_change_nothing():
     one = exposed(c)
     other = exposed(c, strikes=group_rows(c["strike"]), expiries=group_rows(c["days"]))
     for part in ("by_strike", "by_expiry"):
-        for name in ("keys", "gex", "dex", "vex", "chex", "gross", "counted"):
+        for name in ("keys", "gex", "dex", "vex", "chex"):
             np.testing.assert_array_equal(getattr(getattr(one, part), name), getattr(getattr(other, part), name))
     assert walls(c["strike"], c["is_call"], one.gex) == walls(c["strike"], c["is_call"], one.gex, group_rows(c["strike"]))
 

@@ -28,7 +28,7 @@ def session():
 @pytest.fixture(scope="module")
 def bare(session):
     nothing = empty(Quotes)
-    return replace(session, quotes=nothing, trades=empty(Trades), underlying_quotes=nothing, underlying_bars=empty(Bars))
+    return replace(session, quotes=nothing, trades=empty(Trades), underlying_quotes=nothing, underlying_bars=empty(Bars), underlying_trades=empty(Trades))
 
 
 def test_every_row_is_counted_once_and_those_outside_apart(session):

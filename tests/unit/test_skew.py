@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from quanticity.analytics.pricing import greeks
-from quanticity.analytics.skew import at_the_money_vol, skew_25_delta, skew_by_expiry
+from quanticity.analytics.skew import at_the_money_vol, skew_25_delta, skew_by_expiry, smile_slope
 from quanticity.core.reasons import Reason
 
 ALL = {"call_vol", "put_vol", "at_the_money", "risk_reversal", "butterfly", "put_skew"}
@@ -121,3 +121,33 @@ def test_each_expiry_on_its_own():
 def test_no_expiry():
     expiries, skews = skew_by_expiry(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0, bool))
     assert expiries.size == 0 and skews == ()
+
+
+def test_slope_of_a_line_is_found_and_scales():
+    forward, years, k = 100.0, 0.25, np.array([88.0, 92, 96, 99, 101, 104, 108, 112])
+    calls = k > forward
+    for level, tilt in ((0.2, -0.03), (0.4, 0.0), (0.3, 0.02)):
+        vol = level + tilt * np.log(k / forward) / (level * np.sqrt(years))
+        found = smile_slope(forward, years, k, vol, calls, width=3.0)
+        assert found.reason is None and found.points == 8
+        assert found.at_the_money == pytest.approx(level, rel=1e-3)
+        assert found.slope == pytest.approx(tilt * found.at_the_money / level, abs=1e-9)
+        assert found.relative == pytest.approx(found.slope / found.at_the_money) and found.error == pytest.approx(0, abs=1e-9)
+
+
+def test_slope_looks_within_its_width_and_on_both_sides():
+    k, calls = np.array([50.0, 98, 102, 150]), np.array([False, False, True, True])
+    vol = np.array([0.9, 0.21, 0.19, 0.05])
+    near = smile_slope(100.0, 0.25, k, vol, calls)
+    assert near.points == 2 and near.slope < 0 and np.isnan(near.error) and near.reason is None
+    assert smile_slope(100.0, 0.25, k, vol, calls, width=10.0).points == 4
+    assert smile_slope(100.0, 1 / 3650, k, vol, calls).reason is Reason.TOO_FEW_STRIKES
+
+
+@pytest.mark.parametrize(("forward", "years", "vol", "reason"), [
+    (100.0, 0.0, 0.2, Reason.EXPIRED), (100.0, -1.0, 0.2, Reason.EXPIRED), (100.0, np.nan, 0.2, Reason.EXPIRED),
+    (np.nan, 0.1, 0.2, Reason.NO_SPOT), (100.0, 0.1, np.nan, Reason.NO_QUOTE), (120.0, 0.1, 0.2, Reason.TOO_FEW_STRIKES),
+])
+def test_why_there_is_no_slope(forward, years, vol, reason):
+    found = smile_slope(forward, years, [95.0, 98.0, 102.0, 105.0], np.full(4, vol), [False, False, True, True])
+    assert found.reason is reason and np.isnan(found.slope) and np.isnan(found.relative)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from quanticity.analytics.trade_signs import (
     ACCURACY,
     SignRule,
+    at_touch,
     bulk_buy_share,
     by_contract,
     ellis_michaely_ohara,
@@ -60,8 +61,10 @@ def test_tick_rule_against_a_loop(rows):
 
 
 def test_the_quote_rule_and_its_silences():
-    bid, ask = np.array([1.0, 1.0, 1.0, np.nan, 1.2]), np.array([1.2, 1.2, 1.2, 1.2, 1.0])
+    bid, ask = np.array([1.0, 1.0, 1.0, np.nan, 1.2]), np.array([1.2, 1.2, 1.2, np.nan, 1.0])
     assert quote_rule(np.array([1.2, 1.05, 1.1, 1.2, 1.1]), bid, ask).tolist() == [1, -1, 0, 0, 0]
+    one_sided = quote_rule(np.array([1.2, 1.3, 1.1, 1.0, 0.9, 1.1]), np.array([np.nan] * 3 + [1.0] * 3), np.array([1.2] * 3 + [np.nan] * 3))
+    assert one_sided.tolist() == [1, 1, 0, -1, -1, 0]
     assert quote_rule(np.array([0.3]), np.array([0.1]), np.array([0.5])).tolist() == [0]  # 0.1 + 0.5 is not 0.6 to the bit
 
 
@@ -75,6 +78,14 @@ def test_emo_reads_the_touch_only():
     price, zero = np.array([1.0, 1.15, 1.2, 1.1]), np.zeros(4, np.int64)
     assert ellis_michaely_ohara(price, np.full(4, 1.0), np.full(4, 1.2), zero).tolist() == [-1, 1, 1, -1]
     assert ellis_michaely_ohara(price, np.full(4, 1.0), np.full(4, 1.0), zero).tolist() == [0, 1, 1, -1]  # locked: no touch
+
+
+def test_the_touch():
+    price, bid, ask = np.array([1.3, 1.2, 1.1, 1.0, 0.9]), np.full(5, 1.0), np.full(5, 1.2)
+    assert at_touch(price, bid, ask).tolist() == [1, 1, 0, -1, -1]
+    assert at_touch(price, bid, ask, through=False).tolist() == [0, 1, 0, -1, 0]
+    assert at_touch(price, np.full(5, np.nan), ask).tolist() == [1, 1, 0, 0, 0] and at_touch(price, bid, np.full(5, np.nan)).tolist() == [0, 0, 0, -1, -1]
+    assert not at_touch(price, ask, ask).any() and not at_touch(price, ask, bid).any() and not at_touch(price, np.full(5, np.nan), np.full(5, np.nan)).any()
 
 
 def test_confidence_is_that_of_the_rule_that_spoke():

@@ -103,7 +103,8 @@ def test_integer_sizes_and_columns_that_are_not_contiguous():
 
 
 @pytest.mark.parametrize(("size", "volume", "says"), [
-    ([1.0, -1.0], 1.0, "negative"), ([1.0, np.nan], 1.0, "not a number"), ([1.0], 0.0, "above 0"), ([1.0], np.nan, "above 0"), ([np.inf], 1.0, "100 million"),
+    ([1.0, -1.0], 1.0, "negative"), ([1.0, np.nan], 1.0, "not a number"), ([1.0], 0.0, "above 0"), ([1.0], np.nan, "above 0"), ([np.inf], 1.0, "infinite"),
+    ([1e9], 1.0, "1e\\+09 buckets"),
 ])
 def test_what_is_refused(size, volume, says):
     with pytest.raises(ValueError, match=says):
