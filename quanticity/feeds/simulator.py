@@ -110,7 +110,7 @@ def _evening(symbol: str, grid: DayGrid, before: int, listed: Contracts, varianc
     surface = Surface(listed, clock, settles, p)
     return surface.volatility(state.spot, before, 0.0, state.smile(p), np.zeros(len(surface.settles)))
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #205719d6
+# %% ../../nbs/25_feeds/28_simulator.ipynb #4f7e3eab
 def simulate(seed: int, days: Sequence[date], symbols: Sequence[str] | Mapping[str, SimulatorParameters] = ("SIM",),
              parameters: SimulatorParameters | None = None, step_seconds: float = 60.0, extras: Extras | None = None) -> Iterator[SimulatedDay]:
     """Sessions in a row of one or many symbols, with the truth of each, day by day and within a day symbol by symbol.
@@ -123,8 +123,10 @@ def simulate(seed: int, days: Sequence[date], symbols: Sequence[str] | Mapping[s
     if not named:
         raise ConfigError("simulator: no symbols", "name at least one")
     run = _run(seed, days, next(iter(named.values())), step_seconds, extras)
-    for p in named.values():
+    for symbol, p in named.items():
         run.extras.check(p)
+        if [r.name for r in p.regimes] != [r.name for r in next(iter(named.values())).regimes]:
+            raise ConfigError(f"simulator: {symbol} has other regimes than the first symbol", "the market's regimes are common: give all the same names")
     carried = {symbol: _Carried(PathState(log_billionths(p.spot))) for symbol, p in named.items()}
     for number in range(len(run.days)):
         for symbol, p in named.items():

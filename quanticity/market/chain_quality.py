@@ -15,7 +15,7 @@ import numpy as np
 from .chain import BoolArray, IntArray, OptionChain
 from .parity import PairIndex, pair_rows
 
-# %% ../../nbs/20_market/265_chain_quality.ipynb #5aaf11af
+# %% ../../nbs/20_market/265_chain_quality.ipynb #3becf4c5
 @dataclass(frozen=True)
 class QualityScore:
     """A score in 0..1 and its parts by name, each in 0..1 or NaN where it could not be judged."""
@@ -36,7 +36,7 @@ class QualityScore:
 
 
 def combine(parts: Mapping[str, float], weights: Mapping[str, float]) -> QualityScore:
-    """The weighted geometric mean of the parts that are known; 0 where there are none. Raises ValueError for a part beyond 0..1."""
+    """The weighted geometric mean of the parts that are known; 0 where there are none or one is 0. Raises ValueError for a part beyond 0..1."""
     total, weight = 0.0, 0.0
     for name, value in parts.items():
         if value == value:
@@ -44,9 +44,10 @@ def combine(parts: Mapping[str, float], weights: Mapping[str, float]) -> Quality
                 raise ValueError(f"part {name!r} is {value!r}, expected 0 to 1")
             total += weights.get(name, 1.0) * float(np.log(max(value, 1e-12)))
             weight += weights.get(name, 1.0)
-    return QualityScore(float(np.exp(total / weight)) if weight else 0.0, parts)
+    dead = any(value <= 0 for value in parts.values())
+    return QualityScore(float(np.exp(total / weight)) if weight and not dead else 0.0, parts)
 
-# %% ../../nbs/20_market/265_chain_quality.ipynb #493d032c
+# %% ../../nbs/20_market/265_chain_quality.ipynb #cfb1bff8
 WEIGHTS: Mapping[str, float] = MappingProxyType({"two_sided": 1.0, "fresh": 2.0, "uncrossed": 1.0, "spread": 1.0, "parity": 2.0,
                                                        "ordered": 1.0, "convex": 1.0, "coverage": 1.0})
 
@@ -75,7 +76,7 @@ def _shape(chain: OptionChain, near: BoolArray) -> tuple[float, float]:
     ordered = (low >= high - 1e-9) & (turned <= step + 1e-9)
     with np.errstate(invalid="ignore", divide="ignore"):
         weight = step[1:] / (step[1:] + step[:-1])
-    convex = weight * ask[:-2] + (1 - weight) * ask[2:] >= bid[1:-1] - 1e-9
+        convex = weight * ask[:-2] + (1 - weight) * ask[2:] >= bid[1:-1] - 1e-9
     return _share(ordered, two), _share(convex, three)
 
 

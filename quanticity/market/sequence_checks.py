@@ -98,7 +98,7 @@ class TapeClock:
             s.refuse(Reason.CLOCK_SKEW, row, (ts - max(self.clock, self.opens)) / 1e9, self.leap / 1e9)
             self.pending = ts
 
-# %% ../../nbs/20_market/262_sequence_checks.ipynb #f80653c8
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #7611fe84
 class GapWatch:
     """Watches one tape for minutes without rows, between the open and the close (nanoseconds UTC)."""
 
@@ -112,7 +112,7 @@ class GapWatch:
         t = s.tape.ts if s.clean else s.tape.ts[s.keep]
         if not len(t) or t[-1] - self.last <= self.shortest:
             return self._count(t)
-        steps = np.diff(t, prepend=self.last)
+        steps = t - np.maximum(np.append(self.last, t[:-1]), self.opens)
         inside = (t > self.opens) & (t <= self.closes)
         if (long := np.flatnonzero((steps > self.shortest) & inside)).size:
             rows = np.flatnonzero(s.keep)[long]
@@ -128,7 +128,7 @@ class GapWatch:
         numbers = -((self.opens - t) // _MINUTE)
         fresh = np.cumsum(np.diff(numbers, prepend=-((self.opens - self.last) // _MINUTE)) > 0)
         seen = self.minutes + np.where(long > 0, fresh[long - 1], 0)
-        before = np.where(long > 0, t[long - 1], self.last)
+        before = np.maximum(np.where(long > 0, t[long - 1], self.last), self.opens)
         return np.where(seen > 1, (before - max(self.opens, self.first)) / np.maximum(seen - 1, 1), float(_MINUTE) / self.intervals)
 
     def _count(self, t: IntArray) -> None:

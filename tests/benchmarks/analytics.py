@@ -178,14 +178,14 @@ def fast_vollib_call(c: dict[str, Any]) -> Callable[[Any], Callable[[], Any]]:
 
 
 def opengreeks_call(c: dict[str, Any]) -> Callable[[Any], Callable[[], Any]]:
+    """Its array functions take one greek and one side at a time."""
+    sides = [(flag, rows) for flag, rows in (("c", np.flatnonzero(c["is_call"])), ("p", np.flatnonzero(~c["is_call"])))]
+    given = [(flag, np.full(len(rows), SPOT), c["strike"][rows], c["years"][rows], RATE, c["vol"][rows], DIVIDEND) for flag, rows in sides]
+
     def of(module: Any) -> Callable[[], Any]:
-        n = len(c["strike"])
-        full = np.full(n, SPOT), c["strike"], c["years"], np.full(n, RATE), c["vol"], np.full(n, DIVIDEND)
-        for name in ("greeks_batch", "bsm_greeks_batch", "batch_greeks", "greeks"):
-            if hasattr(module, name):
-                function = getattr(module, name)
-                return lambda: function(*full, c["is_call"])
-        raise LookupError(f"no batch of greeks among {[n for n in dir(module) if n[0] != '_']}")
+        model = module.black_scholes_merton
+        functions = [getattr(model, f"{name}_array") for name in ("delta", "gamma", "vega", "theta", "vanna", "charm")]
+        return lambda: [function(*arguments) for arguments in given for function in functions]
     return of
 
 

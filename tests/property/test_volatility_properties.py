@@ -89,7 +89,7 @@ def regimes(draw):
     parameters = RegimeParameters({name: thresholds() for name in names}, draw(wait), draw(wait))
     n = draw(st.integers(0, 50))
     value = st.one_of(st.integers(0, 45).map(float), st.just(math.nan))
-    steps = draw(arrays(np.int64, n, elements=st.integers(0, 200)))
+    steps = 30 * draw(arrays(np.int64, n, elements=st.integers(0, 6)))  # so that waiting ends at a row too
     return parameters, np.cumsum(steps) * 10**9, {name: draw(arrays(np.float64, n, elements=value)) for name in names}
 
 

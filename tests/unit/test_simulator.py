@@ -12,7 +12,7 @@ from quanticity.market.chain import nanoseconds
 from quanticity.market.parity import pair_rows, parity_spot
 from quanticity.market.session import ChainState, batches, session_digest
 
-DIGEST = "6168a204389c86b9936e633b84ec1d03372ab885fbccedca56270f9e80a9115a"
+DIGEST = "723f504cc839f39cb145a786e816a2c789c8fcd5c65198ee13eb584b8dedd50a"
 
 
 @pytest.fixture(scope="module")

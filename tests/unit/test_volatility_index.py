@@ -6,7 +6,8 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import pytest
 
-from quanticity.analytics.volatility_index import BUSINESS, CALENDAR, Counting, IndexHistory, IndexReading, minutes_between, volatility_index
+from quanticity.analytics.volatility_index import (BUSINESS, CALENDAR, Counting, IndexHistory, IndexReading, daily_values, history_columns,
+                                                    history_of, minutes_between, value_at, volatility_index)
 from quanticity.core.clock import NEW_YORK, expiry_close, session_hours
 from quanticity.core.reasons import Reason
 from quanticity.core.types import Exercise
@@ -167,23 +168,23 @@ def test_stored_and_read_again():
     history = IndexHistory("VIX1D", "business")
     for i, why in enumerate([None, Reason.TOO_FEW_STRIKES, None]):
         history.append(reading(at(3, 2, 20) + i * 3 * 3600 * 10**9, 12.5, why))
-    columns = history.columns()
+    columns = history_columns(history)
     assert columns["day"].tolist() == [(date(2026, 3, d) - date(1970, 1, 1)).days for d in (2, 2, 3)]  # New York's days: 20:00, 23:00, 02:00
-    again = IndexHistory.of("VIX1D", "business", columns["ts"], columns["value"], columns["reason"].tolist())
+    again = history_of("VIX1D", "business", columns["ts"], columns["value"], columns["reason"].tolist())
     assert again.ts.tobytes() == history.ts.tobytes() and again.value.tobytes() == history.value.tobytes() and again.reasons == history.reasons
     with pytest.raises(ValueError, match="not after"):
-        IndexHistory.of("VIX1D", "business", columns["ts"][::-1], columns["value"], columns["reason"].tolist())
-    assert IndexHistory.of("VIX1D", "business", columns["ts"][:0], columns["value"][:0], []).daily()[0].shape == (0,)
+        history_of("VIX1D", "business", columns["ts"][::-1], columns["value"], columns["reason"].tolist())
+    assert daily_values(history_of("VIX1D", "business", columns["ts"][:0], columns["value"][:0], []))[0].shape == (0,)
 
 
 def test_daily_values_and_values_as_of():
     history = IndexHistory("VIX1D", "business")
     for day, hour, value, why in ((2, 10, 11.0, None), (2, 15, 12.0, None), (2, 16, 0.0, Reason.NO_QUOTE), (3, 10, 13.0, None), (4, 10, 0.0, Reason.NO_QUOTE)):
         history.append(reading(at(3, day, hour), value, why))
-    days, values = history.daily()
+    days, values = daily_values(history)
     assert values.tolist() == [12.0, 13.0] and np.diff(days).tolist() == [1]
-    assert history.at(at(3, 2, 9)) == (pytest.approx(math.nan, nan_ok=True), math.inf)
-    assert history.at(at(3, 2, 17)) == (12.0, 7200.0) and history.at(at(3, 3, 10)) == (13.0, 0.0)
+    assert value_at(history, at(3, 2, 9)) == (pytest.approx(math.nan, nan_ok=True), math.inf)
+    assert value_at(history, at(3, 2, 17)) == (12.0, 7200.0) and value_at(history, at(3, 3, 10)) == (13.0, 0.0)
 
 
 @pytest.mark.parametrize(("day", "reasons"), [

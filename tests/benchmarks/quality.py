@@ -1,0 +1,76 @@
+"""What the door costs: a recorded day at import and in the replay, beside unzipping and parsing it; and a simulated day of a million rows.
+
+`python tests/benchmarks/quality.py [--data FOLDER]` prints seconds; the replay's batches are summed by their best of several runs, so that other work on the machine hardly shows.
+"""
+
+import argparse
+import os
+import time
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+PROJECT = Path(__file__).parent.parent.parent
+
+
+def best(work, repeats: int) -> float:
+    """The least seconds of several runs."""
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
+def by_batch(session, parts, repeats: int) -> float:
+    """Seconds of the door over a day's batches: the sum over batches of the best of several runs."""
+    from quanticity.market.quality import Door
+
+    seconds = np.full((repeats, len(parts)), np.inf)
+    for run in range(repeats):
+        door = Door(session.contracts, session.opens, session.closes, rate=session.rate)
+        for number, part in enumerate(parts):
+            started = time.perf_counter()
+            door.screen(part)
+            seconds[run, number] = time.perf_counter() - started
+    return float(seconds.min(axis=0).sum())
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("QUANTICITY_DATA_DIR") or PROJECT.parent / "shared" / "data"))
+    parser.add_argument("--repeats", type=int, default=9)
+    arguments = parser.parse_args()
+    from quanticity.feeds.sim_parameters import SimulatorParameters
+    from quanticity.feeds.simulator import simulate_session
+    from quanticity.market.chain_quality import chain_quality
+    from quanticity.market.parity import pair_rows
+    from quanticity.market.quality import screen_session
+    from quanticity.market.session import ChainState, batches
+
+    if (arguments.data / "lean").is_dir():
+        from quanticity.feeds.lean import load_session
+
+        load = best(lambda: load_session(arguments.data, "GOOG", date(2015, 12, 24)), arguments.repeats)
+        session = load_session(arguments.data, "GOOG", date(2015, 12, 24))
+        parts = list(batches(session))
+        print(f"GOOG 2015-12-24, {len(session.quotes):,} quotes of {len(session.contracts):,} contracts")
+        print(f"  read and parsed (load_session)      {load:6.3f} s")
+        print(f"  screened at once (import)           {best(lambda: screen_session(session), arguments.repeats):6.3f} s")
+        print(f"  screened in {len(parts)} batches (replay)     {by_batch(session, parts, arguments.repeats):6.3f} s")
+        state = ChainState(session.contracts, session.open_interest, session.prior_volatility, session.rate, session.dividend)
+        for part in parts[:100]:
+            state.apply(part.quotes, part.trades, part.underlying_bars, part.underlying_quotes)
+        chain, pairs = state.snapshot(parts[99].now, *state.spot()), pair_rows(session.contracts)
+        print(f"  one snapshot scored                 {1e3 * best(lambda: chain_quality(chain, pairs), 50):6.3f} ms")
+    large = simulate_session(11, date(2026, 3, 19), "SPXW", SimulatorParameters(spot=5000.0, strike_step=5.0, strikes=260))
+    rows = sum(len(tape) for tape in large.tapes().values())
+    seconds = best(lambda: screen_session(large), 3)
+    print(f"simulated SPXW, {rows:,} rows: {seconds:.3f} s, {rows / seconds:,.0f} rows a second")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""The door and what it is made of, on small sessions whose every row is known."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from quanticity.core.errors import ConfigError
+from quanticity.core.reasons import Reason
+from quanticity.core.types import Exercise
+from quanticity.market.chain import Contracts, OptionChain, nanoseconds
+from quanticity.market.findings import TAPES, FindingsBuilder, Severity, finding_lines, join_findings
+from quanticity.market.quality import Door, QualityParameters, chain_quality, screen_session
+from quanticity.market.session import Batch, MarketSession, batches
+from quanticity.market.tape import Bars, Depth, Imbalances, IndexLevels, NoticeKind, Notices, Published, Quotes, Trades, empty
+
+MINUTE = 60_000_000_000
+NAN = float("nan")
+OPENS = datetime(2026, 3, 19, 13, 30, tzinfo=UTC)
+START = nanoseconds(OPENS)
+DAY = (date(2026, 4, 17) - date(1970, 1, 1)).days
+
+
+def listed(symbol="XYZ", strikes=(95.0, 100.0, 105.0), multiplier=100.0, exercise=Exercise.AMERICAN, day=DAY) -> Contracts:
+    k = np.repeat(np.array(strikes), 2)
+    n = len(k)
+    return Contracts(symbol, symbol, k, np.full(n, day), np.full(n, (day * 86_400 + 72_000) * 10**9), np.tile([True, False], n // 2), np.full(n, multiplier), exercise)
+
+
+def session(minutes=120, contracts=None, spot=None, **changes) -> MarketSession:
+    """A sound session: each minute a quote of every contract and a bar of the underlying, which climbs a cent a minute."""
+    contracts = listed() if contracts is None else contracts
+    n, t = len(contracts), START + MINUTE * np.arange(1, minutes + 1)
+    path = 100 + 0.01 * np.arange(1, minutes + 1) if spot is None else np.broadcast_to(spot, minutes).astype(float)
+    put = 3 + np.maximum(contracts.strike - path[:, None], 0)
+    mid = np.where(contracts.is_call, put + path[:, None] - contracts.strike, put).ravel()
+    one = np.ones(n * minutes)
+    made = MarketSession("sim", date(2026, 3, 19), OPENS, OPENS + timedelta(minutes=minutes), contracts,
+                         Quotes(np.repeat(t, n), np.tile(np.arange(n), minutes), mid - 0.05, mid + 0.05, 10 * one, 10 * one), empty(Trades),
+                         Bars(t, path, path + 0.02, path - 0.02, path, 100 * np.ones(minutes)), empty(Quotes), np.full(n, NAN), np.full(n, NAN), 0.0, 0.0, empty(Imbalances))
+    return replace(made, **changes)
+
+
+def found(screened) -> dict[str, dict[str, int]]:
+    f = screened.findings
+    return {tape: {r.value: n for r, n in f.of(tape=tape).counts().items()} for tape in TAPES if len(f.of(tape=tape))}
+
+
+def edited(s: MarketSession, row: int, tape="quotes", **values) -> MarketSession:
+    columns = {name: getattr(getattr(s, tape), name).copy() for name in getattr(s, tape).__dataclass_fields__}
+    for name, value in values.items():
+        columns[name][row] = value
+    return replace(s, **{tape: type(getattr(s, tape)).as_arrived(**columns)})
+
+
+def test_a_sound_session_comes_back_as_it_is():
+    s = session()
+    screened = screen_session(s)
+    assert screened.session is s and len(screened.findings) == 0 and screened.quarantine == {} and screened.refused == 0
+    assert screened.score.total == 1.0
+
+
+def test_a_session_without_rows_or_contracts():
+    s = session(contracts=listed(strikes=()), minutes=30, spot=100.0)
+    assert found(screen_session(s)) == {"quotes": {"gap": 1}}  # nothing was ever quoted
+    nothing = replace(session(), quotes=empty(Quotes), underlying_bars=empty(Bars))
+    assert found(screen_session(nothing)) == {"quotes": {"gap": 1}} and screen_session(nothing).score.total < 0.01
+
+
+def test_what_is_refused_is_kept_as_it_came():
+    s = edited(session(), 100, bid=99.0, ask=98.0)
+    screened = screen_session(s)
+    rows, tape = screened.quarantine["quotes"]
+    assert rows.tolist() == [100] and tape.bid.tolist() == [99.0] and tape.ts.tolist() == [int(s.quotes.ts[100])]
+    assert len(screened.session.quotes) == len(s.quotes) - 1 and screened.session.quotes.in_order
+
+
+@pytest.mark.parametrize(("values", "reason"), [
+    ({"bid": 9.0, "ask": 8.0}, "crossed_quote"), ({"bid": 0.0}, "negative_price"), ({"ask": float("inf")}, "not_a_number"), ({"ask_size": -1.0}, "negative_price"),
+    ({"bid_size": NAN}, "not_a_number"), ({"index": 6}, "unknown_contract"), ({"index": -1}, "unknown_contract"), ({"bid": 150.0, "ask": 151.0}, "above_bound"),
+    ({"bid": 20.0, "ask": 20.1}, "price_jump"), ({"ts": START + 3600 * 10**9 * 9}, "outside_session"), ({"ts": START}, "outside_session"), ({"ts": START + MINUTE}, "out_of_order"),
+    ({"ts": START + 100 * MINUTE}, "clock_skew")])
+def test_one_bad_quote_is_refused_for_its_reason_and_nothing_else_is(values, reason):
+    s = edited(session(), 303, **values)
+    screened = screen_session(s)
+    if reason == "outside_session" and values["ts"] == START:  # the very open is inside; but it is late
+        reason = "out_of_order"
+    assert found(screened) == {"quotes": {reason: 1}}
+    assert screened.findings.row.tolist() == [303] and screened.refused == 1
+
+
+@pytest.mark.parametrize(("values", "reason"), [
+    ({"bid": NAN, "bid_size": 0.0}, "no_bid"), ({"ask": NAN, "ask_size": 0.0}, "no_ask"), ({"bid": NAN, "ask": NAN}, "empty_quote"), ({"bid_size": 0.0}, "zero_size")])
+def test_a_poor_quote_is_noted_and_kept(values, reason):
+    screened = screen_session(edited(session(), 303, **values))
+    assert found(screened) == {"quotes": {reason: 1}} and screened.refused == 0
+
+
+def test_a_refused_row_has_no_notes():
+    screened = screen_session(edited(session(), 303, bid=NAN, ask=-1.0))
+    assert found(screened) == {"quotes": {"negative_price": 1}}
+
+
+def test_the_door_numbers_rows_through_all_batches_and_tells_the_listing_once():
+    contracts = listed()
+    contracts = replace(contracts, multiplier=np.where(np.arange(6) == 5, 10.0, 100.0))
+    s = edited(session(contracts=contracts), 300, bid=9.0, ask=8.0)
+    door, parts = Door(contracts, s.opens, s.closes), []
+    for batch in batches(s):
+        accepted, findings = door.screen(batch)
+        assert isinstance(accepted, Batch) and accepted.now == batch.now and 5 not in accepted.quotes.index
+        parts.append(findings)
+    whole = join_findings([*parts, door.finish()])
+    assert whole.of(Reason.CROSSED_QUOTE).row.tolist() == [300]
+    assert len(whole.of(tape="contracts")) == 1 == len(door.listing)
+    assert whole.of(Reason.WRONG_MULTIPLIER, tape="quotes").row.tolist() == list(range(5, 720, 6))
+
+
+def test_a_row_stamped_later_than_its_batch_is_ahead_of_its_time():
+    s = session()
+    batch = next(b for b in batches(s) if len(b.quotes))
+    accepted, findings = Door(s.contracts, s.opens, s.closes).screen(replace(batch, now=batch.now - 1))
+    assert len(accepted.quotes) == 0 and findings.of(tape="quotes").counts() == {Reason.CLOCK_SKEW: 6}
+
+
+def test_halts_explain_silences():
+    s = session()
+    hole = (s.quotes.ts > START + 40 * MINUTE) & (s.quotes.ts <= START + 52 * MINUTE)
+    silent = replace(s, quotes=s.quotes.where(~hole))
+    assert found(screen_session(silent)) == {"quotes": {"gap": 1}}
+    finding = screen_session(silent).findings
+    assert finding.value.tolist() == [13.0] and finding.ts.tolist() == [START + 53 * MINUTE]
+    halted = replace(silent, notices=Notices(np.array([START + 41 * MINUTE]), np.array([int(NoticeKind.HALT)])))
+    assert found(screen_session(halted)) == {}
+
+
+def test_a_session_that_falls_silent_is_told_at_its_end():
+    s = session()
+    early = replace(s, quotes=s.quotes.where(s.quotes.ts <= START + 90 * MINUTE))
+    screened = screen_session(early)
+    assert found(screened) == {"quotes": {"gap": 1}} and screened.findings.row.tolist() == [len(early.quotes)] and screened.findings.value.tolist() == [30.0]
+    assert screened.score.parts["unbroken"] == 0.75
+
+
+def test_without_an_underlying_the_options_tell_its_price():
+    s = replace(session(), underlying_bars=empty(Bars))
+    door = Door(s.contracts, s.opens, s.closes)
+    for batch in batches(s):
+        _, findings = door.screen(batch)
+        assert len(findings) == 0
+    assert abs(door._options.beliefs.implied - 101.19) < 0.02
+    assert found(screen_session(edited(s, 303, bid=40.0, ask=40.1))) == {"quotes": {"price_jump": 1}}
+
+
+def test_a_jump_of_the_underlying_explains_that_of_its_options():
+    path = np.where(np.arange(120) < 60, 100.0, 103.0)
+    assert found(screen_session(session(spot=path))) == {}
+    s = session(spot=path)
+    blind = replace(s, underlying_bars=Bars(**{f: np.where(np.arange(120) < 60, getattr(s.underlying_bars, f), 0) + np.where(np.arange(120) >= 60, getattr(s.underlying_bars, f) - 3, 0)
+                                               if f not in ("ts", "volume") else getattr(s.underlying_bars, f) for f in ("ts", "open", "high", "low", "close", "volume")}))
+    assert found(screen_session(blind))["quotes"]["price_jump"] > 3  # without the underlying's move nothing explains it
+
+
+def test_other_tapes_are_checked_by_themselves():
+    t = START + MINUTE * np.arange(1, 5)
+    one, z = np.ones(4), np.zeros(4, np.int64)
+    s = session(imbalances=Imbalances(t, one, np.array([1, -1, 1, NAN]), one, one),
+                depth=Depth(t, z, one, one, np.array([2, 0.5, 2, 2]), one), published=Published(t, np.array([0, 9, 1, 1]), *(one for _ in range(9))),
+                levels=IndexLevels(t, np.array([0, 0, 1, 0]), np.array([20.0, 0.0, 20.0, 20.0])), level_names=("VIX",),
+                underlying_trades=Trades.as_arrived(ts=t[[0, 1, 0, 3]], index=z, price=100 * one, size=np.array([1.0, 1.0, 1.0, 0.0])))
+    assert found(screen_session(s)) == {"imbalances": {"negative_price": 1, "not_a_number": 1}, "depth": {"crossed_quote": 1}, "published": {"unknown_contract": 1},
+                                       "levels": {"unknown_contract": 1, "negative_price": 1}, "underlying_trades": {"out_of_order": 1, "negative_price": 1}}
+
+
+def test_hours_of_the_underlying_are_longer():
+    s = session()
+    bars = s.underlying_bars
+    early = Bars(np.append(START - 100 * MINUTE, bars.ts), *(np.append(getattr(bars, f)[0], getattr(bars, f)) for f in ("open", "high", "low", "close", "volume")))
+    assert found(screen_session(replace(s, underlying_bars=early))) == {}
+    night = Bars(np.append(START - 400 * MINUTE, bars.ts), *(np.append(getattr(bars, f)[0], getattr(bars, f)) for f in ("open", "high", "low", "close", "volume")))
+    assert found(screen_session(replace(s, underlying_bars=night))) == {"underlying_bars": {"outside_session": 1}}
+
+
+def test_limits_are_checked_and_used():
+    with pytest.raises(ConfigError, match="settle_seconds"):
+        QualityParameters(settle_seconds=0.0)
+    s = edited(session(), 303, bid=4.9, ask=5.0)
+    assert found(screen_session(s, QualityParameters(jump_spreads=1000.0))) == {}
+    assert found(screen_session(session(contracts=listed(multiplier=10.0)), QualityParameters(multiplier=10.0))) == {}
+
+
+def test_a_session_score_falls_with_what_is_wrong():
+    s = session()
+    bad = Quotes(s.quotes.ts, s.quotes.index, np.where(s.quotes.index == 1, s.quotes.ask + 1, s.quotes.bid), s.quotes.ask, s.quotes.bid_size, s.quotes.ask_size)
+    score = screen_session(replace(s, quotes=bad)).score
+    assert score.weakest() == "accepted" and 0.5 < score.total < 0.95
+    assert all(v != v or 0 <= v <= 1 for v in score.parts.values())
+
+
+def test_findings_in_words():
+    builder = FindingsBuilder()
+    builder.add("quotes", Severity.QUARANTINE, Reason.PRICE_JUMP, 12, START + MINUTE, 1, 3.25, 0.4)
+    builder.add("contracts", Severity.QUARANTINE, Reason.WRONG_MULTIPLIER, 3, 0, 3, 10.0, 100.0)
+    builder.add("underlying_bars", Severity.NOTE, Reason.GAP, 7, START, -1, 12.0, 5.0)
+    assert finding_lines(builder.build(), listed()) == [
+        "09:31:00 quotes[12] XYZ 2026-04-17 95P: price jump 3.25 (limit 0.4), refused", "--:--:-- contracts[3] XYZ 2026-04-17 100P: wrong multiplier 10 (limit 100), refused",
+        "09:30:00 underlying_bars[7]: gap 12 (limit 5), noted"]
+
+
+def test_an_expired_contract_is_quoted_no_more():
+    today = (date(2026, 3, 19) - date(1970, 1, 1)).days
+    contracts = listed(day=today)
+    contracts = replace(contracts, expires_at=np.full(6, START + 100 * MINUTE))
+    screened = screen_session(session(contracts=contracts))
+    assert found(screened)["quotes"]["expired"] == 20 * 6
+
+
+def chain(**changes) -> OptionChain:
+    s = session(minutes=1)
+    n = len(s.contracts)
+    base = OptionChain(1, START + MINUTE, s.contracts, 100.01, "trade", 0.0, 0.0, s.quotes.bid, s.quotes.ask, s.quotes.bid_size, s.quotes.ask_size, s.quotes.ts, np.zeros(n), np.zeros(n),
+                       np.zeros(n))
+    return replace(base, **changes)
+
+
+def test_a_chain_is_scored_by_its_parts():
+    best = chain_quality(chain())
+    assert best.total > 0.9 and set(best.parts) == {"two_sided", "fresh", "uncrossed", "spread", "parity", "ordered", "convex", "coverage"}
+    c = chain()
+    assert chain_quality(replace(c, bid=np.full(6, NAN))).total < 0.01
+    assert chain_quality(replace(c, quote_time=np.zeros(6, np.int64))).weakest() == "fresh"
+    assert chain_quality(replace(c, spot=98.0)).parts["parity"] == 0.0
+    assert np.isnan(chain_quality(replace(c, spot=NAN)).parts["parity"])
+    assert chain_quality(replace(c, ts=c.ts + 400 * 86_400 * 10**9)).total == 0.0
+    assert chain_quality(chain(), near=0.001).total < best.total + 1  # nothing but the strike at the money
+
+
+def test_calls_that_rise_with_the_strike_are_out_of_order():
+    c = chain()
+    bid, ask = c.bid.copy(), c.ask.copy()
+    bid[[0, 4]], ask[[0, 4]] = bid[[4, 0]], ask[[4, 0]]
+    assert chain_quality(replace(c, bid=bid, ask=ask)).parts["ordered"] <= 0.5
