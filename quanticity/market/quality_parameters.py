@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 
 from ..core.errors import ConfigError
 
-# %% ../../nbs/20_market/260_quality_parameters.ipynb #868ffd0b
+# %% ../../nbs/20_market/260_quality_parameters.ipynb #a01e3d5a
 @dataclass(frozen=True)
 class QualityParameters:
     """Limits of the door. Shares are of the underlying's price where nothing else is said; spreads are of the quotes compared."""
@@ -30,7 +30,7 @@ class QualityParameters:
     carry: float = 0.05  # rates and dividends that are not known: per year, in bounds and parity
     parity_share: float = 0.001  # slack of put-call parity, beside the two spreads
     parity_epochs: int = 5  # a strike is refused when parity has failed so many minutes in a row
-    unchanged_seconds: float = 900.0  # a quote that has been the same so long, while its intrinsic value left it behind, is noted: there must be a move
+    unchanged_seconds: float = 900.0  # a quote that has been the same so long, is noted where its intrinsic value left it behind
     unchanged_share: float = 0.002  # by more than two spreads and this share
     gap_minutes: float = 5.0  # minutes without any row (quotes, underlying) that are noted,
     gap_intervals: float = 10.0  # where the tape's rows usually come closer than a tenth of that
