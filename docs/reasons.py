@@ -9,8 +9,22 @@ SECTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
         "negative_price": "a price of zero or less, or a negative size",
         "not_a_number": "a price or size that is infinite, or a size or trade price that is not a number",
         "unknown_contract": "the row names a contract that the session does not list",
-        "out_of_order": "a row that is older than the one before it (reserved: no feed of 0.1.0 raises it)",
-        "outside_session": "a row that became known after the session's close"}),
+        "out_of_order": "a row that is older than the one before it",
+        "outside_session": "a row that became known before the session's open or after its close",
+        "clock_skew": "a row far ahead of its tape, or a feed whose clock is off: underlying and options agree only when one of them is shifted in time",
+        "duplicate_row": "the row repeats the one before it",
+        "price_jump": "a price beyond a robust band around what was known before",
+        "off_quote": "a trade far outside the quotes that stood",
+        "inconsistent_bar": "a bar whose high is below its low, or whose open or close lies outside them",
+        "wrong_multiplier": "the contract's multiplier is not that of its root",
+        "wrong_expiry": "the contract expires on a day without a session, before the day, or beyond any listing",
+        "parity_violation": "prices of calls and puts of a strike that no arbitrage-free market could show, or outside the static bounds",
+        "split": "the underlying's price and yesterday's close are apart by a simple ratio",
+        "locked_quote": "noted: bid equals ask",
+        "no_bid": "noted: no bid", "no_ask": "noted: no ask", "empty_quote": "noted: neither side",
+        "zero_size": "a price without a size",
+        "unchanged_quote": "noted: the quote stood still while the underlying left it behind",
+        "gap": "noted: minutes without a row where there usually are some"}),
     ("A number not computed", "`missing` of an `analytics:{symbol}:{metric}` document; `zero_gamma_reason` in `snapshots.parquet`; the hash "
      "`monitoring:analytics:{symbol}`.", {
         "no_quote": "no two-sided quote (for an order: the contract was never quoted)",
@@ -22,7 +36,16 @@ SECTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
         "expired": "the contract has stopped trading",
         "not_converged": "so near the upper bound that no volatility can be told from another",
         "no_crossing": "gamma exposure does not cross zero within the range searched",
-        "too_few_strikes": "not enough strikes with a volatility to read a skew or the money from"}),
+        "adjusted_contract": "the contract's deliverable was adjusted: what its root says of multiplier and deliverable does not hold",
+        "too_few_strikes": "not enough strikes with a volatility to read a skew or the money from",
+        "too_little_history": "fewer values than a statistic needs",
+        "constant_history": "the history does not vary, so there is no scale to measure by",
+        "no_trades": "nothing traded", "no_volume": "no volume to divide by",
+        "no_imbalance": "no closing imbalance was published",
+        "negative_variance": "a variance between two expiries that is below zero: the term structure allows arbitrage",
+        "unreadable": "what was published cannot be read",
+        "calculator_failed": "the calculator raised an error; the others went on",
+        "mixed_conventions": "exposures under different dealer conventions cannot be added up"}),
     ("A proposal not made", "Ledger lines of kind `skip`; the hash `signals:veto:{symbol}`.", {
         "outside_window": "before the playbook's start or after its end",
         "feature_missing": "a feature that the strategy needs has no value; the detail names it and why",
@@ -60,6 +83,9 @@ SECTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
         "oca_cancelled": "another order of its one-cancels-all group filled",
         "user_cancelled": "the platform cancelled it: an entry still open at the time of exit",
         "parent_not_filled": "the entry it belongs to ended with nothing left for it to close"}),
+    ("A step of a job that was not made", "The hash `monitoring:analytics:{symbol}`.", {
+        "overrun": "the step before it took longer than the cadence: it is counted, not made up for",
+        "lease_lost": "another worker serves the symbol now"}),
 )
 
 

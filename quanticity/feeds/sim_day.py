@@ -59,14 +59,14 @@ class Positions:
         given_up = np.minimum(np.floor(np.round(sold * closing[1], 6)).astype(np.int64), self.long)
         return Positions(self.keys, self.long + bought - covered - given_up, self.short + sold - given_up - covered)
 
-# %% ../../nbs/25_feeds/2862_sim_day.ipynb #4b7472ec
+# %% ../../nbs/25_feeds/2862_sim_day.ipynb #1cf64f13
 def first_positions(rng: np.random.Generator, listed: Contracts, m: FloatArray, spot: float, p: SimulatorParameters) -> Positions:
     """Positions on the evening before the first day."""
     n = len(listed)
     shape = interest_shape(m, listed.is_call) * strike_roundness(listed.strike, spot)
     own = np.exp(INTEREST_OWN_SD * np.clip(normals(rng, n), -2.0, 2.0) - INTEREST_OWN_SD**2 / 2)  # of mean 1
     amount = np.floor(np.round(p.open_interest * shape * own, 4)).astype(np.int64) * (rng.random(n) >= interest_none(m))
-    lean = np.clip(np.where(listed.is_call, 1.0, -1.0) * p.dealer_tilt * (0.5 + rng.random(n)), -1.0, 1.0)
+    lean = np.clip(np.where(listed.is_call, 1.0, -1.0) * p.dealer_tilt * (0.5 + rng.random(n)) + p.dealer_gamma, -1.0, 1.0)
     dealer = np.rint(np.round(amount * lean, 4)).astype(np.int64)
     return Positions(contract_keys(listed), amount - np.maximum(dealer, 0), amount + np.minimum(dealer, 0))
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KINDS', 'plant', 'Fault', 'FaultySession', 'PLACES', 'Planted']
 
-# %% ../../nbs/25_feeds/286_sim_faults.ipynb #8011edb5
+# %% ../../nbs/25_feeds/286_sim_faults.ipynb #e2fda0f4
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..core.errors import ConfigError
 from ..core.reasons import Reason
-from .fault_desk import PLACES, Fault, FaultDesk, FaultySession, Planted
+from .fault_desk import PLACES, Fault, FaultDesk, FaultySession, Planted, apart
 from ..market.chain import BoolArray, IntArray
 from ..market.parity import pair_rows
 from ..market.session import MarketSession
@@ -70,7 +70,7 @@ def _bid(d: FaultDesk) -> BoolArray:
 def _ask(d: FaultDesk) -> BoolArray:
     return np.asarray(d.session.quotes.ask > 0)
 
-# %% ../../nbs/25_feeds/286_sim_faults.ipynb #e77eea9f
+# %% ../../nbs/25_feeds/286_sim_faults.ipynb #386728c9
 def _levelled(d: FaultDesk) -> BoolArray:
     """Quotes far from worthless, out of the money, whose contract had two-sided quotes a minute and two minutes before."""
     q, c = d.session.quotes, d.contracts
@@ -82,7 +82,7 @@ def _levelled(d: FaultDesk) -> BoolArray:
     out = np.zeros(len(q), np.bool_)
     out[order] = near
     spot, strike = d.spot(q.ts), c.strike[q.index]
-    out &= d.apart(q.ts, d.disturbed())
+    out &= apart(q.ts, d.disturbed())
     return out & np.where(c.is_call[q.index], strike > spot, strike < spot) & (q.bid < 0.05 * spot)
 
 
@@ -185,7 +185,7 @@ def _longest_move(desk: FaultDesk, window: int = 90) -> tuple[tuple[int, int], f
     at = int(np.argmax(np.abs(moves)))
     return (int(grid[at] - desk.opens), int(grid[at] + window * _MINUTE - desk.opens)), float(moves[at])
 
-# %% ../../nbs/25_feeds/286_sim_faults.ipynb #42f5ab29
+# %% ../../nbs/25_feeds/286_sim_faults.ipynb #9ff41cc7
 def _silence(tape: str, minutes: int) -> _Plant:
     def plant(desk: FaultDesk, place: str) -> _Spot:
         ts, edits = desk.session.tapes()[tape].ts, desk.edits[tape]
@@ -193,7 +193,7 @@ def _silence(tape: str, minutes: int) -> _Plant:
         starts = np.arange(from_open, max(to_close, from_open + 1), _MINUTE) if place != "open" else np.array([desk.opens])
         for start in desk.rng.permutation(starts).tolist():
             out = np.flatnonzero((ts > start) & (ts <= start + minutes * _MINUTE))
-            quiet = not tape.startswith("underlying") or bool(desk.apart(ts[out], desk.calm).all())
+            quiet = not tape.startswith("underlying") or bool(apart(ts[out], desk.calm).all())
             if len(out) and quiet and not desk.used[tape][int(out[0]) - 1:int(out[-1]) + 2].any():
                 break
         else:
@@ -224,7 +224,7 @@ def _contract_silence(desk: FaultDesk, place: str) -> _Spot:
                 return "quotes", int(after[0]), Reason.GAP
     raise ConfigError("faults: no contract is busy enough for its silence to be seen", "use a larger session")
 
-# %% ../../nbs/25_feeds/286_sim_faults.ipynb #0c0e711b
+# %% ../../nbs/25_feeds/286_sim_faults.ipynb #527bc5a9
 def _listing(reason: Reason, change: Callable[[FaultDesk, int, dict[str, npt.NDArray[Any]]], None]) -> _Plant:
     def plant(desk: FaultDesk, place: str) -> _Spot:
         free = np.flatnonzero(desk.free)
@@ -252,7 +252,7 @@ def _expires(days: Callable[[FaultDesk, int], int]) -> Callable[[FaultDesk, int,
 
     return change
 
-
+# %% ../../nbs/25_feeds/286_sim_faults.ipynb #e43947b5
 def _wrong_strike(desk: FaultDesk, place: str) -> _Spot:
     """Call and put of a strike near the money, of a near expiry, listed under one that does not exist: 0.4% of the spot higher, at `open` 1.3%."""
     pairs, c = pair_rows(desk.contracts), desk.contracts

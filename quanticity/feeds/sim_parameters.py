@@ -109,7 +109,7 @@ class PlantedEdge:
         if self.kind not in ("momentum", "reversion", "flow", "time_of_day") or not (abs(self.size) < 0.1 and self.half_life > 0 and self.lookback > 0):
             raise ConfigError(f"simulator: no such edge: {self}", "expected momentum, reversion, flow or time_of_day, |size| < 0.1, times above 0")
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #8104c252
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #c430316e
 PRICE_STEPS = {"cent": (10_000, 10_000), "penny": (10_000, 50_000), "nickel": (50_000, 100_000), "fine": (100, 100)}  # millionths of a dollar
 
 
@@ -157,6 +157,7 @@ class SimulatorParameters:
     block: float = 0.004  # share of trades that are blocks
     sweep: float = 0.06  # share of institutional orders that sweep
     dealer_tilt: float = 0.3  # part of the open interest that dealers are long in calls and short in puts
+    dealer_gamma: float = 0.0  # part of it that they are long in both (negative: short)
     # dealers' hedging
     feedback: bool = True
     impact: float = 8.0  # log return in daily volatilities, over shares in daily volumes: 1% of a volume moves the price by 0.08 deviations
@@ -175,7 +176,7 @@ class SimulatorParameters:
             if not isinstance(value, int | float) or isinstance(value, bool):
                 continue
             positive = f.name in ("spot", "volatility", "curvature", "strike_step", "strikes", "spread", "expiries", "hedge_seconds", "underlying_volume")
-            signed = f.name in ("skew", "rate", "dividend", "leverage", "dealer_tilt", "correlation", "variance_premium")
+            signed = f.name in ("skew", "rate", "dividend", "leverage", "dealer_tilt", "dealer_gamma", "correlation", "variance_premium")
             if value != value or abs(value) > 1e12 or (not signed and value < 0) or (positive and value <= 0):
                 raise ConfigError(f"simulator: {f.name} = {value!r}", "expected a number above 0" if positive else "expected a number")
         if abs(self.skew) >= 1 or self.curvature * (1 + abs(self.skew)) > 2:
@@ -183,7 +184,7 @@ class SimulatorParameters:
                               "keep curvature * (1 + |skew|) at 2 or less, |skew| below 1")
         if self.strike_step * self.strikes >= self.spot:
             raise ConfigError(f"simulator: {self.strikes} strikes of {self.strike_step} reach below zero", "use fewer or closer strikes")
-        bounds = {"u_shape": 2.9, "correlation": 1.0, "dealer_tilt": 1.0, "retail": 1.0, "variance_premium": 0.9, "stickiness": 1.0,
+        bounds = {"u_shape": 2.9, "correlation": 1.0, "dealer_tilt": 1.0, "dealer_gamma": 1.0, "retail": 1.0, "variance_premium": 0.9, "stickiness": 1.0,
                   "curvature_decay": 0.5, "block": 1.0, "sweep": 1.0}
         for name, bound in bounds.items():
             if abs(getattr(self, name)) > bound:

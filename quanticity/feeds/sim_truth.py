@@ -266,7 +266,7 @@ def truth_digest(truth: Truth) -> str:
     """sha256 over everything in a truth: the same for the same seed and parameters."""
     return hashlib.sha256(json.dumps(_head(truth, _tables(truth)), sort_keys=True).encode()).hexdigest()
 
-# %% ../../nbs/25_feeds/279_sim_truth.ipynb #1fc03292
+# %% ../../nbs/25_feeds/279_sim_truth.ipynb #96fdf396
 def write_truth(folder: Path, truth: Truth) -> Path:
     """Write a truth into its folder (see `truth_folder`), whole or not at all; OutputError where it cannot be written."""
     lake, tables = LakeFiles(folder), _tables(truth)
@@ -275,9 +275,9 @@ def write_truth(folder: Path, truth: Truth) -> Path:
     with lake.locked("", f"the truth in {folder}"):
         for name, table in tables.items():
             lake.stage(names[name], lambda out, table=table: write_table(table, out))  # type: ignore[misc]
-        lake.publish(names.values())
+        lake.publish({file: file for file in names.values()})
         lake.stage(_MANIFEST, lambda out: out.write(json.dumps(head, indent=1).encode()))
-        lake.publish([_MANIFEST])
+        lake.publish({_MANIFEST: _MANIFEST})
         lake.remove(old for old in lake.entries("") if (old.endswith(".parquet") or is_staged(old)) and old not in names.values())
     return Path(folder)
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LOOKBACK_MINUTES', 'DEALER_FLOW', 'VOLATILITY', 'Publish', 'PriceAction', 'AnalyticsJob']
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #ad958c0d
+# %% ../../nbs/80_jobs/815_analytics.ipynb #750ffa3f
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +26,7 @@ from ..signals.features import metric_document
 
 LOOKBACK_MINUTES = 15
 _MINUTE = 60_000_000_000
+_TELL_EVERY = 15  # steps between two publications of the meters
 
 # %% ../../nbs/80_jobs/815_analytics.ipynb #d3e177b0
 _EXPOSURES = ("gex", "dex", "vex", "chex", "gamma_balance")
@@ -82,7 +83,7 @@ class PriceAction:
         why = Reason.NO_SPOT if not spot > 0 else Reason.TOO_EARLY if math.isnan(before) else a.at_the_money_reason or Reason.TOO_FEW_STRIKES
         return {"stretch": stretch(spot, before, LOOKBACK_MINUTES, volatility)}, {"stretch": why}
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #41333c7c
+# %% ../../nbs/80_jobs/815_analytics.ipynb #13d1ec81
 Publish = Callable[[Sequence[Write]], object]
 
 
@@ -100,12 +101,14 @@ class AnalyticsJob:
         self.isolated = Isolated(desk.symbol)
         self.volatility = VolatilityState(desk.config.market.max_quote_age_seconds)
         self.last: ChainAnalytics | None = None
-        self._seen = 0
+        self._seen = self._until_told = self._failures_told = 0
 
     def step(self, now: int) -> dict[str, Any] | None:
         """Analyse the latest snapshot and publish; the step's row, None where there is no new snapshot, or none that can be read."""
         chain: OptionChain | None = self.isolated.guard("chain", Reason.UNREADABLE, 0, self.reader.latest)
         if chain is None or chain.seq == self._seen:
+            if chain is None and (meters := self._meters()):
+                self.publish(meters)
             return None
         self._seen = chain.seq
         a = self.last = self.isolated.guard("analysis", Reason.CALCULATOR_FAILED, len(chain), lambda: self._analyse(chain))
@@ -128,9 +131,16 @@ class AnalyticsJob:
             writes += [(analytics(symbol, "exposure"), snapshot)] if snapshot is not None else []
         counts = {} if a is None else {reason.value: count for reason, count in a.without_number.items()}
         writes.append((monitoring_analytics(symbol), {"contracts": len(chain), **counts}))
-        writes.append((monitoring_calculators(symbol), self.isolated.documents()))
-        writes.append((heartbeat(self.service), str(now).encode()))
-        return writes
+        return [*writes, *self._meters(), (heartbeat(self.service), str(now).encode())]
+
+    def _meters(self) -> list[Write]:
+        """What the calculators did: at once after a failure, else now and then."""
+        failures = self.isolated.failures
+        self._until_told -= 1
+        if self._until_told > 0 and failures == self._failures_told:
+            return []
+        self._until_told, self._failures_told = _TELL_EVERY, failures
+        return [(monitoring_calculators(self.desk.symbol), self.isolated.documents())]
 
     def _in_one_round_trip(self, writes: Sequence[Write]) -> None:
         with self.desk.state.pipeline() as tx:

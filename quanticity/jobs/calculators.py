@@ -59,7 +59,7 @@ class Meter:
             _log.warning("isolated", reason=reason.value, error=text, **where)
         self.failures, self.reason, self.error = self.failures + 1, reason, text
 
-# %% ../../nbs/80_jobs/814_calculators.ipynb #864e49c7
+# %% ../../nbs/80_jobs/814_calculators.ipynb #3ead70ef
 @dataclass(slots=True)
 class Isolated:
     """Runs calculators of one symbol, each on its own, and keeps a meter for each."""
@@ -73,7 +73,7 @@ class Isolated:
 
     def guard(self, name: str, reason: Reason, rows: int, work: Callable[[], Any]) -> Any:
         """What `work` gives; None where it raises an Exception, which is then counted under `reason`."""
-        meter, started = self.meter(name), monotonic()
+        meter, started = self.meters.get(name) or self.meter(name), monotonic()
         meter.runs += 1
         meter.rows += rows
         try:
@@ -91,6 +91,11 @@ class Isolated:
         self.meter(calculator.name).refusals += len(missing)
         return values, missing
 
+    @property
+    def failures(self) -> int:
+        """All failures together."""
+        return sum(meter.failures for meter in self.meters.values())
+
     def documents(self) -> dict[str, bytes]:
         """Every meter as JSON."""
         return {name: meter.document() for name, meter in self.meters.items()}
@@ -103,9 +108,12 @@ def nothing(calculator: Calculator, reason: Reason = Reason.CALCULATOR_FAILED) -
 
 def _checked(calculator: Calculator, result: Result) -> Result:
     values, missing = result
-    explained = {name: missing[name] for name, value in values.items() if value != value and name in missing}
-    if bad := [name for name, value in values.items() if not math.isfinite(value) and name not in explained]:
-        raise ValueError(f"{calculator.name}: {bad[0]} is {values[bad[0]]} and has no reason")
+    explained = {}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            if value == value or name not in missing:
+                raise ValueError(f"{calculator.name}: {name} is {value} and has no reason")
+            explained[name] = missing[name]
     return values, explained
 
 # %% ../../nbs/80_jobs/814_calculators.ipynb #0db6702e

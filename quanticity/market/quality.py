@@ -35,11 +35,18 @@ _FOREVER = 1 << 62
 _WATCHED = ("quotes", "underlying_bars", "underlying_quotes")
 _IN_A_BATCH = tuple(f.name for f in fields(Batch) if f.name != "now")
 
-# %% ../../nbs/20_market/26_quality.ipynb #436853d8
+# %% ../../nbs/20_market/26_quality.ipynb #bc8c4abc
 def _clocks(opens: int, closes: int, p: QualityParameters) -> dict[str, TapeClock]:
     """A clock a tape: options keep the option session's hours, the rest may come from early morning to evening."""
     start, stop = opens - int(p.before_hours * 3600e9), closes + int(p.after_hours * 3600e9)
     return {name: TapeClock(opens, closes, *((opens, closes) if name in ("quotes", "trades") else (start, stop)), name in _WATCHED, p) for name in _IN_A_BATCH}
+
+
+def _halts(s: Screening) -> IntArray:
+    """The times at which trading was halted."""
+    notices = s.accepted
+    assert isinstance(notices, Notices)
+    return notices.ts[notices.kind == NoticeKind.HALT]
 
 
 def _remark(s: Screening) -> None:
@@ -53,13 +60,21 @@ def _remark(s: Screening) -> None:
                          (Reason.EMPTY_QUOTE, nothing), (Reason.ZERO_SIZE, zero)):
         s.note(reason, np.flatnonzero(mask if s.clean else mask & s.keep))
 
-# %% ../../nbs/20_market/26_quality.ipynb #323b7c00
+
+
+def _silences(watched: Mapping[str, GapWatch], seen: Mapping[str, int], now: int, halts: IntArray, builder: FindingsBuilder) -> None:
+    """Notes on tapes that have been silent until `now`, each at the row that did not come."""
+    for name, watch in watched.items():
+        if minutes := watch.silence(now, halts):
+            builder.add(name, Severity.NOTE, Reason.GAP, seen[name], watch.last, -1, minutes, watch.shortest / _MINUTE)
+
+# %% ../../nbs/20_market/26_quality.ipynb #1c69024d
 class Door:
     """Screens one session of an option root, batch by batch, in order of arrival.
 
     `opens` and `closes` bound the option session. `rate` is continuous per year; `previous_close` of the underlying, where known, tells
     splits; `level_names` is the number of index levels listed. Contracts that are wrong in themselves are found at once: `listing` holds
-    these findings, and the first batch's findings hold them too.
+    these findings, and so do the first batch's.
     """
 
     def __init__(self, contracts: Contracts, opens: datetime, closes: datetime, parameters: QualityParameters | None = None, *, rate: float = 0.0,
@@ -91,9 +106,8 @@ class Door:
         """What the end of the session (or `now`, nanoseconds UTC) shows: silences that nothing broke, and clock skew."""
         builder = FindingsBuilder()
         self._options.end_minute(builder, last=True)
-        for name, watch in self._gaps.items():
-            if (name == "quotes" or self._seen[name]) and (minutes := watch.silence(self.closes if now is None else now, self._halts)):
-                builder.add(name, Severity.NOTE, Reason.GAP, self._seen[name], watch.last, -1, minutes, self.parameters.gap_minutes)
+        watched = {name: watch for name, watch in self._gaps.items() if name == "quotes" or self._seen[name]}
+        _silences(watched, self._seen, self.closes if now is None else now, self._halts, builder)
         return self._told(builder)
 
     def _told(self, builder: FindingsBuilder) -> Findings:
@@ -108,8 +122,8 @@ class Door:
             refuse_contracts(s, self._verdict)
             self._clocks[name].screen(s, now)
             self._repeats[name].screen(s)
-        if "notices" in screened and isinstance(notices := screened["notices"].accepted, Notices):
-            self._halts = np.append(self._halts, notices.ts[notices.kind == NoticeKind.HALT])
+        if "notices" in screened:
+            self._halts = np.append(self._halts, _halts(screened["notices"]))
         self._underlying.screen(screened, builder)
         self._options.screen(screened, self._underlying.path, builder)
         for name, watch in self._gaps.items():

@@ -125,7 +125,7 @@ class QuoteMemory:
         """Contracts that never had a row accepted, and rows outside the static bounds of their strikes in several minutes."""
         return np.flatnonzero((self.out_minutes >= self.p.parity_epochs) & (self.memory[_ROWS] == 0))
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #0f4520c7
+# %% ../../nbs/20_market/263_quote_memory.ipynb #401704cc
 def _duplicates(b: QuoteBlock) -> BoolArray:
     """Rows that repeat the contract's row before them to the nanosecond."""
     again = b.ts == b.before(b.ts, _TS)
@@ -135,45 +135,37 @@ def _duplicates(b: QuoteBlock) -> BoolArray:
     return again
 
 
-def _unexplained(m: QuoteMemory, b: QuoteBlock) -> tuple[FloatArray, FloatArray]:
-    """By how many dollars each row clears its contract's last level beyond what the underlying explains, and the level's age (NaN: no level)."""
-    last_ts = b.before(b.ts, _LEVEL_TS, b.two)
-    age = b.ts - last_ts
-    move = m.sign[b.index] * (b.spot - b.before(b.spot, _LEVEL_SPOT, b.two))
-    if np.isnan(move).any():
-        loose = m.drift(m.strike[b.index], age)
-        doubt = np.where(np.isnan(move), loose, m.drift(b.spot, b.ts - b.seen + last_ts - b.before(b.seen, _LEVEL_SEEN, b.two)))
-    else:
-        doubt = m.drift(b.spot, b.ts - b.seen + last_ts - b.before(b.seen, _LEVEL_SEEN, b.two))
-    up = b.lo - b.before(b.hi, _LEVEL_HI, b.two) - np.fmax(move, 0.0)
-    down = b.before(b.lo, _LEVEL_LO, b.two) + np.fmin(move, 0.0) - b.hi
-    return np.maximum(up, down) - doubt, age
-
-
-def _band(m: QuoteMemory, b: QuoteBlock, some: IntArray, age: FloatArray) -> FloatArray:
-    """The band of some rows, dollars."""
-    low, high = b.before(b.lo, _LEVEL_LO, b.two)[some], b.before(b.hi, _LEVEL_HI, b.two)[some]
-    now = np.where(b.two[some], b.hi[some] - b.lo[some], 0.0)
-    spot = b.before(b.spot, _LEVEL_SPOT, b.two)[some]
-    inside = np.fmax(m.sign[b.index[some]] * (spot - m.strike[b.index[some]]), 0.0)
-    worth = np.maximum((low + high) / 2 - inside, 0.0)
-    wide = np.maximum(m.p.jump_spreads * np.maximum(high - low, now), np.maximum(m.p.jump_share * worth, m.p.jump_floor))
-    left = np.maximum(m.ends[b.index[some]] - b.ts[some], 0.0)
-    decay = worth * (1 - np.sqrt(left / (left + age[some])))
-    return np.asarray(wide * np.sqrt(np.maximum(age[some] / _MINUTE, 1.0)) + decay)
-
-
 def _jumps(m: QuoteMemory, b: QuoteBlock) -> tuple[BoolArray, BoolArray, FloatArray, FloatArray]:
-    """Which rows are beyond the band, which of them are refused; the excess and the band (NaN where it was not needed)."""
-    excess, age = _unexplained(m, b)
-    band = np.full(len(b), np.nan)
-    if len(some := np.flatnonzero(excess > m.p.jump_floor)):
-        band[some] = _band(m, b, some, age)
-    over = excess > band
-    if not over.any():
-        return over, over, excess, band
-    sure = b.before(_steady(b, over), _STEADY, b.two)
-    return over, over & (age < m.p.settle_seconds * 1e9) & (sure > 0), excess, band
+    """Which rows are beyond the band, which of them are refused; the excess and the band, dollars (of rows that clear their level)."""
+    low, high = b.before(b.lo, _LEVEL_LO, b.two), b.before(b.hi, _LEVEL_HI, b.two)
+    clear = np.maximum(b.lo - high, low - b.hi)
+    over, band = np.zeros(len(b), np.bool_), np.full(len(b), np.nan)
+    if not len(some := np.flatnonzero(clear > m.p.jump_floor)):
+        return over, over, clear, band
+    up, down, age, band[some] = _explained(m, b, some, low[some], high[some])
+    clear[some] = np.maximum(b.lo[some] - high[some] - up, low[some] - down - b.hi[some])
+    over[some] = clear[some] > band[some]
+    refused = over.copy()
+    refused[some] &= (age < m.p.settle_seconds * 1e9) & (b.before(_steady(b, over), _STEADY, b.two)[some] > 0)
+    return over, refused, clear, band
+
+
+def _explained(m: QuoteMemory, b: QuoteBlock, some: IntArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Of some rows: how far up and down the underlying explains a move, the age of the level (nanoseconds), and the band; dollars."""
+    ts, spot, strike, sign = b.ts[some], b.spot[some], m.strike[b.index[some]], m.sign[b.index[some]]
+    level_ts, then = b.before(b.ts, _LEVEL_TS, b.two)[some], b.before(b.spot, _LEVEL_SPOT, b.two)[some]
+    seen, age = b.before(b.seen, _LEVEL_SEEN, b.two)[some], ts - level_ts
+    move = sign * (spot - then)
+    known = move == move
+    doubt = np.where(known, m.drift(spot, ts - b.seen[some] + level_ts - seen), m.drift(strike, age))
+    middle, outside = (low + high) / 2, np.minimum(sign * (strike - spot), sign * (strike - then))
+    delta = np.where(outside > 0, np.minimum(1.0, m.p.leverage * middle / np.maximum(outside, 1e-9)), 1.0)
+    worth = np.maximum(middle - np.fmax(sign * (then - strike), 0.0), 0.0)
+    wide = np.maximum(m.p.jump_spreads * np.maximum(high - low, np.where(b.two[some], b.hi[some] - b.lo[some], 0.0)),
+                      np.maximum(m.p.jump_share * worth, m.p.jump_floor))
+    left = np.maximum(m.ends[b.index[some]] - ts, 0.0)
+    band = wide * np.sqrt(np.maximum(age / _MINUTE, 1.0)) + worth * (1 - np.sqrt(left / (left + age)))
+    return delta * (np.fmax(move, 0.0) + doubt), delta * (np.fmax(-move, 0.0) + doubt), age, band
 
 
 def _steady(b: QuoteBlock, over: BoolArray) -> FloatArray:

@@ -18,13 +18,13 @@ _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
 _NEVER = -(1 << 62)
 
-# %% ../../nbs/20_market/262_sequence_checks.ipynb #4679ebac
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #21b18bf8
 def _leap_limit(busy: bool, seen: int, elapsed: IntArray) -> FloatArray:
     """How far ahead is too far: for quiet tapes a hundred times the usual interval, and never before the hundredth row."""
     rows = seen + np.arange(len(elapsed))
     return np.zeros(len(elapsed)) if busy else np.where(rows >= 100, 100.0 * elapsed / np.maximum(rows, 1), np.inf)
 
-
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #d9509b45
 class TapeClock:
     """The time of one tape. `start` and `stop` bound what may come at all, `opens` and `closes` the session (nanoseconds UTC).
 
@@ -53,7 +53,7 @@ class TapeClock:
             if self.first == _NEVER:
                 self.first = max(int(t[0]), self.opens)
             if not self._in_order(t):
-                self._walk(s, t, np.arange(len(t)) if rows is None else rows)
+                _walk(self, s, t, np.arange(len(t)) if rows is None else rows)
             self.rows += len(t)
 
     def _next(self, ts: int, now: int) -> bool:
@@ -74,29 +74,31 @@ class TapeClock:
         self.clock, self.pending = int(t[-1]), _NEVER
         return True
 
-    def _walk(self, s: Screening, t: IntArray, rows: IntArray) -> None:
-        at = 0
-        while at < len(t):
-            rest = t[at:]
-            before = np.maximum.accumulate(np.append(self.clock, rest))
-            ahead = rest - np.maximum(before[:-1], self.opens)
-            leaps = np.flatnonzero((ahead > self.leap) & (rest <= self.closes) & (ahead > _leap_limit(self.busy, self.rows + at, before[:-1] - self.first)))
-            upto = int(leaps[0]) if len(leaps) else len(rest)
-            late = np.flatnonzero(rest[:upto] < before[:upto])
-            s.refuse(Reason.OUT_OF_ORDER, rows[at + late], (before[late] - rest[late]) / 1e9, 0.0)
-            self.clock = int(before[upto])
-            if upto:
-                self.pending = _NEVER
-            if len(leaps):
-                self._leap(s, int(rest[upto]), rows[at + upto:at + upto + 1])
-            at += upto + 1
-
-    def _leap(self, s: Screening, ts: int, row: IntArray) -> None:
+    def leaps(self, s: Screening, ts: int, row: IntArray) -> None:
+        """Refuse a row that leaps ahead, unless the row before it did too."""
         if self.pending != _NEVER and abs(ts - self.pending) <= self.leap:
             self.clock, self.pending = ts, _NEVER
         else:
             s.refuse(Reason.CLOCK_SKEW, row, (ts - max(self.clock, self.opens)) / 1e9, self.leap / 1e9)
             self.pending = ts
+
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #0d75a91c
+def _walk(clock: TapeClock, s: Screening, t: IntArray, rows: IntArray) -> None:
+    at = 0
+    while at < len(t):
+        rest = t[at:]
+        before = np.maximum.accumulate(np.append(clock.clock, rest))
+        ahead = rest - np.maximum(before[:-1], clock.opens)
+        leaps = np.flatnonzero((ahead > clock.leap) & (rest <= clock.closes) & (ahead > _leap_limit(clock.busy, clock.rows + at, before[:-1] - clock.first)))
+        upto = int(leaps[0]) if len(leaps) else len(rest)
+        late = np.flatnonzero(rest[:upto] < before[:upto])
+        s.refuse(Reason.OUT_OF_ORDER, rows[at + late], (before[late] - rest[late]) / 1e9, 0.0)
+        clock.clock = int(before[upto])
+        if upto:
+            clock.pending = _NEVER
+        if len(leaps):
+            clock.leaps(s, int(rest[upto]), rows[at + upto:at + upto + 1])
+        at += upto + 1
 
 # %% ../../nbs/20_market/262_sequence_checks.ipynb #7611fe84
 class GapWatch:

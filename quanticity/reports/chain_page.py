@@ -18,7 +18,7 @@ from ..market.chain import FloatArray, IntArray
 from .figures import BLACK, BLUE, COLOURS, GREEN, ORANGE, PURPLE, RED, SKY, Note
 from .market_page import new_york_times
 
-# %% ../../nbs/75_reports/773_chain_page.ipynb #9aa54408
+# %% ../../nbs/75_reports/773_chain_page.ipynb #f8967342
 def _figure(title: str, height: int = 440, **layout: Any) -> Any:
     import plotly.graph_objects as go
 
@@ -40,7 +40,8 @@ def _mark(figure: Any, a: ChainAnalytics) -> Any:
     for n, (name, value) in enumerate(levels_of(a).items()):
         colour, dash = looks[name]
         figure.add_vline(x=value, line={"color": colour, "width": 1.4, "dash": dash})
-        figure.add_annotation(x=value, y=1.0 - 0.07 * n, yref="paper", text=f"{name} {value:,.2f}", showarrow=False, xanchor="left", font={"color": colour, "size": 11})
+        figure.add_annotation(x=value, y=1.0 - 0.07 * n, yref="paper", text=f"{name} {value:,.2f}", showarrow=False, xanchor="left",
+                              font={"color": colour, "size": 11})
     return figure
 
 
@@ -48,15 +49,15 @@ def _nothing(a: ChainAnalytics, what: str) -> Note:
     counts = ", ".join(f"{reason.text} ({count})" for reason, count in a.exposure.left_out.items()) or "no contracts"
     return Note(f"No {what} of {a.chain.id}: {counts}.")
 
-# %% ../../nbs/75_reports/773_chain_page.ipynb #349667a2
+# %% ../../nbs/75_reports/773_chain_page.ipynb #397b5286
 def _grid(a: ChainAnalytics, near: float) -> tuple[FloatArray, IntArray, FloatArray]:
     """Strikes within `near` of the spot, expiry days, and GEX summed over both (a row an expiry)."""
     counted = np.flatnonzero(np.isfinite(a.exposure.gex) & (np.abs(a.chain.contracts.strike / a.chain.spot - 1.0) <= near))
     listed = a.chain.contracts
     strikes, s = np.unique(listed.strike[counted], return_inverse=True)
     days, d = np.unique(listed.expiry_day[counted], return_inverse=True)
-    sums = np.bincount(d * len(strikes) + s, a.exposure.gex[counted], len(strikes) * len(days)).reshape(len(days), len(strikes))
-    return strikes, days, sums
+    sums = np.bincount(d * len(strikes) + s, a.exposure.gex[counted], len(strikes) * len(days))
+    return strikes, days, np.asarray(sums, np.float64).reshape(len(days), len(strikes))
 
 
 def exposure_figure(a: ChainAnalytics, near: float = 0.10, most: int = 6) -> Any:
@@ -82,12 +83,13 @@ def exposure_map(a: ChainAnalytics, near: float = 0.10) -> Any:
         return _nothing(a, "exposure")
     strikes, days, sums = _grid(a, near)
     top = float(np.quantile(np.abs(sums[sums != 0.0]), 0.97)) / 1e6 if (sums != 0.0).any() else 1.0
-    figure = _figure(f"{a.chain.symbol}: gamma exposure over strike and expiry, {a.exposure.convention} convention", xaxis={"title": {"text": "strike"}}, yaxis={"type": "category"})
+    figure = _figure(f"{a.chain.symbol}: gamma exposure over strike and expiry, {a.exposure.convention} convention", xaxis={"title": {"text": "strike"}},
+                     yaxis={"type": "category"})
     figure.add_trace(go.Heatmap(z=sums / 1e6, x=strikes, y=[str(np.datetime64(int(d), "D")) for d in days], colorscale="RdBu", zmid=0.0, zmin=-top, zmax=top,
                                 colorbar={"title": {"text": "million $"}, "thickness": 12}))
     return _mark(figure, a)
 
-# %% ../../nbs/75_reports/773_chain_page.ipynb #49399e0f
+# %% ../../nbs/75_reports/773_chain_page.ipynb #0cf34dd2
 def profile_figure(by_convention: Mapping[Any, ChainAnalytics]) -> Any:
     """The gamma profile under each convention, its crossings marked."""
     import plotly.graph_objects as go
@@ -96,7 +98,8 @@ def profile_figure(by_convention: Mapping[Any, ChainAnalytics]) -> Any:
     if not drawn:
         return Note("No gamma profile: no contract could be re-priced.")
     first = next(iter(drawn.values()))
-    figure = _figure(f"{first.chain.symbol}: gamma with the spot elsewhere", xaxis={"title": {"text": "spot"}}, yaxis={"title": {"text": "GEX, million $ per 1%"}})
+    figure = _figure(f"{first.chain.symbol}: gamma with the spot elsewhere", xaxis={"title": {"text": "spot"}},
+                     yaxis={"title": {"text": "GEX, million $ per 1%"}})
     for n, (name, a) in enumerate(drawn.items()):
         zero, colour = a.zero_gamma, (BLUE, ORANGE, PURPLE)[n % 3]
         figure.add_trace(go.Scatter(x=zero.grid, y=zero.profile / 1e6, name=name, mode="lines", line={"color": colour, "width": 1.8}))
@@ -107,7 +110,7 @@ def profile_figure(by_convention: Mapping[Any, ChainAnalytics]) -> Any:
     figure.add_vline(x=first.chain.spot, line={"color": BLACK, "width": 1.2})
     return figure
 
-# %% ../../nbs/75_reports/773_chain_page.ipynb #7a63e40f
+# %% ../../nbs/75_reports/773_chain_page.ipynb #6319a3ca
 def smile_figure(a: ChainAnalytics, most: int = 8, near: float = 0.25) -> Any:
     """The smiles of the nearest `most` expiries that have one."""
     import plotly.graph_objects as go
@@ -117,7 +120,8 @@ def smile_figure(a: ChainAnalytics, most: int = 8, near: float = 0.25) -> Any:
     days = [d for d in np.unique(listed.expiry_day[out]).tolist() if np.count_nonzero(out & (listed.expiry_day == d)) >= 3][:most]
     if not days:
         return _nothing(a, "smile")
-    figure = _figure(f"{a.chain.symbol}: smiles", xaxis={"title": {"text": "strike over spot"}, "tickformat": ".0%"}, yaxis={"title": {"text": "implied volatility"}, "tickformat": ".0%"})
+    figure = _figure(f"{a.chain.symbol}: smiles", xaxis={"title": {"text": "strike over spot"}, "tickformat": ".0%"},
+                     yaxis={"title": {"text": "implied volatility"}, "tickformat": ".0%"})
     for n, day in enumerate(days):
         rows = np.flatnonzero(out & (listed.expiry_day == day))
         rows = rows[np.argsort(listed.strike[rows], kind="stable")]
@@ -125,7 +129,7 @@ def smile_figure(a: ChainAnalytics, most: int = 8, near: float = 0.25) -> Any:
                                     marker={"size": 4}, line={"width": 1.5, "color": COLOURS[n % len(COLOURS)]}))
     return figure
 
-# %% ../../nbs/75_reports/773_chain_page.ipynb #ec57d483
+# %% ../../nbs/75_reports/773_chain_page.ipynb #307e89a9
 def flow_over_day(flow: SignedTrades, a: ChainAnalytics) -> dict[str, FloatArray]:
     """Cumulated dollars at each trade: `call` and `put` premium by expected initiator (positive: bought), and `delta` dollars of the underlying."""
     t, listed = flow.trades, a.chain.contracts
@@ -143,7 +147,8 @@ def flow_figure(flow: SignedTrades | None, a: ChainAnalytics, largest: int = 5) 
         return Note(f"No flow of {a.chain.id}: no trades.")
     x, sums = new_york_times(flow.trades.ts.tolist()), flow_over_day(flow, a)
     figure = _figure(f"{a.chain.symbol}: flow over the day, trades signed by {flow.rule.value.replace('_', ' ')}", height=520,
-                     xaxis={"anchor": "y2", "tickformat": "%H:%M", "title": {"text": "New York time"}}, yaxis={"domain": [0.53, 1.0], "title": {"text": "premium bought, thousand $"}},
+                     xaxis={"anchor": "y2", "tickformat": "%H:%M", "title": {"text": "New York time"}},
+                     yaxis={"domain": [0.53, 1.0], "title": {"text": "premium bought, thousand $"}},
                      yaxis2={"domain": [0.0, 0.45], "title": {"text": "delta bought, million $"}})
     for name, colour in (("call", SKY), ("put", ORANGE)):
         figure.add_trace(go.Scatter(x=x, y=sums[name] / 1e3, name=f"{name} premium", mode="lines", line={"color": colour, "width": 1.6, "shape": "hv"}))
@@ -158,4 +163,5 @@ def flow_figure(flow: SignedTrades | None, a: ChainAnalytics, largest: int = 5) 
 def _trade_texts(flow: SignedTrades, a: ChainAnalytics, rows: Sequence[int]) -> list[str]:
     sides = {1: "bought", -1: "sold", 0: "unsigned"}
     t = flow.trades
-    return [f"{a.chain.contracts.contract(int(t.index[i]))}: {t.size[i]:g} at {t.price[i]:g}, {sides[int(flow.sign[i])]} ({flow.confidence[i]:.0%})" for i in rows]
+    return [f"{a.chain.contracts.contract(int(t.index[i]))}: {t.size[i]:g} at {t.price[i]:g}, {sides[int(flow.sign[i])]} ({flow.confidence[i]:.0%})"
+            for i in rows]

@@ -271,3 +271,33 @@ def test_ticks_are_finer_minutes_of_another_path_but_of_the_same_market():
     minutes, ticks = simulate_session(6, parameters=SMALL), simulate_session(6, parameters=SMALL, step_seconds=10)
     assert len(ticks.underlying_bars) == len(minutes.underlying_bars) == 390 and len(ticks.quotes) > 2 * len(minutes.quotes)
     assert np.diff(np.unique(ticks.quotes.ts)).min() == 10 * 10**9 and session_digest(ticks) != session_digest(minutes)
+
+
+# -- dealers' hedging -------------------------------------------------------------------------------------------------------------
+
+
+def closes(gamma, feedback, seeds=range(16)):
+    """Half-hour variance, and distance of the close from the only strike near, of days whose dealers hold as much as they can."""
+    p = SimulatorParameters(strikes=2, strike_step=20.0, expiries=1, trades=1.0, underlying_trades=1.0, jumps=0.0, open_interest=8_000.0, dealer_tilt=0.0,
+                            dealer_gamma=gamma, feedback=feedback, impact=40.0, variance_bursts=0.0)
+    days = [simulate_session(s, parameters=p, extras=Extras(books=None, levels=False)).underlying_bars.close for s in seeds]
+    return np.array([np.diff(np.log(c[::30])).var() for c in days]), np.array([abs(c[-1] - 500.0) for c in days])
+
+
+def test_dealers_long_gamma_hold_and_pin_the_spot_and_short_ones_drive_it():
+    free, far = closes(1.0, False)
+    held, near = closes(1.0, True)
+    driven, _ = closes(-1.0, True)
+    assert np.mean(held / free) < 0.85 and np.mean(driven / free) > 1.15
+    assert near.mean() < 0.9 * far.mean()
+
+
+def test_dealers_hedge_what_they_hold():
+    one = next(simulate(3, [DEMO_DAY], ("SIM",), replace(SMALL, dealer_gamma=0.8, open_interest=5_000.0)))
+    prints, truth = one.session.underlying_trades, one.truth.underlying_trades
+    hedges = truth.participant == Participant.DEALER_HEDGE
+    assert hedges.sum() > 100 and (truth.flow[hedges] == FlowKind.HEDGING).all() and (truth.metaorder[hedges] == -1).all()
+    minute = (prints.ts[hedges] - nanoseconds(one.session.opens)) // MINUTE
+    bought = np.bincount(minute, truth.initiator[hedges] * prints.size[hedges], 391)[2:390]
+    moved = np.diff(np.log(one.truth.steps.spot))[:388]
+    assert np.corrcoef(moved, bought)[0, 1] < -0.3  # long gamma: they sell after a rise
