@@ -52,6 +52,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
         "feature_stale": "a feature is older than two analytics steps (the reason beside a missing feature)",
         "too_early": "the session is younger than the lookback (the reason beside a missing feature)",
         "regime_gated": "the playbook does not run on this symbol or under this sign of gamma exposure",
+        "low_quality": "the snapshot's quality score is below what the playbook wants",
         "low_confidence": "the setting is too weak for a proposal; as a veto: confidence below `signals.min_confidence`",
         "no_such_expiry": "no listed contract expires on the day the strategy trades",
         "no_liquid_contract": "no contract near the one aimed at has a quote that can be traded, or too few contracts are quoted"}),

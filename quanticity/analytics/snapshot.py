@@ -34,11 +34,12 @@ from ..market.strip import VIX, VIX1D
 CONVENTIONS = (Convention.NAIVE, Convention.GROSS, Convention.FLOW_SIGNED)
 _DAY = 86_400_000_000_000
 
-# %% ../../nbs/30_analytics/396_snapshot.ipynb #0905a466
+# %% ../../nbs/30_analytics/396_snapshot.ipynb #b1d3d0f7
 def last_moment(session: MarketSession) -> int:
-    """The time of a session's last row of market data, at most its close (nanoseconds UTC); its open where there is none."""
+    """The time of the last row that a session's chain is made of, at most its close (nanoseconds UTC); its open where there is none."""
     opens, closes = nanoseconds(session.opens), nanoseconds(session.closes)
-    last = [int(tape.ts.max()) for name, tape in session.tapes().items() if len(tape) and name not in ("notices", "imbalances")]
+    tapes = (session.quotes, session.trades, session.underlying_bars, session.underlying_quotes, session.published)
+    last = [int(tape.ts.max()) for tape in tapes if len(tape)]
     return min(max([opens, *last]), closes)
 
 

@@ -6,7 +6,7 @@ a signal not emitted, an order not sent, an order not filled."""
 # %% auto #0
 __all__ = ['Reason']
 
-# %% ../../nbs/00_core/01_reasons.ipynb #41b900ab
+# %% ../../nbs/00_core/01_reasons.ipynb #06865c78
 from enum import StrEnum
 
 
@@ -64,6 +64,7 @@ class Reason(StrEnum):
     TOO_EARLY = "too_early"
     REGIME_GATED = "regime_gated"
     LOW_CONFIDENCE = "low_confidence"
+    LOW_QUALITY = "low_quality"
     NO_SUCH_EXPIRY = "no_such_expiry"
     NO_LIQUID_CONTRACT = "no_liquid_contract"
     # a proposal vetoed

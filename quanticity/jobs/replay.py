@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STAGES', 'PROFILES', 'Progress', 'SessionRun', 'open_channels', 'profile_steps', 'run_session']
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #6f29ec03
+# %% ../../nbs/80_jobs/845_replay.ipynb #b43d20de
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,7 +22,7 @@ from ..execution.broker import ReplayBroker
 from .analytics import AnalyticsJob
 from .distribution import DistributionJob
 from .execution import ExecutionJob
-from .market import MarketJob
+from .market import MarketJob, MarketStep
 from .signals import SignalsJob
 from .wiring import ChainReader, Desk, load_strategies
 from ..market.chain import nanoseconds, timestamp
@@ -62,7 +62,7 @@ def open_channels(names: tuple[str, ...], folder: Path) -> dict[str, Channel]:
             raise ConfigError(f"distribution.channels: unknown channel {name}", "there are: " + ", ".join(known))
     return {name: known[name]() for name in names}
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #72bd8a90
+# %% ../../nbs/80_jobs/845_replay.ipynb #2f1d107f
 class _Loop:
     def __init__(self, session: MarketSession, config: Config, state: State, folder: Path) -> None:
         strategies = load_strategies(config)
@@ -95,7 +95,7 @@ class _Loop:
         now, run = batch.now, self.run
         self._batch = batch
         self.clock.advance_to(timestamp(now))
-        taken = self._timed("market", lambda: self.market.step(now, wait=False))
+        taken: MarketStep = self._timed("market", lambda: self.market.step(now, wait=False))
         run.taken += taken.taken
         for reason, count in taken.refused.items():
             run.refused[reason] = run.refused.get(reason, 0) + count
@@ -105,7 +105,7 @@ class _Loop:
         self._timed("market", self.market.flush)
         self._timed("execution", lambda: self.execution.step(now))
         self._timed("distribution", lambda: self.distribution.step(now))
-        run.rows.append(row | self._account())
+        run.rows.append(row | {"quality": taken.quality.total} | self._account())
         if profile:
             run.profiles += _profile_rows(self.analytics)
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METRICS', 'signal_policy', 'SignalsJob']
 
-# %% ../../nbs/80_jobs/820_signals.ipynb #d31802eb
+# %% ../../nbs/80_jobs/820_signals.ipynb #98937439
 from datetime import timedelta
 
 from ..core.config import SignalsConfig
@@ -19,7 +19,7 @@ from ..signals.features import merge
 from ..signals.lifecycle import SignalBook
 from ..signals.scoring import SignalPolicy
 
-METRICS = ("dealer_flow", "volatility", "price_action")
+METRICS = ("dealer_flow", "volatility", "price_action", "quality")
 
 # %% ../../nbs/80_jobs/820_signals.ipynb #3d3ed536
 def signal_policy(config: SignalsConfig) -> SignalPolicy:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from ..core.reasons import Reason
 from ..core.types import Features, Skip
 
-# %% ../../nbs/50_playbooks/50_playbook.ipynb #dc950215
+# %% ../../nbs/50_playbooks/50_playbook.ipynb #b4f9bec0
 class GammaRegime(StrEnum):
     """The sign of dealers' total gamma under the convention in use."""
 
@@ -29,7 +29,7 @@ class Playbook:
     `strategy` is its name, `symbols` the roots it runs on (empty: every root of the session). It runs from
     `start_minutes_after_open` to `stop_minutes_before_close` of the option session. `regimes` are the dealer regimes it
     may run in. `min_quoted_share` is the least share of same-day contracts with a two-sided quote, below which the chain is
-    too thin to trust. `notional_share` scales the configured order size.
+    too thin to trust, `min_quality` the least quality score of a snapshot (0 to 1). `notional_share` scales the configured order size.
     """
 
     strategy: str
@@ -38,6 +38,7 @@ class Playbook:
     stop_minutes_before_close: float = 45.0
     regimes: tuple[GammaRegime, ...] = (GammaRegime.LONG, GammaRegime.SHORT)
     min_quoted_share: float = 0.25
+    min_quality: float = 0.5
     notional_share: float = 1.0
 
     def __post_init__(self) -> None:
@@ -46,7 +47,7 @@ class Playbook:
         if not 0 < self.notional_share <= 1:
             raise ValueError(f"playbook of {self.strategy}: notional_share {self.notional_share:g} must be above 0 and at most 1")
 
-# %% ../../nbs/50_playbooks/50_playbook.ipynb #0b6209fa
+# %% ../../nbs/50_playbooks/50_playbook.ipynb #2ccde0b2
 def gate(playbook: Playbook, features: Features, opens: datetime, closes: datetime) -> Skip | None:
     """Why the strategy must not run now (a `Skip` with its reason), or None where it may. `opens`, `closes` bound the session."""
 
@@ -64,6 +65,9 @@ def gate(playbook: Playbook, features: Features, opens: datetime, closes: dateti
     quoted, gex = features.get("quoted_share"), features.get("gex")
     if quoted is not None and quoted < playbook.min_quoted_share:
         return out(Reason.NO_LIQUID_CONTRACT, f"{quoted:.0%} of same-day contracts are quoted, {playbook.min_quoted_share:.0%} wanted")
+    quality = features.get("quality")
+    if quality is not None and quality < playbook.min_quality:
+        return out(Reason.LOW_QUALITY, f"the snapshot's quality is {quality:.2f}, {playbook.min_quality:g} wanted")
     if gex is not None and (GammaRegime.LONG if gex >= 0 else GammaRegime.SHORT) not in playbook.regimes:
         return out(Reason.REGIME_GATED, f"gamma exposure {gex:+,.0f} is outside {', '.join(playbook.regimes)}")
     return None

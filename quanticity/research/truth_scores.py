@@ -93,7 +93,7 @@ def cluster_score(values: FloatArray, kinds: IntArray, labels: IntArray) -> Clus
     nearest = np.argmin((means**2).sum(axis=1) - 2.0 * values @ means.T, axis=1)
     return ClusterScore(adjusted_rand(labels, kinds), adjusted_rand(nearest, kinds), len(kinds))
 
-# %% ../../nbs/85_research/882_judged_by_the_truth.ipynb #1bd88bd6
+# %% ../../nbs/85_research/882_judged_by_the_truth.ipynb #3790b3f8
 @dataclass(frozen=True)
 class DealerScore:
     """One morning: rank correlations with the true position over the contracts with open interest, mean absolute errors in gamma dollars per 1% a contract (`scaled`: naive times its best factor), total GEX,
@@ -125,9 +125,9 @@ def dealer_score(held: DealerPosition, session: MarketSession, truth: Truth, day
     """Compare what is believed at a session's start with the truth."""
     from scipy.stats import spearmanr
 
-    some = held.open_interest > 0
+    some = session.open_interest > 0
     true, dollars, believed, doubt = truth.dealer.open[some], _gamma_dollars(session)[some], held.position[some], held.deviation[some]
-    naive = (dealer_sign(held.contracts.is_call) * held.open_interest)[some]
+    naive = (dealer_sign(held.contracts.is_call) * session.open_interest)[some]
     scaled = naive * float(naive @ true) / float(naive @ naive)
     errors = [float(np.mean(dollars * np.abs(guess - true))) for guess in (believed, naive, scaled)]
     z = (true - believed) / np.sqrt(doubt**2 + 1.0 / 12.0)  # a position is a whole number
