@@ -14,7 +14,7 @@ from quanticity.core.clock import ReplayClock
 from quanticity.core.config import Config, load_config
 from quanticity.core.errors import ConfigError, ServerError
 from quanticity.core.keys import (
-    analytics, analytics_portfolio, analytics_sector, heartbeat, monitoring_calculators, monitoring_workers, options_chain)
+    analytics, analytics_portfolio, analytics_sector, heartbeat, monitoring_calculators, monitoring_workers)
 from quanticity.core.reasons import Reason
 from quanticity.jobs.aggregation import AGGREGATES, PORTFOLIO
 from quanticity.jobs.calculators import Calculator

@@ -11,7 +11,7 @@ import pytest
 from quanticity.core.errors import ConfigError
 from quanticity.core.logs import configure_logging
 from quanticity.core.reasons import Reason
-from quanticity.jobs.calculators import Calculator, Isolated, Meter, load_calculators, nothing
+from quanticity.jobs.calculators import Calculator, Isolated, Meter, load_calculators
 
 CHAIN = SimpleNamespace(chain=range(7))
 
