@@ -171,7 +171,26 @@ def write_out(out: Path, document: Mapping[str, Any]) -> None:
     else:
         raise UserError(f"--out {out}: writes .json or .parquet", "give the file one of these suffixes")
 
-# %% ../../nbs/95_app/971_analyze_cli.ipynb #e65fc10a
+# %% ../../nbs/95_app/971_analyze_cli.ipynb #5cb72059
+def _print(analysed: Sequence[Analysed], together: Sequence[Mapping[str, Any]], strikes: int) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from quanticity.reports.chain_terminal import print_chain, print_indices
+
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    for a in analysed:
+        console.print(Text(f"{a.record['from']} ({a.record['source']})", style="dim"))
+        print_chain(a.record, console, strikes)
+        refused = sum(a.record["door"]["refused"].values())
+        console.print(Text(f"  the door: quality {a.record['door']['score']:.3f}, {refused:,} rows refused", style="dim"))
+        for note in a.record["notes"]:
+            console.print(Text(f"  note: {note}", style="dim"))
+        console.print()
+    for group in together:
+        print_indices(group["indices"], console, " and ".join(group["symbols"]))
+
+# %% ../../nbs/95_app/971_analyze_cli.ipynb #833fc6ec
 _Files = Annotated[list[str], typer.Argument(help="Files or folders of a known format, or option roots of the lake.")]
 
 
@@ -227,22 +246,3 @@ def analyze(
         print(f"quanticity: {text}" if what in text else f"quanticity: {what}: {text}", file=sys.stderr)  # noqa: T201
     if failed:
         raise typer.Exit(2)
-
-
-def _print(analysed: Sequence[Analysed], together: Sequence[Mapping[str, Any]], strikes: int) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    from quanticity.reports.chain_terminal import print_chain, print_indices
-
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    for a in analysed:
-        console.print(Text(f"{a.record['from']} ({a.record['source']})", style="dim"))
-        print_chain(a.record, console, strikes)
-        refused = sum(a.record["door"]["refused"].values())
-        console.print(Text(f"  the door: quality {a.record['door']['score']:.3f}, {refused:,} rows refused", style="dim"))
-        for note in a.record["notes"]:
-            console.print(Text(f"  note: {note}", style="dim"))
-        console.print()
-    for group in together:
-        print_indices(group["indices"], console, " and ".join(group["symbols"]))

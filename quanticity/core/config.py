@@ -132,7 +132,7 @@ class RedisConfig(Section):
     url: str | None = key(None, "URL", "server that holds state; null: start and look after an embedded one", pattern=_REDIS, wants=_REDIS_WANTS)
     port: int = key(0, "TCP port", "loopback port of the embedded server; 0: any free one", ge=0, le=65535)
 
-# %% ../../nbs/00_core/03_config.ipynb #f9edfeda
+# %% ../../nbs/00_core/03_config.ipynb #43f8938c
 class MarketConfig(Section):
     """Constants of the market where the data does not say."""
 
@@ -162,7 +162,8 @@ class AnalyticsConfig(Section):
         {}, "", "sector of each symbol; one without is in the sector `other`", "a mapping of symbols in capitals to names in lower case")
     max_snapshot_age_seconds: float = key(10.0, "seconds", "a symbol whose numbers are older is left out of its sector and the portfolio", gt=0)
     calculators: Annotated[dict[Annotated[str, Field(pattern=_NAME)], str], AfterValidator(freeze)] = key(
-        {}, "dotted names", "further calculators of live symbols by name: the module that holds each one's `CALCULATOR`", "a mapping of names to dotted module names")
+        {}, "dotted names", "further calculators of live symbols by name: the module that holds each one's `CALCULATOR`",
+        "a mapping of names to dotted module names")
 
 # %% ../../nbs/00_core/03_config.ipynb #2755e6e6
 class StrategyConfig(Section):

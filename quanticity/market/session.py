@@ -65,7 +65,7 @@ class MarketSession:
         """Every tape by its field's name, in the order of the fields."""
         return {f.name: tape for f in fields(self) if isinstance(tape := getattr(self, f.name), Tape)}
 
-# %% ../../nbs/20_market/22_session.ipynb #f1fba46d
+# %% ../../nbs/20_market/22_session.ipynb #9125bf00
 @dataclass(frozen=True, eq=False)
 class Batch:
     """The rows that became known in one step, all with `ts <= now` (nanoseconds UTC)."""
@@ -76,11 +76,11 @@ class Batch:
     underlying_bars: Bars
     underlying_quotes: Quotes
     imbalances: Imbalances
-    underlying_trades: Trades
-    depth: Depth
-    published: Published
-    levels: IndexLevels
-    notices: Notices
+    underlying_trades: Trades = field(default_factory=lambda: empty(Trades))
+    depth: Depth = field(default_factory=lambda: empty(Depth))
+    published: Published = field(default_factory=lambda: empty(Published))
+    levels: IndexLevels = field(default_factory=lambda: empty(IndexLevels))
+    notices: Notices = field(default_factory=lambda: empty(Notices))
 
 
 def batches(session: MarketSession, step_seconds: int = 60) -> Iterator[Batch]:

@@ -6,15 +6,16 @@
 __all__ = ['LabelledDay', 'labelled_day', 'fit_participants', 'FlowErrors', 'flow_errors', 'fit_together', 'brier_score',
            'Reliability', 'reliability', 'as_code']
 
-# %% ../../nbs/85_research/881_participant_fit.ipynb #0143a90f
+# %% ../../nbs/85_research/881_participant_fit.ipynb #17c9bbcb
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from ..analytics.participants import (KIND_TERMS, SIDE_TERMS, Logistic, ParticipantModel, flow_sums, kind_terms, participant_flows, participant_odds, side_terms, spot_before,
-                                               trade_features)
+from ..analytics.participants import (KIND_TERMS, SIDE_TERMS, Logistic, ParticipantModel, flow_sums, kind_terms, participant_odds, side_terms,
+                                               spot_before, trade_features)
 from ..analytics.pricing import greeks
 from ..analytics.trade_signs import SignArray, sign_trades
 from ..core.errors import DataError
@@ -22,11 +23,11 @@ from ..feeds.sim_truth import Participant, Truth
 from ..market.chain import NANOSECONDS_A_YEAR, BoolArray, FloatArray
 from ..market.session import MarketSession
 
-# %% ../../nbs/85_research/881_participant_fit.ipynb #ce95b7db
+# %% ../../nbs/85_research/881_participant_fit.ipynb #b196570e
 @dataclass(frozen=True, eq=False)
 class LabelledDay:
-    """A session's option trades: their look (`features`), the underlying's price (`spot`), the contract's delta (NaN where the previous close implied no volatility), and what was
-    true: `side` int8 +1 or -1, `institutional` bool."""
+    """A session's option trades: their look (`features`), the underlying's price (`spot`), the contract's delta (NaN where the previous close implied
+    no volatility), and what was true: `side` int8 +1 or -1, `institutional` bool."""
 
     session: MarketSession
     features: FloatArray
@@ -47,9 +48,9 @@ def labelled_day(session: MarketSession, truth: Truth) -> LabelledDay:
     features = trade_features(sign_trades(t, session.quotes), c, spot)
     return LabelledDay(session, features, spot, delta, truth.trades.initiator, truth.trades.participant == Participant.INSTITUTIONAL)
 
-# %% ../../nbs/85_research/881_participant_fit.ipynb #83e4aa91
+# %% ../../nbs/85_research/881_participant_fit.ipynb #913c30e7
 def _fit(names: tuple[str, ...], terms: FloatArray, outcome: BoolArray) -> Logistic:
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
     mean, scale = np.nanmean(terms, axis=0), np.nanstd(terms, axis=0)
     scale = np.where(scale > 0, scale, 1.0)
@@ -59,7 +60,8 @@ def _fit(names: tuple[str, ...], terms: FloatArray, outcome: BoolArray) -> Logis
 
 
 def fit_participants(days: Sequence[LabelledDay], trained_on: str = "", minutes: float = 30.0) -> ParticipantModel:
-    """The participant model from days with their truth; numbers to five digits. DataError where a kind or a side does not occur. At least two days make a model worth having."""
+    """The participant model from days with their truth; numbers to five digits. DataError where a kind or a side does not occur. At least two days
+    make a model worth having."""
     if not days:
         raise DataError("no days to fit on", "give labelled days")
     features, side = np.concatenate([d.features for d in days]), np.concatenate([d.side for d in days]).astype(np.float64)
@@ -72,10 +74,11 @@ def fit_participants(days: Sequence[LabelledDay], trained_on: str = "", minutes:
     model = ParticipantModel(_fit(SIDE_TERMS, side_terms(features), side > 0), _fit(KIND_TERMS, kind_terms(features, side), who), (alone, alone), trained_on)
     return replace(model, together=fit_together(model, days, minutes))
 
-# %% ../../nbs/85_research/881_participant_fit.ipynb #d752ad34
+# %% ../../nbs/85_research/881_participant_fit.ipynb #7af2943b
 @dataclass(frozen=True, eq=False)
 class FlowErrors:
-    """Of stretches of time, a row each: true flow less estimate, its variance were trades independent, and were those of a contract one. Columns: contracts, premium, delta."""
+    """Of stretches of time, a row each: true flow less estimate, its variance were trades independent, and were those of a contract one. Columns:
+    contracts, premium, delta."""
 
     error: FloatArray
     apart: FloatArray
@@ -93,8 +96,8 @@ def flow_errors(model: ParticipantModel, days: Iterable[LabelledDay], institutio
     for d in days:
         t, c = d.session.trades, d.session.contracts
         odds, mine = participant_odds(d.features, model), d.institutional == institutional
-        edges = np.searchsorted(t.ts, np.arange(int(t.ts[0]), int(t.ts[-1]) + 1, round(minutes * 60e9))).tolist() + [len(t)]
-        for a, b in zip(edges, edges[1:], strict=False):
+        starts = np.arange(int(t.ts[0]), int(t.ts[-1]) + 1, round(minutes * 60e9))
+        for a, b in pairwise([*np.searchsorted(t.ts, starts).tolist(), len(t)]):
             delta, spot, trades = d.delta[a:b], d.spot[a:b], t.rows(a, b)
             sums = flow_sums(trades, odds.rows(a, b), c, delta, spot).sums[0 if institutional else 1]
             signed, dollars = np.where(mine[a:b], d.side[a:b], 0) * trades.size, c.multiplier[trades.index]
