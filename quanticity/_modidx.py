@@ -259,6 +259,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                            'quanticity/analytics/dealer_position.py'),
                                                       'quanticity.analytics.dealer_position._grid': ( '30_analytics/dealer_position.html#_grid',
                                                                                                       'quanticity/analytics/dealer_position.py'),
+                                                      'quanticity.analytics.dealer_position._half_cell': ( '30_analytics/dealer_position.html#_half_cell',
+                                                                                                           'quanticity/analytics/dealer_position.py'),
                                                       'quanticity.analytics.dealer_position._keys': ( '30_analytics/dealer_position.html#_keys',
                                                                                                       'quanticity/analytics/dealer_position.py'),
                                                       'quanticity.analytics.dealer_position._moments': ( '30_analytics/dealer_position.html#_moments',

@@ -18,7 +18,7 @@ from ..core.reasons import Reason
 from ..market.chain import BoolArray, Contracts, FloatArray, IntArray
 from ..market.tape import Trades
 
-# %% ../../nbs/30_analytics/393_dealer_position.ipynb #bbf3679c
+# %% ../../nbs/30_analytics/393_dealer_position.ipynb #a671dbf7
 @dataclass(frozen=True)
 class DealerPrior:
     """What is believed before any trade was seen: dealers hold `share` (-1 to 1) of the open interest, long calls and short puts, with the standard
@@ -26,7 +26,7 @@ class DealerPrior:
 
     share: float = 0.5
     spread: float = 0.5
-    together: float = 0.4
+    together: float = 0.3
 
     def __post_init__(self) -> None:
         if not (-1.0 <= self.share <= 1.0 and self.spread > 0.0 and 0.0 <= self.together <= 1.0):
@@ -77,8 +77,8 @@ class DealerPosition:
         """What the position cannot exceed either way: the open interest of the morning and all that traded since."""
         return self.open_interest + self.volume
 
-# %% ../../nbs/30_analytics/393_dealer_position.ipynb #35bb5572
-_POINTS = 25
+# %% ../../nbs/30_analytics/393_dealer_position.ipynb #b042e5d3
+_POINTS = 31
 
 
 def _grid(mean: FloatArray, variance: FloatArray, bound: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -127,15 +127,19 @@ def with_trades(held: DealerPosition, trades: Trades, expected_sign: npt.ArrayLi
     return replace(held, flow=held.flow - np.bincount(row, sign * size, n), flow_variance=held.flow_variance + np.bincount(row, doubt**2, n),
                    flow_deviation=held.flow_deviation + np.bincount(row, doubt, n), volume=held.volume + np.bincount(row, size, n), left_out=left_out)
 
-# %% ../../nbs/30_analytics/393_dealer_position.ipynb #ed4f4c2a
+# %% ../../nbs/30_analytics/393_dealer_position.ipynb #70b4ca27
 _UNEXPLAINED = 0.02
 _ROWS = 2_048  # contracts at a time
 
 
-def _closing_density(closed: FloatArray, bought: FloatArray, sold: FloatArray) -> FloatArray:
+def _closing_density(closed: FloatArray, bought: FloatArray, sold: FloatArray, slack: "FloatArray | float" = 1.0) -> FloatArray:
     """How likely it is that so many contracts closed, if buyers and sellers each closed a share that is anything from 0 to 1; arrays broadcast."""
-    less, more = np.minimum(bought, sold) + 1.0, np.maximum(bought, sold) + 1.0
-    return np.maximum(np.minimum(np.minimum(closed + 1.0, bought + sold + 1.0 - closed), less), 0.0) / (less * more)
+    less, more = np.minimum(bought, sold) + slack, np.maximum(bought, sold) + slack
+    return np.maximum(np.minimum(np.minimum(closed + slack, bought + sold + slack - closed), less), 0.0) / (less * more)
+
+
+def _half_cell(points: FloatArray) -> FloatArray:
+    return 0.5 * (points[:, 1] - points[:, 0])[:, None, None]
 
 
 def _explained(held: DealerPosition, rows: IntArray, interest: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
@@ -144,10 +148,10 @@ def _explained(held: DealerPosition, rows: IntArray, interest: FloatArray) -> tu
     start, start_weight = _grid(held.start[rows], held.start_variance[rows], before)
     flow, flow_weight = _grid(held.flow[rows], held.variance_of_flow[rows], held.volume[rows])
     open_, net = start[:, :, None], flow[:, None, :]
-    after = open_ + net
+    after, slack = open_ + net, 0.5 + _half_cell(start) + _half_cell(flow)
     closed = 0.5 * (v + np.abs(after) - np.abs(open_)) - (interest - before)[:, None, None]
-    likely = (1.0 - _UNEXPLAINED) * _closing_density(closed, 0.5 * (v - net), 0.5 * (v + net)) + _UNEXPLAINED / (v + 1.0)
-    weight = (start_weight[:, :, None] * flow_weight[:, None, :] * likely * (np.abs(after) <= interest[:, None, None] + 0.5)).reshape(len(rows), -1)
+    likely = (1.0 - _UNEXPLAINED) * _closing_density(closed, 0.5 * (v - net), 0.5 * (v + net), 0.5 + slack) + _UNEXPLAINED / (v + 1.0)
+    weight = (start_weight[:, :, None] * flow_weight[:, None, :] * likely * (np.abs(after) <= interest[:, None, None] + slack)).reshape(len(rows), -1)
     total = weight.sum(axis=1)
     impossible = ~(total > 1e-12)
     mean, variance = _moments(after.reshape(len(rows), -1), weight / np.where(impossible, 1.0, total)[:, None])

@@ -21,11 +21,11 @@ from ..market.chain import FloatArray, IntArray
 from ..market.session import MarketSession
 from ..market.tape import Trades
 
-# %% ../../nbs/30_analytics/392_flow_clusters.ipynb #79b463e6
+# %% ../../nbs/30_analytics/392_flow_clusters.ipynb #ac0f1c71
 FLOW_FEATURES = ("with the move", "cover", "size", "days", "distance", "aggressiveness", "turnover", "institutional")
 _CENTRE = np.array([0.0, 0.0, np.log(3.0), 1.5, 1.0, 0.7, 0.5, 0.5])
 _SCALE = np.array([1.0, 1.0, 1.2, 2.0, 1.0, 0.4, 0.5, 0.35])
-_WEIGHT = np.array([1.0, 1.0, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
+_WEIGHT = np.array([1.0, 1.0, *(0.05,) * 6])
 _CUT = 1.0 / 7.0  # deviations
 _MINUTES_A_YEAR = 252 * 390
 
@@ -33,10 +33,9 @@ _MINUTES_A_YEAR = 252 * 390
 def recent_move(session: MarketSession, ts: IntArray, minutes: float = 30.0) -> FloatArray:
     """The underlying's log return over the minutes before each time, in deviations of a 20% year; from the first price of the session where it is
     younger, NaN before."""
-    now, before = spot_before(session, ts), spot_before(session, ts - round(minutes * 60e9))
-    told = now[np.isfinite(now)]
-    before = np.where(np.isnan(before), told[0] if len(told) else np.nan, before)
-    return np.log(now / before) / (0.2 * np.sqrt(minutes / _MINUTES_A_YEAR))
+    known = session.underlying_quotes if len(session.underlying_quotes) else session.underlying_bars
+    earlier = np.maximum(ts - round(minutes * 60e9), known.ts[0] if len(known) else 0)
+    return np.log(spot_before(session, ts) / spot_before(session, earlier)) / (0.2 * np.sqrt(minutes / _MINUTES_A_YEAR))
 
 
 def turnover(trades: Trades, open_interest: FloatArray) -> FloatArray:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Feed', 'MarketStep', 'MarketJob', 'quality_document']
 
-# %% ../../nbs/80_jobs/810_market.ipynb #c1552de3
+# %% ../../nbs/80_jobs/810_market.ipynb #c628e5bb
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from ..market.findings import Findings
 from ..market.matching import Quote
 from ..market.parity import PairIndex, pair_rows, parity_spot
 from ..market.quality import Door
+from ..market.quality_parameters import QualityParameters
 from ..market.session import Batch, ChainState, MarketSession
 from ..market.tape import Bars, Trades
 from ..signals.features import metric_document
@@ -38,11 +39,11 @@ class MarketStep:
     refused: dict[Reason, int]
     noted: dict[Reason, int]
 
-# %% ../../nbs/80_jobs/810_market.ipynb #959b1dc7
+# %% ../../nbs/80_jobs/810_market.ipynb #8b753119
 class MarketJob:
-    """Keeps the chain of one session and publishes it. `feed` is asked once a step; `reader` is given what is published."""
+    """Keeps the chain of one session and publishes it. `feed` is asked once a step; `reader` is given what is published; `limits` are the door's."""
 
-    def __init__(self, desk: Desk, session: MarketSession, feed: Feed, reader: ChainReader | None = None) -> None:
+    def __init__(self, desk: Desk, session: MarketSession, feed: Feed, reader: ChainReader | None = None, limits: QualityParameters | None = None) -> None:
         self.desk, self.feed, self.reader = desk, feed, reader
         self._writing: PackedWrite | None = None
         self.chain_state = ChainState(session.contracts, session.open_interest, session.prior_volatility, session.rate, session.dividend)
@@ -50,7 +51,7 @@ class MarketJob:
         self._packed = pack_names(names)
         self._row = {name: row for row, name in enumerate(names)}
         self._pairs: PairIndex = pair_rows(session.contracts)
-        self.door = Door(session.contracts, session.opens, session.closes, rate=session.rate, level_names=len(session.level_names))
+        self.door = Door(session.contracts, session.opens, session.closes, limits, rate=session.rate, level_names=len(session.level_names))
 
     def step(self, now: int, wait: bool = True) -> MarketStep:
         """Take in what became known up to `now` (nanoseconds UTC), and publish the chain.

@@ -6,7 +6,7 @@
 __all__ = ['sign_scores', 'KindedFlow', 'kinded_flow', 'gaussian_flow', 'ClusterScore', 'adjusted_rand', 'stream_labels',
            'cluster_score', 'DealerScore', 'dealer_score', 'dealer_scores']
 
-# %% ../../nbs/85_research/882_judged_by_the_truth.ipynb #cd9f204f
+# %% ../../nbs/85_research/882_judged_by_the_truth.ipynb #9a8d6055
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..analytics.dealer_position import DealerPosition, DealerPrior, next_morning, prior_position, with_trades
 from ..analytics.exposure import dealer_sign
-from ..analytics.flow_clusters import FlowClusters, flow_features, flow_labels, recent_move, seed_clusters, turnover, update_clusters
+from ..analytics.flow_clusters import FLOW_FEATURES, FlowClusters, flow_features, recent_move, seed_clusters, turnover, update_clusters
 from ..analytics.participants import TRADE_FEATURES, participant_odds, spot_before, trade_features
 from ..analytics.pricing import greeks
 from ..analytics.trade_signs import SignAccuracy, SignRule, sign_accuracy, sign_trades
@@ -28,7 +28,7 @@ def sign_scores(session: MarketSession, truth: Truth) -> dict[SignRule, SignAccu
     """Each rule's accuracy on a session's option trades."""
     return {rule: sign_accuracy(rule, sign_trades(session.trades, session.quotes, rule).sign, truth.trades.initiator) for rule in SignRule}
 
-# %% ../../nbs/85_research/882_judged_by_the_truth.ipynb #c06a048d
+# %% ../../nbs/85_research/882_judged_by_the_truth.ipynb #d8ded540
 @dataclass(frozen=True, eq=False)
 class KindedFlow:
     """Trades placed as for the clusters (`values`, rows of NaN left out), with the true `kind` (codes of `FlowKind`) and whether a print of that kind
@@ -48,9 +48,10 @@ def kinded_flow(session: MarketSession, truth: Truth, side_known: bool = False) 
         bought = (truth.trades.initiator > 0).astype(np.float64)
         odds = type(odds)(bought, odds.institutional, bought * odds.institutional, (1.0 - bought) * odds.institutional)
     values = flow_features(looks, odds, move, turnover(t, session.open_interest)).values
-    in_line = looks[:, TRADE_FEATURES.index("call")] * np.sign(move) > 0
-    placed = np.isfinite(values).all(axis=1)
-    separate = (kind != FlowKind.NOISE) & ~((kind == FlowKind.HEDGING) & in_line)
+    call, side = looks[:, TRADE_FEATURES.index("call")], truth.trades.initiator
+    in_line, placed = call * np.sign(move) > 0, np.isfinite(values).all(axis=1)
+    corner = np.where(in_line, np.where(side > 0, int(FlowKind.MOMENTUM), int(FlowKind.REVERSION)), np.where(side * call < 0, int(FlowKind.HEDGING), -1))
+    separate = kind == corner
     return KindedFlow(values[placed], kind[placed], separate[placed])
 
 
@@ -62,7 +63,7 @@ def gaussian_flow(seed: int, rows: int, kinds: int = 6, features: int = 8, apart
     kind = rng.choice(kinds, rows, p=share / share.sum())
     return (0.5 * apart * rng.standard_normal((kinds, features)))[kind] + rng.standard_normal((rows, features)), kind.astype(np.int64)
 
-# %% ../../nbs/85_research/882_judged_by_the_truth.ipynb #d6b544bd
+# %% ../../nbs/85_research/882_judged_by_the_truth.ipynb #4d9376fd
 @dataclass(frozen=True)
 class ClusterScore:
     """Adjusted Rand indices against the truth: of the clusters, and of the oracle that takes the nearest true mean."""
@@ -79,10 +80,9 @@ def adjusted_rand(labels: IntArray, kinds: IntArray) -> float:
     return float(adjusted_rand_score(kinds, labels))
 
 
-def stream_labels(values: FloatArray, k: int, seed: int = 1, batch: int = 2_000, features: tuple[str, ...] | None = None) -> tuple[FlowClusters, IntArray]:
+def stream_labels(values: FloatArray, k: int, seed: int = 1, batch: int = 2_000, features: tuple[str, ...] = FLOW_FEATURES) -> tuple[FlowClusters, IntArray]:
     """Seed on the first 20,000 rows, then take all rows in, batch by batch; the labels that each got when it came."""
-    names = {} if features is None else {"features": features}
-    clusters, labels = seed_clusters(values, k, seed, **names), []
+    clusters, labels = seed_clusters(values, k, seed, features), []
     for first in range(0, len(values), batch):
         clusters, given = update_clusters(clusters, values[first:first + batch])
         labels.append(given)
@@ -95,7 +95,7 @@ def cluster_score(values: FloatArray, kinds: IntArray, labels: IntArray) -> Clus
     nearest = np.argmin((means**2).sum(axis=1) - 2.0 * values @ means.T, axis=1)
     return ClusterScore(adjusted_rand(labels, kinds), adjusted_rand(nearest, kinds), len(kinds))
 
-# %% ../../nbs/85_research/882_judged_by_the_truth.ipynb #0f109690
+# %% ../../nbs/85_research/882_judged_by_the_truth.ipynb #d299c97e
 @dataclass(frozen=True)
 class DealerScore:
     """One morning: rank correlations with the true position over the contracts with open interest, mean absolute errors in gamma dollars per 1% a
@@ -134,8 +134,8 @@ def dealer_score(held: DealerPosition, session: MarketSession, truth: Truth, day
     scaled = naive * float(naive @ true) / float(naive @ naive)
     errors = [float(np.mean(dollars * np.abs(guess - true))) for guess in (believed, naive, scaled)]
     z = (true - believed) / np.sqrt(doubt**2 + 1.0 / 12.0)  # a position is a whole number
-    totals = [float(dollars @ guess) for guess in (believed, naive, true)]
-    return DealerScore(day, float(spearmanr(believed, true)[0]), float(spearmanr(naive, true)[0]), errors[0], errors[1], errors[2], *totals,
+    gex, naive_gex, true_gex = (float(dollars @ guess) for guess in (believed, naive, true))
+    return DealerScore(day, float(spearmanr(believed, true)[0]), float(spearmanr(naive, true)[0]), errors[0], errors[1], errors[2], gex, naive_gex, true_gex,
                        float(np.sqrt(np.mean(z**2))), float(np.mean(np.abs(z) < 2.0)))
 
 

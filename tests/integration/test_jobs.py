@@ -32,6 +32,7 @@ from quanticity.jobs.wiring import ChainReader, Desk, load_strategies
 from quanticity.market.chain import Contracts, OptionChain, decode_chain, decode_row, encode_chain, nanoseconds, timestamp
 from quanticity.market.commissions import schedule_on
 from quanticity.market.matching import MatchingEngine
+from quanticity.market.quality_parameters import QualityParameters
 from quanticity.market.session import Batch, MarketSession, batches
 from quanticity.market.tape import Bars, Imbalances, Quotes, Trades, empty
 from quanticity.signals.features import metric_document, read_metric
@@ -77,6 +78,10 @@ def state(server) -> Iterator[State]:
     connected.close()
 
 
+# prices here go where a test wants them while the spot stands still, and hours pass in a step: the door must not take that for errors
+HAND_MADE = QualityParameters(jump_spreads=1e6, bound_share=100.0, parity_share=100.0, leap_seconds=1e6)
+
+
 class Floor:
     """All jobs but the strategies over a hand-made market; proposals are made by hand. Steps in the order of a replay."""
 
@@ -85,7 +90,7 @@ class Floor:
         self.state, self.desk = state, Desk(state, config, "GOOG", DAY, OPENS, CLOSES)
         session = MarketSession("sim", DAY, OPENS, CLOSES, listing(), empty(Quotes), empty(Trades), empty(Bars), empty(Quotes), np.full(4, NAN), np.full(4, NAN),
                                 0.02, 0.0, empty(Imbalances))
-        self.market = MarketJob(self.desk, session, lambda now: self.batch)
+        self.market = MarketJob(self.desk, session, lambda now: self.batch, limits=HAND_MADE)
         self.broker = self.new_broker()
         self.execution = ExecutionJob(self.desk, self.broker)
         self.distribution = DistributionJob(self.desk, {"file": FileChannel(folder)})
@@ -101,7 +106,10 @@ class Floor:
         shown = {CALL: quote} if quote else {}
         shown |= {globals()[name.upper()]: q for name, q in rows.items()}
         s = np.array([spot])
-        self.batch = Batch(now, quotes_of(now, shown), empty(Trades), Bars(np.array([now]), s, s, s, s, s), empty(Quotes), empty(Imbalances))
+        bars = Bars(np.array([now]), s, s, s, s, s)
+        if spot != spot:  # nobody knows the spot: a bar without a price would be refused and the last spot stay
+            bars, self.market.chain_state.last_trade = empty(Bars), NAN
+        self.batch = Batch(now, quotes_of(now, shown), empty(Trades), bars, empty(Quotes), empty(Imbalances))
         self.chain = self.market.step(now).chain
         self.snapshots.add(self.chain.id)
         self.broker.on_step(now, self.market.quote_of if minute < CLOSE_MINUTE else lambda contract: None)
