@@ -6,7 +6,7 @@
 __all__ = ['LabelledDay', 'labelled_day', 'fit_participants', 'FlowErrors', 'flow_errors', 'fit_together', 'brier_score',
            'Reliability', 'reliability', 'as_code']
 
-# %% ../../nbs/85_research/881_participant_fit.ipynb #17c9bbcb
+# %% ../../nbs/85_research/881_participant_fit.ipynb #e8269fdb
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -20,6 +20,7 @@ from ..analytics.pricing import greeks
 from ..analytics.trade_signs import SignArray, sign_trades
 from ..core.errors import DataError
 from ..feeds.sim_truth import Participant, Truth
+from ..feeds.simulator import SimulatedDay
 from ..market.chain import NANOSECONDS_A_YEAR, BoolArray, FloatArray
 from ..market.session import MarketSession
 
@@ -48,7 +49,7 @@ def labelled_day(session: MarketSession, truth: Truth) -> LabelledDay:
     features = trade_features(sign_trades(t, session.quotes), c, spot)
     return LabelledDay(session, features, spot, delta, truth.trades.initiator, truth.trades.participant == Participant.INSTITUTIONAL)
 
-# %% ../../nbs/85_research/881_participant_fit.ipynb #913c30e7
+# %% ../../nbs/85_research/881_participant_fit.ipynb #b0797386
 def _fit(names: tuple[str, ...], terms: FloatArray, outcome: BoolArray) -> Logistic:
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
@@ -59,20 +60,21 @@ def _fit(names: tuple[str, ...], terms: FloatArray, outcome: BoolArray) -> Logis
     return Logistic(names, rounded[0], rounded[1], rounded[2], float(f"{found.intercept_[0]:.5g}"))
 
 
-def fit_participants(days: Sequence[LabelledDay], trained_on: str = "", minutes: float = 30.0) -> ParticipantModel:
+def fit_participants(days: "Iterable[LabelledDay | SimulatedDay]", trained_on: str = "", minutes: float = 30.0) -> ParticipantModel:
     """The participant model from days with their truth; numbers to five digits. DataError where a kind or a side does not occur. At least two days
     make a model worth having."""
-    if not days:
-        raise DataError("no days to fit on", "give labelled days")
-    features, side = np.concatenate([d.features for d in days]), np.concatenate([d.side for d in days]).astype(np.float64)
-    who = np.concatenate([d.institutional for d in days])
+    seen = [d if isinstance(d, LabelledDay) else labelled_day(d.session, d.truth) for d in days]
+    if not seen:
+        raise DataError("no days to fit on", "give labelled or simulated days")
+    features, side = np.concatenate([d.features for d in seen]), np.concatenate([d.side for d in seen]).astype(np.float64)
+    who = np.concatenate([d.institutional for d in seen])
     used = (side != 0) & np.isfinite(features[:, :2]).all(axis=1)
     features, side, who = features[used], side[used], who[used]
     if len(np.unique(side)) < 2 or who.all() or not who.any():
         raise DataError("all trades are of one side or of one kind", "fit on days with buyers and sellers, institutions and retail")
     alone = (0.0, 0.0, 0.0)
     model = ParticipantModel(_fit(SIDE_TERMS, side_terms(features), side > 0), _fit(KIND_TERMS, kind_terms(features, side), who), (alone, alone), trained_on)
-    return replace(model, together=fit_together(model, days, minutes))
+    return replace(model, together=fit_together(model, seen, minutes))
 
 # %% ../../nbs/85_research/881_participant_fit.ipynb #7af2943b
 @dataclass(frozen=True, eq=False)
