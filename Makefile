@@ -51,7 +51,7 @@ docs: $(READY) ## the site, from docs/ and the executed notebooks, in build/docs
 	@$(BIN)/python docs/build.py
 
 bench: $(READY) ## speed as ratios against floors and peers, one run
-	@$(BIN)/python tests/benchmarks/run.py
+	@$(BIN)/python tests/benchmarks/run.py $(ARGS)
 
 check: $(READY) ## style, types, layers; notebooks, README and references in step
 	@$(BIN)/ruff check quanticity flows tests docs

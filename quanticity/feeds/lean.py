@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CHICAGO', 'IMPORTER', 'available_sessions', 'load_session', 'LeanImporter']
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #8bcaeb11
+# %% ../../nbs/25_feeds/26_lean.ipynb #6678a2fe
 import math
 import re
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ from ..core.types import Settlement
 from .importing import SessionKey, number_options
 from .lean_files import (MINUTE_NS, NEW_YORK, PRICE_SCALE, LeanFile, LeanTable, date_of, day_files, event_time,
                                          interest_rate, lean_data, load_daily_bars, read_lean, read_table, sha256_of)
+from .lean_ticks import available_ticks, load_tick_session
 from ..market.chain import NANOSECONDS_A_YEAR, Contracts, FloatArray, IntArray, nanoseconds
 from ..market.listing import contracts_of
 from ..market.session import MarketSession
@@ -368,7 +369,7 @@ def load_session(data_dir: Path, symbol: str, day: date, *, rate: float = 0.0, d
     return MarketSession("lean", day, opens, closes, contracts, quotes, trades, bars, underlying_quotes, interest, volatility,
                          rate, dividend, empty(Imbalances), hashes, (*notes, *about_underlying, *about_rate, *about_prior))
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #fdc3dc07
+# %% ../../nbs/25_feeds/26_lean.ipynb #ab230666
 @dataclass(frozen=True)
 class LeanImporter:
     """LEAN's `Data` folder. Options: `rate` and `dividend`, continuous per year, where the data has none."""
@@ -376,20 +377,22 @@ class LeanImporter:
     name: str = "lean"
 
     def recognises(self, path: Path) -> bool:
-        """Whether a folder is LEAN's `Data`, or holds it, with options by the minute."""
+        """Whether a folder is LEAN's `Data`, or holds it, with options by the minute or stocks by the tick."""
         try:
             root = lean_data(path)
-            return any((root / kind / "usa" / "minute").is_dir() for kind in ("option", "indexoption"))
+            return any((root / kind).is_dir() for kind in ("option/usa/minute", "indexoption/usa/minute", "equity/usa/tick"))
         except (UserError, OSError, ValueError):
             return False
 
     def sessions(self, path: Path) -> tuple[SessionKey, ...]:
-        """Every root and day with option quotes."""
-        return tuple(SessionKey(symbol, day, self.name) for symbol, day in available_sessions(path))
+        """Every root and day with option quotes, and every stock and day with ticks (and no option quotes)."""
+        return tuple(SessionKey(symbol, day, self.name) for symbol, day in sorted({*available_sessions(path), *available_ticks(path)}))
 
     def load(self, path: Path, key: SessionKey, options: Mapping[str, str] = {}) -> MarketSession:
-        """One session, as `load_session` reads it."""
+        """One session, as `load_session` reads it; of a stock whose ticks there are, but no options, as `load_tick_session` does."""
         numbers = number_options(options, self.name, rate=0.0, dividend=0.0)
+        if (key.symbol, key.day) in available_ticks(path) and (key.symbol, key.day) not in available_sessions(path):
+            return load_tick_session(path, key.symbol, key.day)
         return load_session(path, key.symbol, key.day, rate=numbers["rate"], dividend=numbers["dividend"])
 
 

@@ -68,7 +68,7 @@ def _silences(watched: Mapping[str, GapWatch], seen: Mapping[str, int], now: int
         if minutes := watch.silence(now, halts):
             builder.add(name, Severity.NOTE, Reason.GAP, seen[name], watch.last, -1, minutes, watch.shortest / _MINUTE)
 
-# %% ../../nbs/20_market/26_quality.ipynb #1c69024d
+# %% ../../nbs/20_market/26_quality.ipynb #f6c30138
 class Door:
     """Screens one session of an option root, batch by batch, in order of arrival.
 
@@ -106,7 +106,7 @@ class Door:
         """What the end of the session (or `now`, nanoseconds UTC) shows: silences that nothing broke, and clock skew."""
         builder = FindingsBuilder()
         self._options.end_minute(builder, last=True)
-        watched = {name: watch for name, watch in self._gaps.items() if name == "quotes" or self._seen[name]}
+        watched = {name: watch for name, watch in self._gaps.items() if (name == "quotes" and len(self.contracts)) or self._seen[name]}
         _silences(watched, self._seen, self.closes if now is None else now, self._halts, builder)
         return self._told(builder)
 
@@ -167,7 +167,7 @@ def screen_session(session: MarketSession, parameters: QualityParameters | None 
     quarantine = {name: (np.flatnonzero(~s.keep), s.tape.where(~s.keep)) for name, s in refused.items()}
     return Screened(replace(session, **accepted) if accepted else session, findings, quarantine, session_score(session, findings))
 
-# %% ../../nbs/20_market/26_quality.ipynb #87db2dc0
+# %% ../../nbs/20_market/26_quality.ipynb #25fc147c
 def session_score(session: MarketSession, findings: Findings) -> QualityScore:
     """What a session is worth by its findings: parts `accepted`, `two_sided`, `moving`, `unbroken`, `listing`, `in_time`, each in 0..1."""
     refused, quotes = findings.quarantined, len(session.quotes)
@@ -176,8 +176,9 @@ def session_score(session: MarketSession, findings: Findings) -> QualityScore:
     silent = float(np.sum(findings.of(Reason.GAP, tape="quotes").where(findings.of(Reason.GAP, tape="quotes").index < 0).value))
     poor = len(findings.notes.of(Reason.NO_BID, Reason.NO_ASK, Reason.EMPTY_QUOTE, tape="quotes"))
     lost = len(refused) - len(refused.of(tape="contracts")) - len(refused.of(tape="session"))
+    unquoted = 0.0 if len(session.contracts) else float("nan")  # a stock alone has no option quotes to be judged by
     return combine({
-        "accepted": 1 - lost / rows if rows else float("nan"), "two_sided": 1 - poor / quotes if quotes else 0.0,
-        "moving": 1 - len(findings.notes.of(Reason.UNCHANGED_QUOTE)) / quotes if quotes else 0.0, "unbroken": max(1 - silent / minutes, 0.0),
+        "accepted": 1 - lost / rows if rows else float("nan"), "two_sided": 1 - poor / quotes if quotes else unquoted,
+        "moving": 1 - len(findings.notes.of(Reason.UNCHANGED_QUOTE)) / quotes if quotes else unquoted, "unbroken": max(1 - silent / minutes, 0.0),
         "listing": 1 - len(np.unique(refused.of(tape="contracts").index)) / max(len(session.contracts), 1),
         "in_time": 0.5 if len(findings.of(Reason.CLOCK_SKEW, tape="session")) else 1.0}, {"two_sided": 0.25, "accepted": 4.0, "listing": 2.0})

@@ -200,13 +200,14 @@ def _head(session: MarketSession) -> str:
     return (f"<h1>{escape(session.symbol)} {session.date:%Y-%m-%d}</h1><p class='sub'>{session.date:%A}, {opens:%H:%M} to {closes:%H:%M} New York, "
             f"{escape(session.source)}; underlying {escape(session.contracts.underlying)}</p>")
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #cd5e2522
+# %% ../../nbs/75_reports/771_market_page.ipynb #e6e5e59e
 def market_page(session: MarketSession, findings: Sequence[FindingLine] = (), score: Mapping[str, float] | None = None) -> str:
     """The day as one HTML page that needs no network. `findings` and `score` (0 to 1 by part) are those of the quality checks."""
     import plotly.io as pio
     from plotly.offline import get_plotlyjs
 
-    builders: tuple[Callable[[MarketSession], Any], ...] = (coverage_over_time, strikes_over_time, spread_by_moneyness, volume_figure)
+    of_options: tuple[Callable[[MarketSession], Any], ...] = (strikes_over_time, spread_by_moneyness, volume_figure) if len(session.contracts) else ()
+    builders = (coverage_over_time, *of_options)
     figures = [pio.to_html(build(session), full_html=False, include_plotlyjs=False, config={"displayModeBar": False, "responsive": True}) for build in builders]
     outside = [f"{rows:,} {_LABELS[name]}" for name, rows in time_profile(session).outside.items() if rows]
     found = [[f.reason.replace("_", " "), f.done, f"{f.rows:,}", f.example] for f in findings]

@@ -52,7 +52,7 @@ def shade(table: Map) -> list[str]:
     step = np.where(np.isfinite(table.values), np.clip(np.ceil(rank * 4), 1, 4), 0).astype(int)
     return ["".join(_SHADES[s] for s in row) for row in step.tolist()]
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #d1120fb6
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #d1b79481
 def _rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> Any:
     from rich import box
     from rich.table import Table
@@ -92,8 +92,9 @@ def print_market(session: MarketSession, console: "Console", findings: Sequence[
     holes = gap_rows(gaps(session), 8)
     silent = _rich_table("Holes", ("tape", "from", "to", "minutes"), holes) if holes else Text("No tape is silent for five minutes or longer.\n", style="dim")
     console.print(silent)
-    console.print(_rich_table("Expiries", EXPIRY_HEAD, expiry_rows(session)))
-    _print_maps(session, console, bins)
+    if len(session.contracts):
+        console.print(_rich_table("Expiries", EXPIRY_HEAD, expiry_rows(session)))
+        _print_maps(session, console, bins)
     if findings:
         rows = [(f.reason.replace("_", " "), f.done, f"{f.rows:,}", f.example) for f in findings]
         console.print(_rich_table("What the door found", ("reason", "done", "rows", "the first of them"), rows, 2))

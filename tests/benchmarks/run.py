@@ -155,6 +155,41 @@ def simulator_section(data: Path | None, repeats: int) -> tuple[dict[str, Any], 
 SECTIONS = {"replay": replay_section, "imports": imports_section, "analytics": analytics_section, "flow": flow_section, "simulator": simulator_section}
 
 
+def page(result: dict[str, Any]) -> str:
+    """What was measured, as a page of the documentation."""
+    words = {None: "not to be told here", True: "met", False: "**missed**"}
+    lines = ["# Benchmarks", "", "<!-- Written by `make bench ARGS=--report`; do not edit. -->", "",
+             f"One run of `make bench` on a machine with {result['cores']} cores, Python {result['python']} ({result['machine']}). Speed is stated as a ratio to a peer or to a floor",
+             "that is measured in the same run; where a bound was set, it says whether it is met.", "", "| bound | |", "|---|---|"]
+    lines += [f"| {text} | {words[fine]} |" for text, fine in result["verdicts"].items()]
+    if "whole_process" in result.get("replay", {}):
+        lines += ["", "## A replayed day, whole process", "", "GOOG 2015-12-24 without report, against unzipping the same files and one vectorized CSV pass over all rows.", "",
+                  "| process | seconds | peak memory, MB | replay over it |", "|---|---|---|---|"]
+        whole = result["replay"]["whole_process"]
+        lines += [f"| {name} | {v['seconds']:.2f} | {v['peak_mb']:.0f} | {whole['replay']['seconds'] / v['seconds']:.2f} |" for name, v in whole.items()]
+    if "engine" in result.get("replay", {}):
+        e = result["replay"]["engine"]
+        lines += ["", f"The event engine alone takes {e['events_per_second']:,.0f} two-sided quote events a second, state server and ledger included."]
+    if result.get("imports"):
+        i = result["imports"]
+        lines += ["", "## An import", "", f"{i['session']}, {i['rows']:,} rows: {i['ratio']:.2f} times reading and parsing its zips alone; {i['bytes']['lake'] / 1e6:.2f} MB in the lake,",
+                  f"{i['bytes']['zips'] / 1e6:.2f} MB zipped."]
+    if "analytics" in result:
+        a = result["analytics"]
+        lines += ["", f"## Analytics, {a['contracts']:,} contracts, one thread", "", "| what | milliseconds |", "|---|---|"]
+        lines += [f"| {name} | {ms:.3f} |" for name, ms in a["milliseconds"].items()]
+        lines += ["", "| ratio | |", "|---|---|"] + [f"| {name} | {'not available here' if r is None else f'{r:.2f}'} |" for name, r in a["ratios"].items()]
+        lines += ["", f"The first tick of a fresh process takes {a['first_tick']['seconds']:.2f} s, imports included.", "",
+                  "Peers: " + ", ".join(f"{name} {text.split(' (')[0]}" for name, text in a["peers"].items()) + "."]
+    if "flow" in result:
+        lines += ["", "## VPIN", "", "| version | million trades a second |", "|---|---|"]
+        lines += [f"| {name} | {rate / 1e6:.1f} |" for name, rate in result["flow"]["trades_per_second"].items()]
+    if "simulator" in result:
+        lines += ["", "## The simulator", "", "| what | seconds | times real time | MB |", "|---|---|---|---|"]
+        lines += [f"| {name} | {r['seconds']:.1f} | {r['times_real_time']:.0f} | {r['peak_mb']:.0f} |" for name, r in result["simulator"].items()]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
     """Measure, print, write, judge."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -162,6 +197,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("QUANTICITY_DATA_DIR") or PROJECT.parent / "shared" / "data"))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--strict", action="store_true", help="exit with 1 where a bound is missed")
+    parser.add_argument("--report", action="store_true", help="also write docs/reference/benchmarks.md")
     parser.add_argument("--out", type=Path, default=PROJECT / "build" / "bench.json")
     arguments = parser.parse_args()
     for name in [n for n in os.environ if n.startswith("QUANTICITY_") and n != "QUANTICITY_CACHE_DIR"]:
@@ -180,6 +216,8 @@ def main() -> int:
     result["verdicts"] = verdicts
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    if arguments.report:
+        (PROJECT / "docs" / "reference" / "benchmarks.md").write_text(page(result))
     return 1 if arguments.strict and False in verdicts.values() else 0
 
 

@@ -67,7 +67,7 @@ def test_show_takes_a_file_that_was_not_imported(recorded, tmp_path):
     done = quanticity(tmp_path, "data", "show", recorded, "2021-01-08", "--symbol", "SPXW")
     assert done.returncode == 0 and "SPXW Friday 2021-01-08" in done.stdout
     line = one_line(quanticity(tmp_path, "data", "show", recorded))
-    assert "holds 10 sessions" in line and "--symbol and --date" in line
+    assert "holds 12 sessions" in line and "--symbol and --date" in line
 
 
 def test_quality_counts_and_lists(lake):

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quanticity.core.reasons import Reason
 from quanticity.core.types import Settlement
-from quanticity.feeds.lean import available_sessions, load_daily_bars, load_session
+from quanticity.feeds.lean import IMPORTER, available_sessions, load_daily_bars, load_session
 from quanticity.feeds.lean_ticks import load_equity_ticks
 from quanticity.market.chain import nanoseconds
 from quanticity.market.parity import pair_rows, parity_spot
+from quanticity.market.quality import screen_session
 from quanticity.market.session import ChainState, MarketSession, batches
 
 GOOG_DAY = date(2015, 12, 24)
@@ -121,3 +123,13 @@ def nanoseconds_of(day: int, hour: int, minute: int) -> int:
     from datetime import UTC, datetime
 
     return nanoseconds(datetime(2013, 10, day, hour, minute, tzinfo=UTC))
+
+
+def test_days_of_ticks_are_sessions_too(recorded: Path) -> None:
+    keys = [k for k in IMPORTER.sessions(recorded) if k.symbol == "IBM"]
+    assert [str(k.day) for k in keys] == ["2013-10-07", "2013-10-08"] and len(IMPORTER.sessions(recorded)) == 12
+    session, ticks = IMPORTER.load(recorded, keys[0]), load_equity_ticks(recorded, "IBM", keys[0].day)
+    assert len(session.contracts) == len(session.quotes) == 0
+    assert np.array_equal(session.underlying_trades.price, ticks.trades.price) and np.array_equal(session.underlying_quotes.bid, ticks.quotes.bid, equal_nan=True)
+    screened = screen_session(session)
+    assert screened.score.total > 0.5 and set(screened.findings.quarantined.counts()) == {Reason.CROSSED_QUOTE, Reason.DUPLICATE_ROW, Reason.OUTSIDE_SESSION}
