@@ -84,7 +84,7 @@ def load_equity_ticks(data_dir: Path, symbol: str, day: date) -> EquityTicks:
     return EquityTicks(symbol.upper(), day, trades, quotes, dropped_trades + dropped_quotes, int(np.count_nonzero(bid > ask)),
                        {f.name: f.sha256 for f in (trade_file, quote_file)})
 
-# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #53221bf8
+# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #5fbd78cc
 def available_ticks(data_dir: Path) -> list[tuple[str, date]]:
     """The stocks and days with both trades and quotes by the tick, in order. Raises DataMissing (no such folder)."""
     root = lean_data(data_dir)
@@ -99,6 +99,7 @@ def load_tick_session(data_dir: Path, symbol: str, day: date) -> MarketSession:
         raise DataError(f"ticks of {symbol} for {day}, when the market was closed", "check the file's date")
     none, whole = np.empty(0), np.empty(0, np.int64)
     listed = Contracts(ticks.symbol, ticks.symbol, none, whole, whole, np.empty(0, np.bool_), none)
-    notes = tuple(f"{count:,} {what}" for count, what in ((ticks.suspicious, "suspicious rows were dropped"), (ticks.crossed, "rows of crossed quotes")) if count)
+    counted = ((ticks.suspicious, "suspicious rows were dropped"), (ticks.crossed, "rows of crossed quotes"))
+    notes = tuple(f"{count:,} {what}" for count, what in counted if count)
     return MarketSession("lean", day, hours.opens, hours.closes, listed, empty(Quotes), empty(Trades), empty(Bars), ticks.quotes, none, none, 0.0, 0.0,
                          empty(Imbalances), ticks.files, notes, ticks.trades)
