@@ -83,11 +83,11 @@ def outstanding(table, level=1.96):
 @pytest.fixture(scope="module")
 def fair_days():
     days = sessions_from(DEMO_DAY, 6)
-    return np.array([profits(one.session) for seed in range(10) for one in simulate(seed, days, ("SPXW",), FAIR, extras=PLAIN)])
+    return np.array([profits(one.session) for seed in range(20) for one in simulate(seed, days, ("SPXW",), FAIR, extras=PLAIN)])
 
 
 def test_no_more_of_1000_rules_earn_or_lose_than_chance_says(fair_days):
-    assert fair_days.shape == (60, RULES) and (fair_days.std(axis=0) > 0).all()
+    assert fair_days.shape == (120, RULES) and (fair_days.std(axis=0) > 0).all()
     bound = 0.05 + 3 * np.sqrt(0.05 * 0.95 / RULES)  # binomial, three deviations
     rng = np.random.default_rng(1)
     chance = np.sort([outstanding(fair_days * rng.choice([-1.0, 1.0], (len(fair_days), 1))) for _ in range(400)])

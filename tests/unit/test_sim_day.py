@@ -209,7 +209,7 @@ def test_other_symbols_and_further_days_change_nothing(week):
 
 def test_regimes_are_the_markets_and_stay_a_while():
     wild = replace(SMALL, regimes=(Regime("a", 0.5, stay=0.7), Regime("b", 4.0, stay=0.7)), trades=2.0, expiries=1)
-    days = list(simulate(1, sessions_from(date(2026, 3, 2), 8), ("ONE", "TWO"), wild, extras=Extras(books=None, levels=False)))
+    days = list(simulate(1, sessions_from(date(2026, 3, 2), 12), ("ONE", "TWO"), wild, extras=Extras(books=None, levels=False)))
     code = [int(d.truth.steps.regime[0]) for d in days]
     assert code[::2] == code[1::2] and set(code) == {0, 1}
     vol = [float(np.median(d.truth.steps.volatility * np.sqrt([0.5, 4.0][c]))) for d, c in zip(days, code, strict=True)]
