@@ -165,11 +165,14 @@ class AnalyticsConfig(Section):
         {}, "dotted names", "further calculators of live symbols by name: the module that holds each one's `CALCULATOR`",
         "a mapping of names to dotted module names")
 
-# %% ../../nbs/00_core/03_config.ipynb #2755e6e6
+# %% ../../nbs/00_core/03_config.ipynb #a2149fea
+_STRATEGY = _DOTTED[:-1] + r"(:[A-Za-z_]\w*)?$"
+
+
 class StrategyConfig(Section):
     """One strategy that may run: its code, its playbook, its symbols and parameters."""
 
-    module: str = key(..., "dotted name", "module of the strategy", "a dotted module name", pattern=_DOTTED)
+    module: str = key(..., "dotted name", "module of the strategy, or `module:Class`", "a dotted module name, or module:Class", pattern=_STRATEGY)
     playbook: str = key(..., "dotted name", "module of the playbook that gates and sizes it", "a dotted module name", pattern=_DOTTED)
     enabled: bool = key(True, "", "whether it runs")
     symbols: tuple[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9.]*$")], ...] = key((), "", "underlyings it runs on; empty: all",

@@ -47,13 +47,14 @@ class Contract:
     def __str__(self) -> str:
         return f"{self.symbol} {self.expiry:%Y-%m-%d} {self.strike:g}{self.right.value}"
 
-# %% ../../nbs/00_core/02_types.ipynb #1ba73417
+# %% ../../nbs/00_core/02_types.ipynb #d2393e55
 @dataclass(frozen=True, slots=True)
 class Features:
     """Named numbers of one symbol at one moment.
 
     `values` never holds NaN: what is not known is in `missing` with its reason. `ages` are seconds between the moment
-    and the data a value was made from. `snapshot_id` names the chain snapshot that all of it came from.
+    and the data a value was made from, `sources` names the metric (or strategy) that computed it, `quality` (0 to 1) is that of the
+    data behind it, where it was judged. `snapshot_id` names the chain snapshot that the moment belongs to.
     """
 
     symbol: str
@@ -62,9 +63,11 @@ class Features:
     values: Mapping[str, float]
     ages: Mapping[str, float] = field(default_factory=dict)
     missing: Mapping[str, Reason] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    quality: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("values", "ages", "missing"):
+        for name in ("values", "ages", "missing", "sources", "quality"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         if bad := [k for k, v in self.values.items() if v != v]:
             raise ValueError(f"NaN in feature {bad[0]!r}: put it in `missing` with a reason")

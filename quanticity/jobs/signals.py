@@ -27,7 +27,7 @@ def signal_policy(config: SignalsConfig) -> SignalPolicy:
     return SignalPolicy(config.min_confidence, timedelta(seconds=config.time_to_live_seconds),
                         timedelta(seconds=config.live_lock_seconds), timedelta(seconds=config.cooldown_seconds))
 
-# %% ../../nbs/80_jobs/820_signals.ipynb #ab33bac7
+# %% ../../nbs/80_jobs/820_signals.ipynb #f95836ef
 class SignalsJob:
     """Runs the configured strategies over one session."""
 
@@ -50,7 +50,7 @@ class SignalsJob:
         return [event for strategy in self.strategies for event in self._decide(strategy, features, chain)]
 
     def _decide(self, strategy: LoadedStrategy, features: Features, chain: OptionChain) -> list[Event]:
-        answer = gate(strategy.playbook, features, self.desk.opens, self.desk.closes) or strategy.propose(features, chain, strategy.parameters)
+        answer = gate(strategy.playbook, features, self.desk.opens, self.desk.closes) or strategy.propose(features, chain, strategy.parameters, None)
         if isinstance(answer, Skip):
             return [self.book.skip(answer, chain.seq)]
         return [self.book.consider(proposal) for proposal in answer]

@@ -8,7 +8,7 @@ import pytest
 
 from quanticity.core.config import Config, StrategyConfig
 from quanticity.core.errors import ConfigError
-from quanticity.jobs.wiring import Desk, load_strategies, load_strategy
+from quanticity.jobs.wiring import Desk, load_strategies, load_strategy, strategy_at
 from quanticity.playbooks.playbook import Playbook
 from quanticity.strategies import zero_dte
 
@@ -37,7 +37,7 @@ def module(tmp_path: Path, monkeypatch):
 
 def test_the_default_configuration_loads():
     (loaded,) = load_strategies(Config())
-    assert loaded.name == "zero_dte" and loaded.propose is zero_dte.propose
+    assert loaded.name == "zero_dte" and loaded.indicators is None and callable(loaded.propose)
     assert loaded.parameters == zero_dte.Parameters() and loaded.playbook == Playbook("zero_dte")
 
 
@@ -99,7 +99,7 @@ def test_a_new_strategy_is_a_module_and_an_entry(module):
     name = module("fresh_strategy", GOOD)
     loaded = load_strategy("fresh", entry(module=name, parameters={"count": 5, "share": 1, "name": "y", "on": False}))
     assert (loaded.parameters.count, loaded.parameters.share, loaded.parameters.name, loaded.parameters.on) == (5, 1, "y", False)
-    assert loaded.propose(None, None, loaded.parameters) == ()
+    assert loaded.propose(None, None, loaded.parameters, None) == ()
     assert loaded.name == "fresh" and loaded.playbook == Playbook("fresh")  # the playbook is another's: it gates and sizes under this name
 
 
@@ -161,3 +161,31 @@ def test_defaults_may_be_made_by_a_factory(module):
 def test_a_desk_names_its_session():
     desk = Desk(None, Config(), "BRK.B", date(2015, 12, 24), datetime(2015, 12, 24, 14, 30, tzinfo=UTC), datetime(2015, 12, 24, 18, tzinfo=UTC))
     assert desk.session == "BRK.B-2015-12-24"
+
+
+def test_a_class_of_any_module_is_a_strategy(module):
+    name = module("classy", GOOD + """
+import numpy as np
+from quanticity.jobs.wiring import Indicators
+class Careful:
+    NAME = "careful"
+    WARM_UP_MINUTES = 30
+    Parameters = Parameters
+    def propose(self, features, chain, parameters, held):
+        return (held,)
+    def indicators(self, session, parameters):
+        return Indicators(np.array([1, 2]), {"x": np.array([0.5, float("nan")])})
+class Needy(Careful):
+    def __init__(self, money):
+        pass
+number = 3
+""")
+    found = strategy_at(f"{name}:Careful", {"count": 4})
+    assert (found.name, found.parameters.count, found.warm_up_minutes) == ("careful", 4, 30.0)
+    assert found.propose(None, None, None, "the contract") == ("the contract",)
+    assert found.indicators(None, found.parameters).known_at(1) == ({"x": 0.5}, 1)
+    assert found.playbook.start_minutes_after_open == 0
+    assert load_strategy("careful", entry(module=f"{name}:Careful")).playbook == Playbook("careful")
+    for path, message in ((f"{name}:Needy", "a strategy's class is made without arguments"), (f"{name}:number", "is no class"), (f"{name}:No", "has no No")):
+        with pytest.raises(ConfigError, match=message):
+            strategy_at(path)
