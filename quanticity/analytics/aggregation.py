@@ -6,7 +6,7 @@
 __all__ = ['SUMS', 'NAMES', 'CONVENTION_VERSION', 'Exact', 'exact_sums', 'Totals', 'totals', 'SymbolSnapshot', 'symbol_snapshot',
            'GroupSnapshot', 'aggregate', 'by_sector', 'symbol_document', 'read_symbol', 'group_document']
 
-# %% ../../nbs/30_analytics/395_aggregation.ipynb #45f38f00
+# %% ../../nbs/30_analytics/395_aggregation.ipynb #a1a8eec2
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .chain_analytics import ChainAnalytics
-from .exposure import Convention, Exposure, as_convention
+from .exposure import Convention, Exposure, as_convention, foremost
 from ..core.errors import UserError
 from ..core.reasons import Reason
 from ..market.chain import FloatArray
@@ -85,7 +85,7 @@ def exact_sums(columns: npt.ArrayLike) -> tuple[Exact, ...]:
     shift = least - 53 + _UNIT + _GUARD
     return tuple(Exact((t << shift if shift >= 0 else t >> -shift) >> _GUARD) for t in totals)
 
-# %% ../../nbs/30_analytics/395_aggregation.ipynb #89094f81
+# %% ../../nbs/30_analytics/395_aggregation.ipynb #cb6a611e
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Exposures summed over `counted` of `contracts`, exactly; the others by reason in `left_out`. Units as in `exposure.Exposure`.
@@ -112,7 +112,7 @@ class Totals:
     def values(self) -> tuple[dict[str, float], dict[str, Reason]]:
         """The sums and the gamma balance (net over gross GEX) as numbers; NaN where nothing counted, with the reason that most contracts have."""
         if not self.counted:
-            why = max(self.left_out, key=lambda r: self.left_out[r], default=Reason.NO_OPEN_INTEREST)
+            why = foremost(self.left_out)
             return dict.fromkeys(NAMES, math.nan), dict.fromkeys(NAMES, why)
         gross = self.gross.value
         found = {name: getattr(self, name).value for name in SUMS} | {"gamma_balance": self.gex.value / gross if gross > 0 else math.nan}

@@ -111,7 +111,7 @@ class ChainAnalytics:
         """Net over gross GEX, -1..1: how one-sided dealers are under the convention; NaN where there is no exposure."""
         return self.exposure.total_gex / self.gross_gex if self.gross_gex > 0 else math.nan
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #be688d18
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #141e5c89
 def analyse(chain: OptionChain, state: VolatilityState, convention: Convention | str = Convention.NAIVE,
             span: float = 0.10, points: int = 41, dealer_position: npt.ArrayLike | None = None) -> ChainAnalytics:
     """All numbers of a chain. `state` is updated with the chain's new quotes; `span` and `points` are the zero-gamma grid.
@@ -137,7 +137,7 @@ def analyse(chain: OptionChain, state: VolatilityState, convention: Convention |
     forward = chain.spot * math.exp((chain.rate - chain.dividend) * nearest_years)
     at_the_money, why = at_the_money_vol(forward, listed.strike[rows], volatility[rows], listed.is_call[rows])
     return ChainAnalytics(
-        chain, volatility, greek, exposed, crossing, walls(listed.strike, listed.is_call, exposed.gex, strikes),
+        chain, volatility, greek, exposed, crossing, walls(listed.strike, listed.is_call, exposed.gex, strikes, exposed.left_out),
         skew_25_delta(greek.delta[rows], volatility[rows], listed.is_call[rows]), at_the_money, why, nearest, nearest_years,
         float(two_sided.mean()) if len(rows) else 0.0,
         exposed.gross_gex, count_reasons(reason), expiring(exposed, chain.ts // _DAY), listed.exercise is Exercise.AMERICAN)

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['correlation_time', 'DriftTest', 'DriftParameters', 'DriftReport', 'feature_drift', 'drift', 'in_safe_mode']
 
-# %% ../../nbs/30_analytics/375_drift.ipynb #e6ac59d4
+# %% ../../nbs/30_analytics/375_drift.ipynb #0ddbc4fa
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ class DriftReport:
         verdict = "safe mode" if self.safe_mode else "alert" if self.alert else "as before"
         return f"{self.feature}: {self.test.value} {self.statistic:+.3g}, threshold {self.threshold:.3g}: {verdict}"
 
-# %% ../../nbs/30_analytics/375_drift.ipynb #fe72bed7
+# %% ../../nbs/30_analytics/375_drift.ipynb #a0725de4
 def _verdict(feature: str, test: DriftTest, statistic: float, chance: float, sizes: tuple[float, float], effective: tuple[float, float]) -> DriftReport:
     threshold, safe = max(chance, sizes[0]), max(chance, sizes[1])
     return DriftReport(feature, test, statistic, threshold, safe, effective, abs(statistic) > threshold, abs(statistic) > safe)
@@ -122,12 +123,21 @@ def _distance(reference: FloatArray, recent: FloatArray) -> float:
     return float(np.max(np.abs(np.searchsorted(b, points, side="right") / len(b) - np.searchsorted(a, points, side="right") / len(a))))
 
 
+@functools.cache
+def _kolmogorov_quantile(level: float) -> float:
+    """The x that Kolmogorov's statistic exceeds with probability `level`: 2 sum (-1)^(k-1) exp(-2 k^2 x^2) halved down to the last digit."""
+    k = np.arange(1, 101)
+    signs, low, high = np.where(k % 2 == 1, 2.0, -2.0), 0.1, 10.0
+    while (middle := 0.5 * (low + high)) not in (low, high):
+        above = float((signs * np.exp(-2.0 * k * k * middle * middle)).sum())
+        low, high = (middle, high) if above > level else (low, middle)
+    return middle
+
+
 def _critical_distance(level: float, effective: float) -> float:
     """What D exceeds by chance with probability `level`, for `effective` = n m / (n + m): Kolmogorov's distribution with Stephens' correction."""
-    from scipy.special import kolmogi
-
     root = math.sqrt(effective)
-    return float(kolmogi(level)) / (root + 0.12 + 0.11 / root)
+    return _kolmogorov_quantile(level) / (root + 0.12 + 0.11 / root)
 
 # %% ../../nbs/30_analytics/375_drift.ipynb #246a4dbd
 def feature_drift(feature: str, reference: npt.ArrayLike, recent: npt.ArrayLike, parameters: DriftParameters | None = None,

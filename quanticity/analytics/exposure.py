@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['IntArray', 'Convention', 'as_convention', 'dealer_sign', 'dealer_shares', 'Groups', 'group_rows', 'Grouped',
-           'Exposure', 'exposures', 'Expiring', 'expiring', 'Walls', 'walls', 'hedging_elasticity']
+           'Exposure', 'exposures', 'Expiring', 'foremost', 'expiring', 'Walls', 'walls']
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #66637915
+# %% ../../nbs/30_analytics/31_exposure.ipynb #459ce422
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .compiled import columns, exposure
+from .compiled import Columns, columns, exposure
 from .pricing import CodeArray, FloatArray, Greeks, reason_of
 from ..core.errors import UserError
 from ..core.reasons import Reason
@@ -151,7 +151,7 @@ class Exposure:
     expiry_counted: IntArray
     left_out: Mapping[Reason, int]
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #4ca0a0ea
+# %% ../../nbs/30_analytics/31_exposure.ipynb #b2463f75
 def _sums(groups: Groups, sums: FloatArray, kept: npt.NDArray[np.intp] | slice) -> tuple[Grouped, FloatArray]:
     """The kernel's sums of the ascending keys that are `kept`, and its further columns."""
     columns = np.ascontiguousarray(sums[groups.order][kept].T)
@@ -177,7 +177,7 @@ def exposures(
     contracts (NaN: not known), `multiplier` shares a contract (a scalar will do). `greeks` are those of the same rows
     (`pricing.greeks`); `reason` may pass on the codes of `pricing.implied_vol`, so that a missing volatility is counted
     under its own reason. `dealer_position` (contracts, signed) goes with the flow-signed convention. `strikes` and `expiries`
-    may pass on `group_rows` of the two. Formulas and units: top of this notebook and `Exposure`.
+    may pass on `group_rows` of the two. Without a spot what has not expired is left out as NO_SPOT. Formulas and units: top of this notebook and `Exposure`.
     """
     convention, shape = as_convention(convention), greeks.gamma.shape
     rows = greeks.gamma.size
@@ -185,6 +185,9 @@ def exposures(
     expiries = expiries or group_rows(np.broadcast_to(expiry, shape))
     shares = np.ascontiguousarray(np.broadcast_to(dealer_shares(is_call, open_interest, multiplier, convention, dealer_position), shape))
     codes, left_out = _codes(shares, greeks, reason)
+    if left_out and not 0.0 < spot < np.inf:
+        over = left_out.get(Reason.EXPIRED, 0)
+        left_out = {why: n for why, n in ((Reason.NO_SPOT, rows - over), (Reason.EXPIRED, over)) if n}
     out, by_strike, by_expiry = np.empty((4, rows)), np.zeros((len(strikes.keys), 4)), np.zeros((len(expiries.keys), 6))
     exposure["exposures"](rows, np.array([float(spot)]), *(np.ascontiguousarray(g) for g in (greeks.gamma, greeks.delta, greeks.vanna, greeks.charm)),
                           shares, codes, strikes.place, expiries.place, out, by_strike, by_expiry)
@@ -194,7 +197,7 @@ def exposures(
     return Exposure(convention, out[0], out[1], out[2], out[3], gex, dex, vex, chex, strike_sums, expiry_sums, int(counted), gross,
                     more[0], more[1].astype(np.int64), left_out)
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #1706a946
+# %% ../../nbs/30_analytics/31_exposure.ipynb #003925bc
 @dataclass(frozen=True, slots=True)
 class Expiring:
     """Exposures of the contracts of one expiry day, and `share`, 0..1, of the chain's gross GEX (NaN with `reason` where there is none)."""
@@ -209,6 +212,11 @@ class Expiring:
     reason: Reason | None
 
 
+def foremost(left_out: Mapping[Reason, int]) -> Reason:
+    """The reason that most contracts were left out for; NO_OPEN_INTEREST where none was (then nothing is held)."""
+    return max(left_out, key=lambda reason: left_out[reason], default=Reason.NO_OPEN_INTEREST)
+
+
 def expiring(exposure: Exposure, day: Any) -> Expiring:
     """What of an exposure belongs to the expiry `day`, a key as in `Exposure.by_expiry`."""
     by, at = exposure.by_expiry, np.flatnonzero(exposure.by_expiry.keys == day)
@@ -216,10 +224,9 @@ def expiring(exposure: Exposure, day: Any) -> Expiring:
     counted = int(exposure.expiry_counted[at].sum())
     if exposure.gross_gex > 0.0:
         return Expiring(exposure.convention, gex, dex, vex, chex, gross / exposure.gross_gex, counted, None)
-    reason = max(exposure.left_out, key=lambda r: exposure.left_out[r], default=Reason.NO_OPEN_INTEREST)
-    return Expiring(exposure.convention, gex, dex, vex, chex, np.nan, counted, reason)
+    return Expiring(exposure.convention, gex, dex, vex, chex, np.nan, counted, foremost(exposure.left_out))
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #0776a9b4
+# %% ../../nbs/30_analytics/31_exposure.ipynb #833e5606
 @dataclass(frozen=True, slots=True)
 class Walls:
     """Call and put wall (strikes, NaN where there is none, with the reason), and the GEX found there."""
@@ -233,7 +240,7 @@ class Walls:
 
 
 def _wall(groups: Groups, gex: FloatArray, count: FloatArray, sign: float) -> tuple[float, float, Reason | None]:
-    """Strike and GEX of the largest `sign * gex`; sign 0 compares absolute values."""
+    """Strike and GEX of the largest `sign * gex` (sign 0 compares absolute values); NO_OPEN_INTEREST where there is none."""
     counted = np.flatnonzero(count)
     if not counted.size:
         return np.nan, np.nan, Reason.NO_OPEN_INTEREST
@@ -242,8 +249,17 @@ def _wall(groups: Groups, gex: FloatArray, count: FloatArray, sign: float) -> tu
     return float(groups.keys[counted[best]]), float(values[best]), None
 
 
-def walls(strike: npt.ArrayLike, is_call: npt.ArrayLike, gex: npt.ArrayLike, strikes: Groups | None = None) -> Walls:
-    """Call and put walls from the GEX per contract (as in `Exposure.gex`; NaN and zero rows do not count)."""
+def _sides(given: Columns) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Rows that are calls, and those that are puts."""
+    calls = np.broadcast_to(given.arrays[1] != 0, given.arrays[0].shape)
+    return calls, ~calls
+
+
+def walls(strike: npt.ArrayLike, is_call: npt.ArrayLike, gex: npt.ArrayLike, strikes: Groups | None = None, left_out: Mapping[Reason, int] | None = None) -> Walls:
+    """Call and put walls from the GEX per contract (as in `Exposure.gex`; NaN and zero rows do not count).
+
+    `strikes` may pass on `group_rows`, `left_out` that of the exposure, for the reason where no contract of a side counts.
+    """
     given = columns((gex,), (is_call,))
     strikes = strikes or group_rows(np.broadcast_to(np.asarray(strike, np.float64), given.shape))
     sums = np.zeros((len(strikes.keys), 4))
@@ -251,11 +267,8 @@ def walls(strike: npt.ArrayLike, is_call: npt.ArrayLike, gex: npt.ArrayLike, str
     puts, put_count, calls, call_count = sums[strikes.order].T
     call_wall, call_gex, call_reason = _wall(strikes, calls, call_count, 1.0)
     put_wall, put_gex, put_reason = _wall(strikes, puts, put_count, 0.0)
+    if left_out and (call_reason or put_reason):
+        calls_known, puts_known = (bool(np.isfinite(given.arrays[0][side]).any()) for side in _sides(given))
+        call_reason = foremost(left_out) if call_reason and not calls_known else call_reason
+        put_reason = foremost(left_out) if put_reason and not puts_known else put_reason
     return Walls(call_wall, put_wall, call_gex, put_gex, call_reason, put_reason)
-
-# %% ../../nbs/30_analytics/31_exposure.ipynb #913e432e
-def hedging_elasticity(gex: float, average_dollar_volume: float) -> float:
-    """Dealers' hedge flow for a 1% move over average daily dollar volume: -GEX / ADV$; positive amplifies moves."""
-    if not 0.0 < average_dollar_volume < np.inf:
-        raise UserError(f"average dollar volume is {average_dollar_volume}", "give dollars a day, above zero")
-    return -gex / average_dollar_volume

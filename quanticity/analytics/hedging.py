@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MOVES', 'HedgeFlow', 'book_hedge', 'hedge_flow']
 
-# %% ../../nbs/30_analytics/322_hedging.ipynb #b756e7c7
+# %% ../../nbs/30_analytics/322_hedging.ipynb #d9d23604
 from dataclasses import dataclass
 from math import pi, sqrt
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from .compiled import exposure
 from .exposure import Convention, as_convention, dealer_shares
 from .pricing import FloatArray
-from .zero_gamma import Book, make_book
+from .zero_gamma import Book, make_book, why_no_book
 from ..core.errors import UserError
 from ..core.reasons import Reason
 
@@ -38,7 +38,7 @@ class HedgeFlow:
     counted: int
     reason: Reason | None
 
-# %% ../../nbs/30_analytics/322_hedging.ipynb #d80f4c29
+# %% ../../nbs/30_analytics/322_hedging.ipynb #90f76632
 def _delta_sums(part: FloatArray, u: FloatArray) -> FloatArray:
     """Sum of |w| exp(-qT) N(d1) for each u = ln(s/S)."""
     out = np.zeros(u.shape)
@@ -65,15 +65,15 @@ def hedge_flow(
 ) -> HedgeFlow:
     """Dealers' hedge trades for moves of spot; one-dimensional arrays, units as in `pricing.greeks` and `exposure.exposures`.
 
-    Contracts without volatility, time or open interest are passed over.
+    Contracts without volatility, time or open interest are passed over; where that is all of them, `reason` is NO_SPOT, NO_OPEN_INTEREST, EXPIRED or
+    NO_QUOTE (no volatility).
     """
     convention = as_convention(convention)
     steps = np.atleast_1d(np.asarray(moves, np.float64))
     shares = np.atleast_1d(dealer_shares(is_call, open_interest, multiplier, convention, dealer_position))
     book = make_book(spot, strike, years, rate, dividend, vol, shares)
     if not book.counted:
-        reason = Reason.NO_SPOT if not 0.0 < spot < np.inf else Reason.NO_QUOTE if (np.abs(shares) > 0.0).any() else Reason.NO_OPEN_INTEREST
         nothing = np.full(steps.shape, np.nan)
-        return HedgeFlow(convention, steps, nothing, nothing.copy(), 0, reason)
+        return HedgeFlow(convention, steps, nothing, nothing.copy(), 0, why_no_book(spot, shares, years))
     traded = book_hedge(book, steps)
     return HedgeFlow(convention, steps, traded, traded * spot, book.counted, None)

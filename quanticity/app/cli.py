@@ -6,7 +6,7 @@
 __all__ = ['app', 'config_app', 'show_summary', 'replay', 'report', 'demo', 'doctor', 'worker', 'keys', 'reference', 'check',
            'main']
 
-# %% ../../nbs/95_app/97_cli.ipynb #b37ed701
+# %% ../../nbs/95_app/97_cli.ipynb #d8fa31b0
 import gc
 import sys
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .analyze_cli import analyze
+from .backtest_cli import backtest
+from .bias_cli import bias
 from .data_cli import data_app
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ config_app = typer.Typer(no_args_is_help=True, help="The configuration: check it
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 app.command()(analyze)
+app.command()(backtest)
+app.command()(bias)
 
 # %% ../../nbs/95_app/97_cli.ipynb #48167d94
 def _config() -> "Config":
@@ -187,7 +191,7 @@ def worker(
     report = run_worker(_config(), symbols or None, name=name)
     _say(f"  {report}")
 
-# %% ../../nbs/95_app/97_cli.ipynb #425b877e
+# %% ../../nbs/95_app/97_cli.ipynb #0786c755
 def _reference(name: str, page: str, write: bool) -> None:
     from quanticity.core.errors import UserError
     from quanticity.core.project import find_project
@@ -206,10 +210,15 @@ def _reference(name: str, page: str, write: bool) -> None:
 
 @app.command()
 def keys(write: Annotated[bool, typer.Option(help="Write docs/reference/redis_keys.md instead of printing.")] = False) -> None:
-    """The Redis keys: name, type, time to live, writer, readers and meaning."""
+    """The Redis keys: name, type, time to live, writer, readers and meaning. Writing also writes the states of a signal, page and picture."""
     from quanticity.core.keys import keys_reference
 
     _reference("redis_keys.md", keys_reference(), write)
+    if write:
+        from quanticity.signals.states import states_reference, states_svg
+
+        _reference("signal_states.md", states_reference(), write)
+        _reference("signal_states.svg", states_svg(), write)
 
 
 @config_app.command("reference")

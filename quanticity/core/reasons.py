@@ -6,7 +6,7 @@ a signal not emitted, an order not sent, an order not filled."""
 # %% auto #0
 __all__ = ['Reason']
 
-# %% ../../nbs/00_core/01_reasons.ipynb #06865c78
+# %% ../../nbs/00_core/01_reasons.ipynb #c6b51cb5
 from enum import StrEnum
 
 
@@ -54,6 +54,7 @@ class Reason(StrEnum):
     NO_VOLUME = "no_volume"
     NO_IMBALANCE = "no_imbalance"
     NEGATIVE_VARIANCE = "negative_variance"
+    NO_SUCH_CLUSTER = "no_such_cluster"
     UNREADABLE = "unreadable"
     CALCULATOR_FAILED = "calculator_failed"
     MIXED_CONVENTIONS = "mixed_conventions"
@@ -67,10 +68,19 @@ class Reason(StrEnum):
     LOW_QUALITY = "low_quality"
     NO_SUCH_EXPIRY = "no_such_expiry"
     NO_LIQUID_CONTRACT = "no_liquid_contract"
+    STRATEGY_FAILED = "strategy_failed"
+    STRATEGY_BACKOFF = "strategy_backoff"
+    BREAKER_OPEN = "breaker_open"
     # a proposal vetoed
     DUPLICATE = "duplicate"
     ALREADY_LIVE = "already_live"
     COOLDOWN = "cooldown"
+    SAME_EXPOSURE = "same_exposure"
+    CAP_SYMBOL = "cap_symbol"
+    CAP_STRATEGY = "cap_strategy"
+    CAP_EXPIRY = "cap_expiry"
+    CAP_BOOK = "cap_book"
+    SAFE_MODE = "safe_mode"
     SIGNAL_EXPIRED = "signal_expired"
     # an order refused by risk
     INVALID_PROPOSAL = "invalid_proposal"

@@ -76,7 +76,7 @@ class Features:
         """The value, or None where it is missing."""
         return self.values.get(name)
 
-# %% ../../nbs/00_core/02_types.ipynb #dcd9ba38
+# %% ../../nbs/00_core/02_types.ipynb #d029d794
 class Side(StrEnum):
     """Direction of an order or a fill."""
 
@@ -129,13 +129,21 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A proposal that was emitted: it has an identity, a fingerprint and a time to live."""
+    """A proposal that was emitted: it has an identity, a fingerprint and a time to live.
+
+    `size_factor` (0 to 1) scales the dollars that risk sizes it to: below 1 in safe mode.
+    """
 
     id: str
     fingerprint: str
     ts: datetime
     expires_at: datetime
     proposal: Proposal
+    size_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.size_factor <= 1.0:
+            raise ValueError(f"size_factor must be above 0 and at most 1, got {self.size_factor}")
 
 # %% ../../nbs/00_core/02_types.ipynb #6b88467f
 class OrderType(StrEnum):
@@ -295,7 +303,7 @@ def plain(record: Any) -> Any:
         return [plain(v) for v in record]
     return record
 
-# %% ../../nbs/00_core/02_types.ipynb #f965ff45
+# %% ../../nbs/00_core/02_types.ipynb #92e08392
 def contract_from_plain(data: Mapping[str, Any]) -> Contract:
     """The inverse of `plain` for a `Contract`."""
     return Contract(data["symbol"], date.fromisoformat(data["expiry"]), float(data["strike"]), Right(data["right"]),
@@ -313,7 +321,7 @@ def proposal_from_plain(data: Mapping[str, Any]) -> Proposal:
 def signal_from_plain(data: Mapping[str, Any]) -> Signal:
     """The inverse of `plain` for a `Signal`."""
     return Signal(data["id"], data["fingerprint"], datetime.fromisoformat(data["ts"]),
-                  datetime.fromisoformat(data["expires_at"]), proposal_from_plain(data["proposal"]))
+                  datetime.fromisoformat(data["expires_at"]), proposal_from_plain(data["proposal"]), float(data.get("size_factor", 1.0)))
 
 
 def ticket_from_plain(data: Mapping[str, Any]) -> OrderTicket:

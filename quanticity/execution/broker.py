@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['BrokerEvent', 'OrderCancelled', 'OrderActivated', 'OrderTriggered', 'Broker', 'ReplayBroker']
 
-# %% ../../nbs/65_execution/66_broker.ipynb #8ec93b32
+# %% ../../nbs/65_execution/66_broker.ipynb #fc48a37b
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from ..core.reasons import Reason
@@ -16,7 +16,7 @@ from .positions import PositionBook
 from ..market.chain import nanoseconds, timestamp
 from ..market.commissions import CommissionSchedule, Executed, order_commission
 from quanticity.market.matching import (
-    Activated, Cancelled, Filled, MatchEvent, MatchingEngine, QuoteOf, WorkingOrder,
+    Activated, Cancelled, Filled, MatchEvent, MatchingEngine, Quote, QuoteOf, WorkingOrder,
 )
 
 # %% ../../nbs/65_execution/66_broker.ipynb #673d19b1
@@ -74,12 +74,13 @@ class Broker(Protocol):
     def open_orders(self) -> list[WorkingOrder]:
         """The orders that may still fill."""
 
-# %% ../../nbs/65_execution/66_broker.ipynb #1feef07c
+# %% ../../nbs/65_execution/66_broker.ipynb #b4f02751
 @dataclass(slots=True)
 class _Charged:
-    """An order's fills so far, and the month's contracts before its first: what its commission depends on."""
+    """An order's fills so far, and at its first one the schedule in force and the month's contracts before it: what its commission depends on."""
 
     ticket: OrderTicket
+    schedule: CommissionSchedule
     fills: list[Executed] = field(default_factory=list)
     month_before: int = 0
 
@@ -87,15 +88,24 @@ class _Charged:
 class ReplayBroker:
     """A `Broker` that fills against shown quotes by the rules of `quanticity.market.matching`.
 
-    `schedule` prices the commissions, `monthly_contracts` were traded in the month before this session.
+    `schedule` prices the commissions, `monthly_contracts` were traded in the month before this session. `shown` holds for each fill's id the quote that it
+    was made against. One broker serves many sessions: `begin_session` tells it of the next.
     """
 
     def __init__(self, engine: MatchingEngine, schedule: CommissionSchedule, monthly_contracts: int = 0) -> None:
         self.engine, self.schedule, self.monthly_contracts = engine, schedule, monthly_contracts
         self.book = PositionBook()
+        self.shown: dict[str, Quote] = {}
+        self._day: date | None = None
         self._now = 0
         self._orders: dict[str, _Charged] = {}
         self._events: list[BrokerEvent] = []
+
+    def begin_session(self, day: date, schedule: CommissionSchedule) -> None:
+        """A new session: its schedule, and in a new month the count of contracts from 0. Open orders stay as they are."""
+        if self._day is not None and (day.year, day.month) != (self._day.year, self._day.month):
+            self.monthly_contracts = 0
+        self._day, self.schedule = day, schedule
 
     def submit(self, approved: RiskApproved) -> None:
         """Send the orders of an approval; an id that was sent before is left as it is, whatever its terms are now."""
@@ -105,7 +115,7 @@ class ReplayBroker:
         for ticket in approved.tickets:
             if ticket.id not in self._orders:
                 self.engine.submit(ticket, sent)
-                self._orders[ticket.id] = _Charged(ticket)
+                self._orders[ticket.id] = _Charged(ticket, self.schedule)
 
     def cancel(self, order_id: str) -> bool:
         """Send a cancel at the last step's time; see `Broker`."""
@@ -120,6 +130,8 @@ class ReplayBroker:
             if isinstance(told, Fill):
                 self.monthly_contracts += told.quantity
                 self.book.apply(told)
+                if (quote := quote_of(told.contract)) is not None:
+                    self.shown[told.id] = quote
             self._events.append(told)
 
     def events(self) -> list[BrokerEvent]:
@@ -135,14 +147,14 @@ class ReplayBroker:
         """The orders that may still fill."""
         return self.engine.open_orders()
 
-# %% ../../nbs/65_execution/66_broker.ipynb #a10fdcf5
+# %% ../../nbs/65_execution/66_broker.ipynb #9b278b00
 def _told(schedule: CommissionSchedule, order: _Charged, event: MatchEvent, monthly_contracts: int) -> BrokerEvent:
     """An engine's event as the port tells it."""
     ticket, ts = order.ticket, timestamp(event.ts)
     if isinstance(event, Filled):
         if not order.fills:
-            order.month_before = monthly_contracts
-        return _charge(schedule, order, event, ts)
+            order.month_before, order.schedule = monthly_contracts, schedule
+        return _charge(order, event, ts)
     if isinstance(event, Cancelled):
         return OrderCancelled(ticket.id, ticket.signal_id, ticket.contract, event.reason, event.filled, event.obstacle, ts)
     if isinstance(event, Activated):
@@ -150,10 +162,10 @@ def _told(schedule: CommissionSchedule, order: _Charged, event: MatchEvent, mont
     return OrderTriggered(ticket.id, ticket.signal_id, event.stop_price, ts)
 
 
-def _charge(schedule: CommissionSchedule, order: _Charged, event: Filled, ts: datetime) -> Fill:
+def _charge(order: _Charged, event: Filled, ts: datetime) -> Fill:
     """The fill record of an engine's fill, with what it adds to its order's commission."""
     ticket = order.ticket
-    charge = order_commission(schedule, ticket.side, order.fills, event.quantity, event.price,
+    charge = order_commission(order.schedule, ticket.side, order.fills, event.quantity, event.price,
                               ticket.contract.multiplier, order.month_before, ticket.contract.symbol)
     order.fills.append((event.quantity, event.price))
     return Fill(f"{ticket.id}#{len(order.fills)}", ticket.id, ticket.signal_id, ticket.contract, ticket.side, ticket.role,

@@ -50,20 +50,17 @@ def available_sessions(data_dir: Path) -> list[tuple[str, date]]:
     folders = [f for kind in ("option", "indexoption") for f in sorted(root.glob(f"{kind}/usa/minute/*")) if f.is_dir()]
     return sorted((f.name.upper(), day) for f in folders for day in day_files(f, "quote"))
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #f21606f2
+# %% ../../nbs/25_feeds/26_lean.ipynb #27c9a0ab
 _Key = tuple[str, int, int]  # expiry YYYYMMDD, strike * 10,000, 0 call or 1 put
 def _keys(file: LeanFile, kind: str, day: date) -> list[_Key]:
     """The contract of each member. DataError where a name does not parse, is of another day, or comes twice."""
-    keys: list[_Key] = []
-    start, styles, rights = f"{day:%Y%m%d}", ("american", "european"), {"call": 0, "put": 1}
-    for member in file.members:
-        name = member.removesuffix(".csv").split("_")  # split, not matched: a day has thousands of them
-        right = rights.get(name[-3]) if len(name) >= 8 and member.endswith(".csv") else None
-        if right is None or name[0] != start or name[-6:-4] != ["minute", kind] or name[-4] not in styles or not (
-                name[-1].isdecimal() and len(name[-1]) == 8 and name[-2].isdecimal() and member.isascii()):
-            raise DataError(f"{file.name}: cannot tell the contract of member {member!r}",
-                            f"expected {day:%Y%m%d}_symbol_minute_{kind}_style_call|put_strike_YYYYMMDD.csv")
-        keys.append((name[-1], int(name[-2]), right))
+    member = rf"{day:%Y%m%d}_[^\n_]+(?:_[^\n_]+)*?_minute_{kind}_(?:american|european)_(call|put)_([0-9]+)_([0-9]{{8}})\.csv"
+    found = re.findall(rf"^{member}$", "\n".join(file.members), re.MULTILINE)  # all at once: a day has thousands of them
+    if len(found) != len(file.members):
+        odd = next((name for name in file.members if not re.fullmatch(member, name)), "")
+        raise DataError(f"{file.name}: cannot tell the contract of member {odd!r}",
+                        f"expected {day:%Y%m%d}_symbol_minute_{kind}_style_call|put_strike_YYYYMMDD.csv")
+    keys = [(expiry, int(strike), int(right == "put")) for right, strike, expiry in found]
     if len(set(keys)) != len(keys):
         raise DataError(f"{file.name}: a contract has two members", "fetch the file again")
     return keys
@@ -75,16 +72,21 @@ def _contracts(keys: list[_Key], symbol: str, index: bool, where: str) -> tuple[
     return contracts_of(symbol, np.array([days[k[0]] for k in keys], np.int64), np.array([k[1] for k in keys]) / PRICE_SCALE,
                         np.array([k[2] == 0 for k in keys]), index=index)
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #09100dfe
+# %% ../../nbs/25_feeds/26_lean.ipynb #dde90f39
 def _by_contract(file: LeanFile, keys: list[_Key]) -> tuple[LeanFile, list[_Key]]:
     order = sorted(range(len(keys)), key=keys.__getitem__)
     return LeanFile(file.name, file.sha256, tuple(file.members[i] for i in order),
                     tuple(file.bodies[i] for i in order)), [keys[i] for i in order]
 
 
-def _side(price: FloatArray, size: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
+def _clear_absent(price: FloatArray, size: FloatArray) -> None:
+    """Make the price NaN and the size 0 where there is no such side."""
     present = price > 0
-    return np.where(present, price / scale, np.nan), np.where(present & (size > 0), size, 0.0)
+    if np.count_nonzero(present) + np.count_nonzero(price != price) < price.size:  # a file that writes 0 for a side that is not there
+        price[~present] = np.nan
+    present &= size > 0
+    if np.count_nonzero(present) < np.count_nonzero(size):
+        size[~present] = 0.0
 
 
 def _in_time(ts: IntArray) -> IntArray:
@@ -95,11 +97,13 @@ def _in_time(ts: IntArray) -> IntArray:
 
 
 def _quotes(table: LeanTable, ts: IntArray, index: IntArray, scale: float) -> Quotes:
-    order = _in_time(ts)
-    n = table.numbers
-    bid, bid_size = _side(n["bid"][order], n["bid size"][order], scale)
-    ask, ask_size = _side(n["ask"][order], n["ask size"][order], scale)
-    return Quotes(ts[order], index[order], bid, ask, bid_size, ask_size)
+    order, block = _in_time(ts), np.empty((6, len(ts)))  # one piece of memory for six columns: a third faster to get than six
+    times = block[:2].view(np.int64)
+    for out, column in zip((*times, *block[2:]), (ts, index, *(table.numbers[name] for name in ("bid", "ask", "bid size", "ask size"))), strict=True):
+        column.take(order, out=out, mode="clip")
+    _clear_absent(block[2:4], block[4:])
+    block[2:4] /= scale
+    return Quotes(times[0], times[1], *block[2:])
 
 
 def _trades(table: LeanTable, ts: IntArray, index: IntArray) -> Trades:

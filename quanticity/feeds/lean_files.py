@@ -231,7 +231,7 @@ def interest_rate(data_dir: Path, day: date) -> tuple[float, str] | None:
             raise DataError(f"{name}, line {number}: {line!r}, expected YYYY-MM-DD,percent", "mend the line") from None
     return None if percent is None else (math.log1p(percent / 100.0), name)
 
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #9f717a50
+# %% ../../nbs/25_feeds/25_lean_files.ipynb #96d9fc9e
 def load_daily_bars(data_dir: Path, symbol: str, *, since: date = date.min, before: date = date.max) -> Bars:
     """Daily bars of a stock, oldest first, from `since` to the day before `before`; `ts` is midnight after the day.
 
@@ -247,13 +247,13 @@ def load_daily_bars(data_dir: Path, symbol: str, *, since: date = date.min, befo
     kept, values = [], []
     for body in file.bodies:
         for number, line in enumerate(body.decode(errors="replace").splitlines(), 1):
-            row = line.split(",")
-            if line and not (len(row) == 6 and row[0][:8].isdigit()):
+            day = line[:8]
+            if line and not (line.count(",") == 5 and day.isdigit()):
                 raise DataError(f"{file.name}, line {number}: {line!r}, expected YYYYMMDD HH:MM,open,high,low,close,volume",
                                 "mend the line or fetch the file again")
-            if line and first <= row[0][:8] < limit:
-                kept.append(row[0])
-                values.append(row[1:])
+            if line and first <= day < limit:
+                kept.append(day)
+                values.append(line.split(",")[1:])
     try:
         p = np.array(values, dtype=np.float64).reshape(len(values), 5)
     except ValueError as error:

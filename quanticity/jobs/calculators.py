@@ -22,17 +22,23 @@ from ..core.reasons import Reason
 
 _log = get_logger("analytics")
 
-# %% ../../nbs/80_jobs/814_calculators.ipynb #ac9a4065
+# %% ../../nbs/80_jobs/814_calculators.ipynb #6ee97446
 Result = tuple[dict[str, float], dict[str, Reason]]
 
 
 @dataclass(frozen=True, slots=True)
 class Calculator:
-    """`calculate` gives the values of `names`, and a reason for each that is NaN; `name` is the metric under which they are published."""
+    """`calculate` gives the values of `names`, and a reason for each that is NaN; `name` is the metric under which they are published.
+
+    It is given the analysed chain and, where it `sees_flow`, the session's flow (`jobs.flow.SessionFlow`) up to that chain. It runs with every snapshot, or
+    once in `every` seconds of the market's time.
+    """
 
     name: str
     names: tuple[str, ...]
-    calculate: Callable[[ChainAnalytics], Result]
+    calculate: Callable[..., Result]
+    every: float = 0.0
+    sees_flow: bool = False
 
 
 @dataclass(slots=True)
@@ -59,7 +65,7 @@ class Meter:
             _log.warning("isolated", reason=reason.value, error=text, **where)
         self.failures, self.reason, self.error = self.failures + 1, reason, text
 
-# %% ../../nbs/80_jobs/814_calculators.ipynb #3ead70ef
+# %% ../../nbs/80_jobs/814_calculators.ipynb #ff554934
 @dataclass(slots=True)
 class Isolated:
     """Runs calculators of one symbol, each on its own, and keeps a meter for each."""
@@ -84,9 +90,10 @@ class Isolated:
         finally:
             meter.seconds += monotonic() - started
 
-    def run(self, calculator: Calculator, a: ChainAnalytics) -> Result:
+    def run(self, calculator: Calculator, a: ChainAnalytics, flow: Any = None) -> Result:
         """A calculator's values and reasons; where it fails, or gives an infinite value or a NaN without its reason, all are missing as `calculator_failed`."""
-        found: Result | None = self.guard(calculator.name, Reason.CALCULATOR_FAILED, len(a.chain), lambda: _checked(calculator, calculator.calculate(a)))
+        given = (a, flow) if calculator.sees_flow else (a,)
+        found: Result | None = self.guard(calculator.name, Reason.CALCULATOR_FAILED, len(a.chain), lambda: _checked(calculator, calculator.calculate(*given)))
         values, missing = found or nothing(calculator)
         self.meter(calculator.name).refusals += len(missing)
         return values, missing

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['Feed', 'MarketStep', 'MarketJob', 'quality_document']
 
-# %% ../../nbs/80_jobs/810_market.ipynb #c628e5bb
+# %% ../../nbs/80_jobs/810_market.ipynb #9e07ff94
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..core.keys import analytics, market_bars, market_ticker, market_trades, monitoring_data, options_by_contract, options_chain
+from ..core.keys import analytics, market_ticker, monitoring_data, options_by_contract, options_chain
 from ..core.reasons import Reason
 from ..core.types import Contract
+from .tape import publish_tape, tape_step
 from .wiring import ChainReader, Desk
 from ..market.chain import OptionChain, encode_chain, encode_rows, pack_names, timestamp
 from ..market.chain_quality import QualityScore, chain_quality
@@ -21,9 +22,8 @@ from ..market.parity import PairIndex, pair_rows, parity_spot
 from ..market.quality import Door
 from ..market.quality_parameters import QualityParameters
 from ..market.session import Batch, ChainState, MarketSession
-from ..market.tape import Bars, Trades
 from ..signals.features import metric_document
-from ..store.state import PackedWrite, Transaction
+from ..store.state import PackedWrite
 
 # %% ../../nbs/80_jobs/810_market.ipynb #254b4723
 Feed = Callable[[int], Batch]
@@ -39,7 +39,7 @@ class MarketStep:
     refused: dict[Reason, int]
     noted: dict[Reason, int]
 
-# %% ../../nbs/80_jobs/810_market.ipynb #8b753119
+# %% ../../nbs/80_jobs/810_market.ipynb #b1b54316
 class MarketJob:
     """Keeps the chain of one session and publishes it. `feed` is asked once a step; `reader` is given what is published; `limits` are the door's."""
 
@@ -60,15 +60,16 @@ class MarketJob:
         """
         self.flush()
         batch, found = self.door.screen(self.feed(now))
+        tape = tape_step(batch, self.chain_state.bid, self.chain_state.ask)
         changed = self.chain_state.apply(batch.quotes, batch.trades, batch.underlying_bars, batch.underlying_quotes)
         chain = self._snapshot(now)
         step = MarketStep(chain, chain_quality(chain, self._pairs), len(batch.quotes) + len(batch.trades), *_counted(found))
         blob = encode_chain(chain)
         with self.desk.state.pipeline() as tx:
+            publish_tape(tx, self.desk.symbol, tape)  # before the chain: who sees the chain can read its step's tape
             tx.set(options_chain(self.desk.symbol), blob)
             tx.set_hash(market_ticker(self.desk.symbol), {"spot": repr(chain.spot), "source": chain.spot_source, "ts": chain.ts, "snapshot_id": chain.id})
             tx.set(analytics(self.desk.symbol, "quality"), quality_document(chain, step.quality))
-            _publish_tape(tx, self.desk.symbol, batch.trades, batch.underlying_bars)
             tx.increment(monitoring_data(self.desk.symbol), "taken", step.taken)
             for reason, count in (*step.refused.items(), *step.noted.items()):
                 tx.increment(monitoring_data(self.desk.symbol), reason.value, count)
@@ -78,7 +79,7 @@ class MarketJob:
             rows = encode_rows(chain, changed)
             self._writing = self.desk.state.send_packed(options_by_contract(self.desk.symbol), names.tobytes(), names.itemsize, rows)
         if self.reader:
-            self.reader.offer(blob)
+            self.reader.offer(blob, tape)
         if wait:
             self.flush()
         return step
@@ -118,12 +119,4 @@ def _counted(found: Findings) -> tuple[dict[Reason, int], dict[Reason, int]]:
 def quality_document(chain: OptionChain, score: QualityScore) -> bytes:
     """A snapshot's quality as a calculator's result: `quality` (0 to 1) and `quality_<part>`; a part that cannot be judged is missing."""
     values = {"quality": score.total, **{f"quality_{name}": value for name, value in score.parts.items()}}
-    return metric_document(timestamp(chain.ts), chain.id, values, {name: Reason.NO_QUOTE for name, value in values.items() if value != value})
-
-
-def _publish_tape(tx: Transaction, symbol: str, trades: Trades, bars: Bars) -> None:
-    for ts, o, h, low, c, v in zip(*(column.tolist() for column in (bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume)), strict=True):
-        tx.append(market_bars(symbol), {"ts": ts, "open": o, "high": h, "low": low, "close": c, "volume": v})
-    if len(trades):
-        tx.append(market_trades(symbol), {"ts": trades.ts.tobytes(), "index": trades.index.tobytes(),
-                                          "price": trades.price.tobytes(), "size": trades.size.tobytes()})
+    return metric_document(timestamp(chain.ts), chain.id, values, {name: Reason.NO_QUOTE for name, value in values.items() if value != value}, "quality")

@@ -174,7 +174,7 @@ def write_run(run: SessionRun, stage: Path, summary: dict[str, Any]) -> None:
     pq.write_table(arrow_table(run.profiles, _PROFILES), stage / "profiles.parquet")
     (stage / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
 
-# %% ../../nbs/80_jobs/846_run.ipynb #dfd55d92
+# %% ../../nbs/80_jobs/846_run.ipynb #527b20e0
 def run_name(session: MarketSession, config: Config) -> str:
     """The run's id: symbol, date, source, and eight digits of what went in (data and configuration). The same for the same input."""
     inputs = sha256(orjson.dumps([session.files, config.hash()], option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]
@@ -188,7 +188,9 @@ def _summary(session: MarketSession, config: Config, run: SessionRun, seconds: d
     root = find_project()
     provenance = collect(root, sorted((root / "nbs").rglob("*.ipynb")) if root else (), config=config.hash(), data=session.files).to_dict()
     flat = {name: sha256(orjson.dumps(provenance[name], option=orjson.OPT_SORT_KEYS)).hexdigest() for name in ("notebooks", "modules", "data")}
-    notes = list(session.notes) + ([f"{run.unsettled} positions could not be settled: no spot at expiry"] if run.unsettled else [])
+    notes = [*session.notes, *run.notes]
+    notes += [f"{run.unsettled} positions could not be settled: no spot at expiry"] if run.unsettled else []
+    notes += [f"{run.held} positions are held beyond this session: they are marked at the close"] if run.held else []
     return {
         "run_id": run_name(session, config), "symbol": session.symbol,
         "session": {"date": session.date.isoformat(), "opens": plain(session.opens), "closes": plain(session.closes), "source": session.source,

@@ -51,7 +51,7 @@ class Desk:
         """Queue a service's heartbeat: the event time (nanoseconds) of its latest step."""
         tx.set(heartbeat(service), str(now).encode())
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #1f8513ca
+# %% ../../nbs/80_jobs/800_wiring.ipynb #5c7931e9
 class ChainReader:
     """The latest published chain of a symbol; fetched and decoded again only when its head has changed."""
 
@@ -62,10 +62,13 @@ class ChainReader:
         self._line = b""
         self._chain: OptionChain | None = None
         self._offered = False
+        self.listeners: list[Callable[[Any], object]] = []
 
-    def offer(self, blob: bytes) -> None:
-        """Take the bytes that this process' market job has just published: it is the only one to publish this symbol."""
+    def offer(self, blob: bytes, tape: object = None) -> None:
+        """Take the bytes that this process' market job has just published: it is the only one to publish this symbol. `tape` goes to the `listeners`."""
         self._chain, self._offered = decode_chain(blob), True
+        for listen in self.listeners:
+            listen(tape)
 
     def latest(self) -> OptionChain | None:
         """The chain as last published, None where none is."""

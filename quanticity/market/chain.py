@@ -6,7 +6,7 @@
 __all__ = ['FloatArray', 'IntArray', 'BoolArray', 'NANOSECONDS_A_YEAR', 'FIELDS', 'nanoseconds', 'timestamp', 'Contracts',
            'OptionChain', 'encode_chain', 'decode_chain', 'pack_names', 'encode_rows', 'decode_row']
 
-# %% ../../nbs/20_market/20_chain.ipynb #2a674c99
+# %% ../../nbs/20_market/20_chain.ipynb #4fedb595
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from ..core.errors import DataError
 from ..core.types import Contract, Exercise, Right, Settlement, occ_symbol
 
 FloatArray = npt.NDArray[np.float64]
@@ -36,7 +37,7 @@ def timestamp(ns: int) -> datetime:
     """The UTC datetime of nanoseconds since 1970-01-01 UTC, cut to microseconds."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(ns) // 1_000)
 
-# %% ../../nbs/20_market/20_chain.ipynb #6c501122
+# %% ../../nbs/20_market/20_chain.ipynb #f1cf845f
 @dataclass(frozen=True, eq=False)
 class Contracts:
     """The listed contracts of one option root, one row each.
@@ -69,11 +70,17 @@ class Contracts:
         """The expiry date of a row, as in its OCC symbol."""
         return _EPOCH + timedelta(days=int(self.expiry_day[row]))
 
+    def name(self, row: int) -> str:
+        """The OCC symbol of a row."""
+        return occ_symbol(self.symbol, self.expiry(row), Right.CALL if self.is_call[row] else Right.PUT, float(self.strike[row]))
+
     def contract(self, row: int) -> Contract:
-        """One row as a `Contract`."""
-        right = Right.CALL if self.is_call[row] else Right.PUT
+        """One row as a `Contract`. Raises DataError where its multiplier is not known (an adjusted root): it cannot be traded here."""
+        right, multiplier = Right.CALL if self.is_call[row] else Right.PUT, float(self.multiplier[row])
+        if not 0 < multiplier < np.inf:
+            raise DataError(f"{self.name(row)}: its multiplier is not known (an adjusted contract)", "give the importer the multiplier, or leave this root out")
         return Contract(self.symbol, self.expiry(row), float(self.strike[row]), right,
-                        timestamp(int(self.expires_at[row])), int(self.multiplier[row]), self.exercise, self.settlement)
+                        timestamp(int(self.expires_at[row])), round(multiplier), self.exercise, self.settlement)
 
     def occ(self) -> list[str]:
         """The OCC symbol of every row (built row by row: call it once a session)."""
@@ -140,10 +147,11 @@ class OptionChain:
         """Seconds since each contract's last quote, infinite where it had none."""
         return np.where(self.quote_time > 0, (self.ts - self.quote_time) / 1e9, np.inf)
 
-# %% ../../nbs/20_market/20_chain.ipynb #2e7c1129
+# %% ../../nbs/20_market/20_chain.ipynb #24aaf98d
 FIELDS = ("strike", "expiry_day", "expiry_minute", "is_call", "multiplier", "bid", "ask", "bid_size", "ask_size",
           "quote_age", "volume", "open_interest", "prior_volatility")
 _MINUTE, _DAY = 60 * 1_000_000_000, 86_400 * 1_000_000_000
+_DAYS = 100_000  # days that an expiry may lie from 1970: 273 years, which nanoseconds can count
 
 
 def _matrix(chain: OptionChain) -> npt.NDArray[np.float32]:
@@ -167,14 +175,28 @@ def encode_chain(chain: OptionChain) -> bytes:
     return json.dumps(head, separators=(",", ":")).encode() + b"\n" + _matrix(chain).astype("<f4", copy=False).tobytes()
 
 
+def _check_structure(symbol: str, m: FloatArray) -> None:
+    """ValueError, one line, where a row does not say which contract it is. A multiplier may be unknown (NaN), no other number."""
+    with np.errstate(invalid="ignore"):
+        wrong = ~(np.abs(m[:5]) < np.inf)
+        wrong[0] |= ~(m[0] > 0.0)
+        wrong[1] |= ~(np.abs(m[1]) < _DAYS)
+        wrong[2] |= ~(np.abs(m[2]) < 1440 * 31)
+        wrong[4] = ~((m[4] > 0.0) & (m[4] < np.inf) | np.isnan(m[4]))
+    if wrong.any():
+        field, row = (int(at[0]) for at in np.nonzero(wrong))
+        raise ValueError(f"chain blob of {symbol}: {FIELDS[field]} of row {row} is {m[field, row]:g} ({int(wrong.any(axis=0).sum())} such rows)")
+
+
 def decode_chain(blob: bytes) -> OptionChain:
-    """The inverse of `encode_chain`. Raises ValueError where the blob is cut short."""
+    """The inverse of `encode_chain`. Raises ValueError where the blob is cut short, or where a strike, expiry, right or multiplier is none."""
     line, _, body = blob.partition(b"\n")
     head = json.loads(line)
     rows = head["rows"]
     if len(body) != 4 * rows * len(FIELDS):
         raise ValueError(f"chain blob of {head['symbol']} is cut: {len(body)} bytes for {rows} rows")
     m = np.frombuffer(body, "<f4").reshape(len(FIELDS), rows).astype(np.float64)
+    _check_structure(head["symbol"], m)
     m[[0, 5, 6]] = np.round(m[[0, 5, 6]], 3)
     day = m[1].astype(np.int64)
     minute = m[2].astype(np.int64)

@@ -47,7 +47,7 @@ def combine(parts: Mapping[str, float], weights: Mapping[str, float]) -> Quality
     dead = any(value <= 0 for value in parts.values())
     return QualityScore(float(np.exp(total / weight)) if weight and not dead else 0.0, parts)
 
-# %% ../../nbs/20_market/265_chain_quality.ipynb #cfb1bff8
+# %% ../../nbs/20_market/265_chain_quality.ipynb #556339f6
 WEIGHTS: Mapping[str, float] = MappingProxyType({"two_sided": 1.0, "fresh": 2.0, "uncrossed": 1.0, "spread": 1.0, "parity": 2.0,
                                                        "ordered": 1.0, "convex": 1.0, "coverage": 1.0})
 
@@ -59,7 +59,7 @@ def _share(good: BoolArray, of: BoolArray | None = None) -> float:
 
 def _neighbours(chain: OptionChain, near: BoolArray) -> tuple[IntArray, BoolArray, BoolArray]:
     """Near two-sided contracts sorted by right, expiry and strike; which have a next strike, and which a next but one."""
-    listed, rows = chain.contracts, np.flatnonzero(near & (chain.bid > 0) & (chain.ask >= chain.bid))
+    listed, rows = chain.contracts, np.flatnonzero(near & (chain.bid > 0) & (chain.ask >= chain.bid) & (chain.ask < np.inf))
     rows = rows[np.lexsort((listed.strike[rows], listed.expires_at[rows], listed.is_call[rows]))]
     same = (listed.is_call[rows][1:] == listed.is_call[rows][:-1]) & (listed.expires_at[rows][1:] == listed.expires_at[rows][:-1])
     same &= listed.strike[rows][1:] > listed.strike[rows][:-1]
@@ -74,16 +74,17 @@ def _shape(chain: OptionChain, near: BoolArray) -> tuple[float, float]:
     low, high = np.where(call[:-1], ask[:-1], ask[1:]), np.where(call[:-1], bid[1:], bid[:-1])  # the dearer bought, the cheaper sold
     turned = np.where(call[:-1], bid[:-1] - ask[1:], bid[1:] - ask[:-1])
     ordered = (low >= high - 1e-9) & (turned <= step + 1e-9)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        weight = step[1:] / (step[1:] + step[:-1])
-        convex = weight * ask[:-2] + (1 - weight) * ask[2:] >= bid[1:-1] - 1e-9
-    return _share(ordered, two), _share(convex, three)
+    i = np.flatnonzero(three)
+    weight = step[i + 1] / (step[i + 1] + step[i])  # both above 0 within an expiry
+    convex = weight * ask[i] + (1 - weight) * ask[i + 2] >= bid[i + 1] - 1e-9
+    return _share(ordered, two), _share(convex)
 
 
 def _parity(chain: OptionChain, pairs: PairIndex, near: BoolArray, carry: float) -> float:
     call, put = pairs.call, pairs.put
-    both = near[call] & near[put] & (chain.bid[call] > 0) & (chain.bid[put] > 0) & (chain.ask[call] >= chain.bid[call]) & (chain.ask[put] >= chain.bid[put])
-    if chain.spot != chain.spot or not both.any():
+    usable = near & (chain.bid > 0) & (chain.ask >= chain.bid) & (chain.ask < np.inf)
+    both = usable[call] & usable[put]
+    if not 0 < chain.spot < np.inf or not both.any():
         return float("nan")
     call, put, strike = call[both], put[both], pairs.strike[both]
     years = chain.years[call]
@@ -93,13 +94,13 @@ def _parity(chain: OptionChain, pairs: PairIndex, near: BoolArray, carry: float)
 
 
 def _coverage(chain: OptionChain, pairs: PairIndex, near: BoolArray) -> float:
-    usable = near & (chain.bid > 0) & (chain.ask >= chain.bid)
+    usable = near & (chain.bid > 0) & (chain.ask >= chain.bid) & (chain.ask < np.inf)
     listed = near[pairs.call] & (pairs.expires_at[np.searchsorted(pairs.start, np.arange(len(pairs)), side="right") - 1] > chain.ts)
     ends = chain.contracts.expires_at[pairs.call]
     nearest = np.unique(ends[listed])[:3]
     return _share(usable[pairs.call] & usable[pairs.put], listed & np.isin(ends, nearest))
 
-# %% ../../nbs/20_market/265_chain_quality.ipynb #3b87c718
+# %% ../../nbs/20_market/265_chain_quality.ipynb #e17b4145
 def chain_quality(chain: OptionChain, pairs: PairIndex | None = None, *, near: float = 0.05, max_age_seconds: float = 300.0, wide: float = 0.5,
                   carry: float = 0.05) -> QualityScore:
     """What a snapshot is worth. `near` is the distance from the spot (share of it) within which contracts count; without a spot all do.
@@ -108,14 +109,16 @@ def chain_quality(chain: OptionChain, pairs: PairIndex | None = None, *, near: f
     chain does not know of. All parts are NaN and the total 0 where nothing near the money still trades.
     """
     pairs = pair_rows(chain.contracts) if pairs is None else pairs
-    inside = (chain.contracts.expires_at > chain.ts) & ((np.abs(chain.contracts.strike / chain.spot - 1) <= near) | (chain.spot != chain.spot))
+    inside = chain.contracts.expires_at > chain.ts
+    if 0 < chain.spot < np.inf:
+        inside &= np.abs(chain.contracts.strike / chain.spot - 1) <= near
     bid, ask = chain.bid[inside], chain.ask[inside]
-    two = (bid > 0) & (ask > 0)
+    two = (bid > 0) & (bid < np.inf) & (ask > 0) & (ask < np.inf)
     age = chain.quote_age[inside]
-    with np.errstate(invalid="ignore"):
-        narrow = np.maximum(1 - (ask - bid) / (wide * np.maximum((ask + bid) / 2, 0.5)), 0.0)[two & (ask >= bid)]
+    narrow = two & (ask >= bid)
+    cost = np.maximum(1 - (ask[narrow] - bid[narrow]) / (wide * np.maximum((ask[narrow] + bid[narrow]) / 2, 0.5)), 0.0)
     ordered, convex = _shape(chain, inside)
     return combine({
         "two_sided": _share(two), "fresh": _share(age <= max_age_seconds), "uncrossed": _share(bid < ask, two),
-        "spread": float(np.mean(np.minimum(narrow, 1.0))) if len(narrow) else float("nan"), "parity": _parity(chain, pairs, inside, carry),
+        "spread": float(np.mean(np.minimum(cost, 1.0))) if len(cost) else float("nan"), "parity": _parity(chain, pairs, inside, carry),
         "ordered": ordered, "convex": convex, "coverage": _coverage(chain, pairs, inside)}, WEIGHTS)

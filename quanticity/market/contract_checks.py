@@ -100,7 +100,7 @@ class ParityReading:
 
 _NONE = (np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0), np.empty(0))
 
-# %% ../../nbs/20_market/264_contract_checks.ipynb #33018583
+# %% ../../nbs/20_market/264_contract_checks.ipynb #2cc6db7f
 class ParityWatch:
     """Follows the pairs of a session that expire within half a year of `opens` (nanoseconds UTC); `rate` is continuous per year."""
 
@@ -112,7 +112,7 @@ class ParityWatch:
         self.rate, self.american, self.opens = rate, contracts.exercise is Exercise.AMERICAN, opens
         self.fails, self.agreed = np.zeros(len(self.call), np.int64), np.zeros(len(self.call), np.bool_)
 
-    def read(self, now: int, quotes: FloatArray, spot: float) -> ParityReading:
+    def read(self, now: int, quotes: FloatArray | tuple[FloatArray, ...], spot: float) -> ParityReading:
         """Judge all pairs at `now` (nanoseconds UTC).
 
         `quotes` has for every contract (a column each) the bid (0: none), the ask (infinite: none) and the time (nanoseconds since the open;
@@ -152,7 +152,7 @@ class ParityWatch:
         failed = np.append(self.call[rows[out]], self.put[rows[out]])
         return ParityReading(middle, used, failed, np.tile(~self.agreed[rows[out]], 2), np.tile(off[out], 2), np.tile(limit[out], 2))
 
-# %% ../../nbs/20_market/264_contract_checks.ipynb #f412307d
+# %% ../../nbs/20_market/264_contract_checks.ipynb #69441d4e
 def _near_the_money(implied: FloatArray, forward: FloatArray, wide: FloatArray, years: FloatArray, strike: FloatArray, nearest: int = 7) -> tuple[float, int]:
     """The median of the spots implied by the pairs nearest the money among the tight ones of the coming weeks, and their number."""
     good = np.flatnonzero((wide <= 0.005 * strike) & (years < 0.12))
@@ -160,7 +160,8 @@ def _near_the_money(implied: FloatArray, forward: FloatArray, wide: FloatArray, 
         return float("nan"), 0
     if len(good) > nearest:
         good = good[np.argpartition(np.abs(forward[good]), nearest)[:nearest]]
-    return float(np.median(implied[good])), len(good)
+    ordered, half = sorted(implied[good].tolist()), len(good) // 2
+    return ordered[half] if len(good) % 2 else (ordered[half - 1] + ordered[half]) / 2, len(good)
 
 # %% ../../nbs/20_market/264_contract_checks.ipynb #06b01270
 def clock_lag(implied: FloatArray, underlying: FloatArray, share: float, reach: int = 400, least: int = 30) -> tuple[int, float, float]:

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['SpotBeliefs', 'by_minute', 'OptionDoor', 'refuse_split', 'refuse_strikes', 'refuse_forbidden']
 
-# %% ../../nbs/20_market/267_option_door.ipynb #e65ed344
+# %% ../../nbs/20_market/267_option_door.ipynb #18067234
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from .findings import FindingsBuilder, Severity
 from .quality_parameters import QualityParameters
 from .quote_memory import QuoteMemory, take_quotes, take_trades
 from .row_checks import Screening
+from .sequence_checks import minute_cuts
 from .tape_door import SpotPath
 
 _MINUTE = 60_000_000_000
@@ -51,19 +53,16 @@ class SpotBeliefs:
         """Minutes by which the options lag the underlying as it is stamped, by all minutes up to one (0: none)."""
         return clock_lag(self.implied_path[:minute + 1], self.spot_path[:minute + 1], self.p.skew_share)[0]
 
-# %% ../../nbs/20_market/267_option_door.ipynb #6f61b643
+# %% ../../nbs/20_market/267_option_door.ipynb #0e5ab989
 def by_minute(s: Screening, opens: int) -> list[tuple[int, IntArray]]:
     """The standing rows of a tape by minute of the session (rows after the open up to one minute after it are minute 1)."""
     rows = np.flatnonzero(s.keep)
     if not len(rows):
         return []
-    minute = -((opens - s.tape.ts[rows]) // _MINUTE)
-    if minute[0] == minute[-1]:
-        return [(int(minute[0]), rows)]
-    cuts = np.flatnonzero(np.diff(minute)) + 1
-    return list(zip(minute[np.append(0, cuts)].tolist(), np.split(rows, cuts), strict=True))
+    first, cuts = minute_cuts(s.tape.ts if s.clean else s.tape.ts[rows], opens)
+    return [(first + k, rows[a:b]) for k, (a, b) in enumerate(pairwise(cuts.tolist())) if b > a]
 
-# %% ../../nbs/20_market/267_option_door.ipynb #25dc7261
+# %% ../../nbs/20_market/267_option_door.ipynb #91dd63f5
 class OptionDoor:
     """Judges quotes and trades of one session's options. `opens` and `closes` are nanoseconds UTC, `rate` is continuous per year."""
 
@@ -116,7 +115,7 @@ class OptionDoor:
         if self.minute < 0:
             return
         now = self.opens + self.minute * _MINUTE
-        reading = self.parity.read(now, self.memory.memory[[_BID, _ASK, _TIME]], self.spot_then)
+        reading = self.parity.read(now, tuple(self.memory.memory[k] for k in (_BID, _ASK, _TIME)), self.spot_then)
         self.beliefs.tell(self.minute, reading.spot, reading.pairs, self.spot_then)
         refuse_strikes(reading, self.verdict, now, builder)
         if reading.pairs >= 3 and abs(self.spot_then / reading.spot - 1) < self.p.bound_share:

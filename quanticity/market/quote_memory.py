@@ -37,7 +37,7 @@ def _starts(index: IntArray) -> IntArray:
     places = np.arange(len(index))
     return np.maximum.accumulate(np.where(np.diff(index, prepend=-1) != 0, places, 0))
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #f4450e7c
+# %% ../../nbs/20_market/263_quote_memory.ipynb #1554000b
 class QuoteBlock:
     """Rows of one stretch of the quotes tape, sorted by contract where one has several.
 
@@ -46,19 +46,23 @@ class QuoteBlock:
     """
 
     def __init__(self, quotes: Quotes, rows: IntArray, opens: int, spot: FloatArray, seen: FloatArray, memory: FloatArray) -> None:
-        index = quotes.index[rows]
+        at: IntArray | slice = rows
+        if rows[-1] - rows[0] == len(rows) - 1:
+            at = slice(int(rows[0]), int(rows[-1]) + 1)  # rows that follow each other are looked at where they are
+        index = quotes.index[at]
         self.start: IntArray | None = None
         if len(index) > 1 and not bool(np.all(index[1:] > index[:-1])):
             order = np.argsort(index, kind="stable")
-            rows, index, spot, seen = rows[order], index[order], spot[order], seen[order]
+            at = rows = rows[order]
+            index, spot, seen = index[order], spot[order], seen[order]
             self.start = _starts(index)
         self.rows, self.index, self.spot, self.seen = rows, index, spot, seen
-        bid, ask = quotes.bid[rows], quotes.ask[rows]
+        bid, ask = quotes.bid[at], quotes.ask[at]
         no_bid, no_ask = bid != bid, ask != ask
         self.lo, self.hi = np.where(no_bid, 0.0, bid), np.where(no_ask, np.inf, ask)
         self.two = ~(no_bid | no_ask)
-        self.bid_size, self.ask_size = quotes.bid_size[rows], quotes.ask_size[rows]
-        self.ts = (quotes.ts[rows] - opens).astype(np.float64)
+        self.bid_size, self.ask_size = quotes.bid_size[at], quotes.ask_size[at]
+        self.ts = (quotes.ts[at] - opens).astype(np.float64)
         self.memory = memory
         self._held: dict[int, FloatArray] = {}
 
@@ -84,7 +88,7 @@ class QuoteBlock:
         out.start = None if self.start is None else _starts(out.index)
         return out
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #3f8462ee
+# %% ../../nbs/20_market/263_quote_memory.ipynb #a0b609aa
 class QuoteMemory:
     """One column a contract; `opens` is the session's start in nanoseconds UTC."""
 
@@ -96,9 +100,12 @@ class QuoteMemory:
         self.ends = (contracts.expires_at - opens).astype(np.float64)
         years = np.maximum(self.ends / NANOSECONDS_A_YEAR, 0.0)
         self.carry = parameters.carry * years * self.strike if contracts.exercise is Exercise.EUROPEAN else np.zeros(n)
+        self.carried, self.put_most = bool(self.carry.any()), self.strike * (1 + parameters.bound_share) + self.carry
+        self.first_end = float(self.ends.min()) if n else np.inf  # until then no contract has stopped trading
         self.memory = np.full((17, n), np.nan)
         self.memory[_ROWS], self.memory[_STEADY] = 0.0, 0.0
         self.block: QuoteBlock | None = None
+        self.forbidden = False  # whether any row was outside the bounds
         self.out_minutes, self.out_last = np.zeros(n, np.int64), np.full(n, -1.0)  # minutes with a row outside the bounds, and the last of them
 
     def drift(self, level: FloatArray, nanoseconds: FloatArray) -> FloatArray:
@@ -110,12 +117,13 @@ class QuoteMemory:
 
     def bounds(self, index: IntArray, spot: FloatArray, age: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The least and the most that contracts can be worth. Without a spot: NaN, and for a put its strike."""
-        strike, sign = self.strike[index], self.sign[index]
-        slack = self.p.bound_share * spot + self.carry[index] + self.drift(spot, age)
-        return sign * (spot - strike) - slack, np.where(sign > 0, spot + slack, strike * (1 + self.p.bound_share) + self.carry[index])
+        sign, slack = self.sign[index], self.p.bound_share * spot
+        slack = (slack + self.carry[index] if self.carried else slack) + self.drift(spot, age)
+        return sign * (spot - self.strike[index]) - slack, np.where(sign > 0, spot + slack, self.put_most[index])
 
     def forbid(self, index: IntArray, ts: FloatArray) -> None:
         """Count the minutes in which contracts had rows outside their bounds."""
+        self.forbidden = self.forbidden or len(index) > 0
         minute = np.ceil(ts / _MINUTE)
         new = np.unique(index[self.out_last[index] != minute])
         self.out_minutes[new] += 1
@@ -123,9 +131,11 @@ class QuoteMemory:
 
     def stuck(self) -> IntArray:
         """Contracts that never had a row accepted, and rows outside the static bounds of their strikes in several minutes."""
+        if not self.forbidden:
+            return np.empty(0, np.int64)
         return np.flatnonzero((self.out_minutes >= self.p.parity_epochs) & (self.memory[_ROWS] == 0))
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #401704cc
+# %% ../../nbs/20_market/263_quote_memory.ipynb #d729306b
 def _duplicates(b: QuoteBlock) -> BoolArray:
     """Rows that repeat the contract's row before them to the nanosecond."""
     again = b.ts == b.before(b.ts, _TS)
@@ -139,9 +149,10 @@ def _jumps(m: QuoteMemory, b: QuoteBlock) -> tuple[BoolArray, BoolArray, FloatAr
     """Which rows are beyond the band, which of them are refused; the excess and the band, dollars (of rows that clear their level)."""
     low, high = b.before(b.lo, _LEVEL_LO, b.two), b.before(b.hi, _LEVEL_HI, b.two)
     clear = np.maximum(b.lo - high, low - b.hi)
-    over, band = np.zeros(len(b), np.bool_), np.full(len(b), np.nan)
+    over = np.zeros(len(b), np.bool_)
     if not len(some := np.flatnonzero(clear > m.p.jump_floor)):
-        return over, over, clear, band
+        return over, over, clear, clear
+    band = np.full(len(b), np.nan)
     up, down, age, band[some] = _explained(m, b, some, low[some], high[some])
     clear[some] = np.maximum(b.lo[some] - high[some] - up, low[some] - down - b.hi[some])
     over[some] = clear[some] > band[some]
@@ -159,7 +170,7 @@ def _explained(m: QuoteMemory, b: QuoteBlock, some: IntArray, low: FloatArray, h
     known = move == move
     doubt = np.where(known, m.drift(spot, ts - b.seen[some] + level_ts - seen), m.drift(strike, age))
     middle, outside = (low + high) / 2, np.minimum(sign * (strike - spot), sign * (strike - then))
-    delta = np.where(outside > 0, np.minimum(1.0, m.p.leverage * middle / np.maximum(outside, 1e-9)), 1.0)
+    delta = _most_delta(m, middle, outside)
     worth = np.maximum(middle - np.fmax(sign * (then - strike), 0.0), 0.0)
     wide = np.maximum(m.p.jump_spreads * np.maximum(high - low, np.where(b.two[some], b.hi[some] - b.lo[some], 0.0)),
                       np.maximum(m.p.jump_share * worth, m.p.jump_floor))
@@ -168,23 +179,33 @@ def _explained(m: QuoteMemory, b: QuoteBlock, some: IntArray, low: FloatArray, h
     return delta * (np.fmax(move, 0.0) + doubt), delta * (np.fmax(-move, 0.0) + doubt), age, band
 
 
+def _most_delta(m: QuoteMemory, price: FloatArray, outside: FloatArray) -> FloatArray:
+    """How much of a move of the underlying an option can follow, by its price and how far it is out of the money (dollars; NaN: not known)."""
+    return np.where(outside > 0, np.minimum(1.0, m.p.leverage * price / np.maximum(outside, 1e-9)), 1.0)
+
+
 def _steady(b: QuoteBlock, over: BoolArray) -> FloatArray:
     """1 for rows whose level agrees with the one before it."""
     known = b.before(b.ts, _LEVEL_TS, b.two)
     return np.where((known == known) & ~over, 1.0, 0.0)
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #3505ba13
+# %% ../../nbs/20_market/263_quote_memory.ipynb #cf13a9bc
 def take_quotes(m: QuoteMemory, s: Screening, rows: IntArray, spot: FloatArray, seen: FloatArray) -> None:
     """Judge rows of the quotes tape (places in `s.tape`, ascending, all standing), refuse and note, and remember the accepted.
 
     `spot` dollars and `seen` (nanoseconds since the open) are the underlying's price as of each row and its time; NaN: unknown.
     """
     assert isinstance(s.tape, Quotes)
+    if not len(rows):
+        return
     block = QuoteBlock(s.tape, rows, m.opens, spot, seen, m.memory)
-    late = block.ts - m.ends[block.index]
     least, most = m.bounds(block.index, block.spot, block.ts - block.seen)
-    checks = ((Reason.EXPIRED, late > 0), (Reason.BELOW_INTRINSIC, block.hi < least), (Reason.ABOVE_BOUND, block.lo > most))
-    if (bad := checks[0][1] | checks[1][1] | checks[2][1]).any():
+    bad = (block.hi < least) | (block.lo > most)
+    if s.tape.ts[rows[-1]] - m.opens > m.first_end:
+        bad |= block.ts > m.ends[block.index]
+    if bad.any():
+        late = block.ts - m.ends[block.index]
+        checks = ((Reason.EXPIRED, late > 0), (Reason.BELOW_INTRINSIC, block.hi < least), (Reason.ABOVE_BOUND, block.lo > most))
         done = np.zeros(len(block), np.bool_)
         for (reason, mask), value, limit in zip(checks, (late / _MINUTE, block.hi, block.lo), (0 * late, least, most), strict=True):
             _refuse(s, block, mask & ~done, reason, value, limit)
@@ -216,7 +237,7 @@ def _refuse(s: Screening, block: QuoteBlock, mask: BoolArray, reason: Reason, va
     if mask.any():
         s.refuse(reason, block.rows[mask], np.nan if value is None else value[mask], np.nan if limit is None else limit[mask])
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #59703a07
+# %% ../../nbs/20_market/263_quote_memory.ipynb #1386cf29
 def _unchanged(b: QuoteBlock) -> BoolArray:
     same: BoolArray = b.lo == b.before(b.lo, _LO)
     for values, field in ((b.hi, _HI), (b.bid_size, _BID_SIZE), (b.ask_size, _ASK_SIZE)):
@@ -229,12 +250,11 @@ def _remarks(m: QuoteMemory, s: Screening, b: QuoteBlock) -> tuple[FloatArray, F
     same = _unchanged(b)
     since = np.where(same, b.before(b.ts, _SINCE, ~same), b.ts)
     since_spot = np.where(same, b.before(b.spot, _SINCE_SPOT, ~same), b.spot)
-    long = b.ts - since >= m.p.unchanged_seconds * 1e9
-    if long.any():
-        strike, sign = m.strike[b.index], m.sign[b.index]
-        moved = np.abs(np.maximum(sign * (b.spot - strike), 0.0) - np.maximum(sign * (since_spot - strike), 0.0))
-        allowed = 2 * np.where(b.two, b.hi - b.lo, np.inf) + m.p.unchanged_share * b.spot
-        if len(left := np.flatnonzero(long & (moved > allowed))):
+    if len(long := np.flatnonzero((b.ts - since >= m.p.unchanged_seconds * 1e9) & b.two)):
+        strike, sign, spot = m.strike[b.index[long]], m.sign[b.index[long]], b.spot[long]
+        moved = np.abs(np.maximum(sign * (spot - strike), 0.0) - np.maximum(sign * (since_spot[long] - strike), 0.0))
+        allowed = 2 * (b.hi[long] - b.lo[long]) + m.p.unchanged_share * spot
+        if len(left := long[moved > allowed]):
             s.note(Reason.UNCHANGED_QUOTE, b.rows[left], (b.ts - since)[left] / 1e9, m.p.unchanged_seconds)
     passed = b.ts - b.before(b.ts, _TS)
     if len(quiet := np.flatnonzero(passed > m.p.contract_gap_seconds * 1e9)):
@@ -260,12 +280,13 @@ def _remember(m: QuoteMemory, b: QuoteBlock, steady: FloatArray, since: FloatArr
     index = b.index[last]
     for field, column in values:
         m.memory[field][index] = column[last]
-    some = b.two if b.start is None else last & (b.two | (_in_force(b.ts, b.two, -1.0, b.start) >= 0))
+    some = np.flatnonzero(b.two if b.start is None else last & (b.two | (_in_force(b.ts, b.two, -1.0, b.start) >= 0)))
+    index = b.index[some]
     for field, column in ((_LEVEL_LO, b.lo), (_LEVEL_HI, b.hi), (_LEVEL_TS, b.ts), (_LEVEL_SPOT, b.spot), (_LEVEL_SEEN, b.seen), (_STEADY, steady)):
         after = column if b.start is None else np.where(b.two, column, _in_force(column, b.two, np.nan, b.start))
-        m.memory[field][b.index[some]] = after[some]
+        m.memory[field][index] = after[some]
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #4d34d6c9
+# %% ../../nbs/20_market/263_quote_memory.ipynb #e4990684
 def prevailing(m: QuoteMemory, index: IntArray, ts: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Lowest bid and highest ask of a contract's last two quotes at a time, and the time of the later one; NaN where there was none.
 
@@ -296,9 +317,13 @@ def take_trades(m: QuoteMemory, s: Screening, rows: IntArray, spot: FloatArray) 
     if (above := (price > most) & ~gone).any():
         s.refuse(Reason.ABOVE_BOUND, rows[above], price[above], most[above])
     lo, hi, at = prevailing(m, index, ts)
-    off = np.fmax(price - hi, lo - price) - m.drift(np.where(spot == spot, spot, m.strike[index]), ts - at - _MINUTE)
-    beside = (ts - at <= m.p.spot_age_seconds * 1e9) & ~gone & ~above
+    away = np.fmax(price - hi, lo - price)
+    if not (away > 0).any():
+        return  # all within their quotes
     shut = np.where(np.isfinite(hi), hi, lo)
+    delta = _most_delta(m, (shut + lo) / 2, m.sign[index] * (m.strike[index] - spot))
+    off = away - delta * m.drift(np.where(spot == spot, spot, m.strike[index]), ts - at - _MINUTE)
+    beside = (ts - at <= m.p.spot_age_seconds * 1e9) & ~gone & ~above
     limit = np.maximum(m.p.off_quote_spreads * (shut - lo), np.maximum(m.p.off_quote_share * (shut + lo) / 2, m.p.off_quote_floor))
     if (far := beside & (off > limit)).any():
         worst = far & (off > m.p.off_quote_refused * limit)

@@ -106,10 +106,11 @@ def _slices(tape: TapeKind, grid: IntArray) -> Iterator[TapeKind]:
         yield tape.rows(start, stop)
         start = stop
 
-# %% ../../nbs/20_market/22_session.ipynb #519028e3
+# %% ../../nbs/20_market/22_session.ipynb #270b011b
 def known_at(session: MarketSession, now: int) -> MarketSession:
     """The session as it was known at `now` (nanoseconds UTC): of every tape the rows with `ts <= now`, as views."""
-    return replace(session, **{name: tape.rows(0, int(np.searchsorted(tape.ts, now, side="right"))) for name, tape in session.tapes().items()})
+    known: dict[str, Any] = {name: tape.rows(0, int(np.searchsorted(tape.ts, now, side="right"))) for name, tape in session.tapes().items()}
+    return replace(session, **known)
 
 # %% ../../nbs/20_market/22_session.ipynb #1d13648e
 class ChainState:
@@ -157,7 +158,7 @@ def _tight_mid(bid: float, ask: float, widest: float = 0.01) -> float:
     """The midpoint of a two-sided, uncrossed quote no wider than a share of the price; else NaN."""
     return (bid + ask) / 2 if 0 < bid <= ask <= bid * (1 + widest) else np.nan
 
-# %% ../../nbs/20_market/22_session.ipynb #a7ae84a4
+# %% ../../nbs/20_market/22_session.ipynb #1111a84c
 def _canonical(columns: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
     """Columns with their rows in one order: by the first column, then the second, and so on."""
     if len(columns) > 1 and len(columns[0]) > 1:
@@ -167,6 +168,11 @@ def _canonical(columns: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
             order = np.lexsort(columns[::-1])
             return [column[order] for column in columns]
     return columns
+
+
+def _one_nan(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    values[values != values] = np.nan
+    return values
 
 
 def _renumbered(index: IntArray, row: IntArray) -> IntArray:
@@ -180,9 +186,10 @@ def session_digest(session: MarketSession) -> str:
 
     def add(name: str, value: object) -> None:
         if isinstance(value, np.ndarray):
-            array = np.where(np.isnan(value), np.nan, value + 0.0) if value.dtype.kind == "f" else value  # one NaN, one zero
+            array = _one_nan(value + 0.0) if value.dtype.kind == "f" else value  # one NaN, one zero
             plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-            digest.update(f"{name}:{plain.dtype.str}:{plain.shape}\n".encode() + plain.tobytes())
+            digest.update(f"{name}:{plain.dtype.str}:{plain.shape}\n".encode())
+            digest.update(plain.data if plain.size else b"")
         else:
             digest.update(f"{name}={value}\n".encode())
 

@@ -94,7 +94,7 @@ class RepeatWatch:
             s.refuse(Reason.DUPLICATE_ROW, np.sort(rows[order[again]]))
         traded[0, index], traded[1, index], traded[2, index] = ts, price, size
 
-# %% ../../nbs/20_market/266_tape_door.ipynb #b492060a
+# %% ../../nbs/20_market/266_tape_door.ipynb #3a239345
 class SpotPath:
     """Prices of the underlying by time: those of a batch, after the last one before it."""
 
@@ -119,7 +119,7 @@ class SpotPath:
 
     def at(self, ts: IntArray) -> tuple[FloatArray, IntArray]:
         """Price and its time as of ascending times; NaN where there was none."""
-        first, last = (int(k) - 1 for k in np.searchsorted(self.ts, (ts[0], ts[-1]), side="right"))
+        first, last = int(self.ts.searchsorted(ts[0], side="right")) - 1, int(self.ts.searchsorted(ts[-1], side="right")) - 1
         if first == last:
             return np.full(len(ts), self.price[first]), np.full(len(ts), self.ts[first])
         place = np.searchsorted(self.ts, ts, side="right") - 1

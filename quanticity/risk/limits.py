@@ -132,7 +132,7 @@ def _check_size(symbol: str, cost: float, book: BookState, limits: Limits) -> _R
                                           f"limit {_dollars(limits.max_book_notional)}")
     return None
 
-# %% ../../nbs/60_risk/62_limits.ipynb #0ba9b2ba
+# %% ../../nbs/60_risk/62_limits.ipynb #8b6be4a4
 def check_entry(signal: Signal, quote: Quote | None, book: BookState, limits: Limits, now: datetime,
                 session_close: datetime) -> RiskDecision:
     """A signal's bracket, sized and approved, or the first reason against it.
@@ -150,11 +150,11 @@ def check_entry(signal: Signal, quote: Quote | None, book: BookState, limits: Li
     for step in steps:
         if (refusal := step()) is not None:
             return RiskRefused(signal.id, now, *refusal)
-    quantity = size_by_notional(limits.order_notional, p.limit_price, p.contract.multiplier)
+    target = limits.order_notional * signal.size_factor
+    quantity = size_by_notional(target, p.limit_price, p.contract.multiplier)
     if quantity < 1:
         return RiskRefused(signal.id, now, Reason.BELOW_ONE_CONTRACT, (
-            f"one contract costs {_dollars(notional(1, p.limit_price, p.contract.multiplier))} dollars, "
-            f"target {_dollars(limits.order_notional)}"))
+            f"one contract costs {_dollars(notional(1, p.limit_price, p.contract.multiplier))} dollars, target {_dollars(target)}"))
     cost = notional(quantity, p.limit_price, p.contract.multiplier)
     if (refusal := _check_size(p.symbol, cost, book, limits)) is not None:
         return RiskRefused(signal.id, now, *refusal)

@@ -112,7 +112,8 @@ def imports_section(data: Path | None, repeats: int) -> tuple[dict[str, Any], Ve
     if data is None:
         return {}, {f"import below {BOUND:g} times reading and parsing its zips": None}
     found = import_speed(data, repeats=2 * repeats + 1)
-    print(f"import of {found['session']}: {found['rows']:,} rows, {found['ratio']:.2f} times reading and parsing its zips; "
+    print(f"import of {found['session']}: {found['rows']:,} rows, {found['ratio']:.2f} times reading and parsing its zips in wall time "
+          f"(the bound; {found['cpu_ratio']:.2f} times in processor time, which other work on the machine changes less); "
           f"{found['bytes']['lake'] / 1e6:.2f} MB in the lake, {found['bytes']['zips'] / 1e6:.2f} MB zipped")
     return found, {f"import below {BOUND:g} times reading and parsing its zips": found["ratio"] < BOUND}
 

@@ -78,7 +78,8 @@ def publish_quotes(desk: Desk, count: int) -> None:
 
 def main(url: str, folder: Path, count: int) -> None:
     config = load_config(environ={}, overrides={"risk.max_open_positions": 1000, "risk.max_orders_per_day": 10_000, "risk.max_symbol_notional": 1e9,
-                                                "risk.max_book_notional": 1e9, "risk.order_notional": 500.0})
+                                                "risk.max_book_notional": 1e9, "risk.order_notional": 500.0,
+                                                **{f"signals.max_live_{group}": 10_000 for group in ("symbol", "strategy", "expiry", "book")}})
     desk = Desk(connect(url, prefix="replay:chaos:"), config, "XYZ", DAY, OPENS, CLOSES)
     publish_quotes(desk, count)
     book = SignalBook(desk.state, "XYZ", desk.session, signal_policy(config.signals))

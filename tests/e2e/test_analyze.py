@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from quanticity.analytics.pricing import black_scholes_price
+from quanticity.app.analyze_cli import analyse_session, named_sessions
 from quanticity.core.clock import expiry_close
+from quanticity.core.config import load_config
 from quanticity.core.occ import Right
 
 from ..unit.test_cboe import cdn, modern, write
@@ -80,6 +82,33 @@ def test_a_cboe_file_of_two_roots_with_everything_in_it(tmp_path):
     assert abs(month["at_the_money"] - 0.18) < 0.005 and month["risk_reversal"] < -0.02 and abs(month["forward"] / SPOT - 1) < 1e-3
 
 
+def sessions_of(path: Path, symbol: str, day: str | None = None, **more: Any) -> dict[str, Any]:
+    """The record of one session, by the functions of the command in this process."""
+    config = load_config(environ={})
+    ((session, earlier),) = named_sessions(config, str(path), symbol, day, None, None, None, None)
+    record = dict(analyse_session(session, config, str(path), earlier=earlier, **more).record)
+    assert gaps({k: v for k, v in record.items() if k != "door"}) == []
+    return record
+
+
+def test_how_sure_the_levels_are(tmp_path):
+    spxw = sessions_of(cboe_json(tmp_path), "SPXW", draws=60)
+    naive, gross, sure = spxw["conventions"]["naive"], spxw["conventions"]["gross"], spxw["uncertainty"]
+    zero = naive["band"]["zero_gamma"]
+    assert (sure["draws"], sure["level"], sure["seed"]) == (60, 0.9, 1) and sure["drawn"] == spxw["with_volatility"]
+    assert 0.9 * SPOT < zero["low"] <= zero["median"] <= zero["high"] < 1.1 * SPOT and 0 < zero["crossing"] <= 1
+    assert (sure["zero_gamma_low"], sure["zero_gamma_high"]) == (zero["low"], zero["high"])  # gross never crosses, and there are no trades for the third
+    assert gross["band"]["zero_gamma"]["missing"]["low"] == "no_crossing" and "band" not in spxw["conventions"]["flow-signed"]
+    for wall in ("call_wall", "put_wall"):
+        odds = {w["strike"]: w["odds"] for w in naive["band"][wall]}
+        assert sum(odds.values()) == pytest.approx(1.0) and odds[naive["walls"][wall]] > 0.2
+    again = sessions_of(cboe_json(tmp_path), "SPXW", draws=60, seed=2)["conventions"]["naive"]
+    assert again["totals"] == naive["totals"] and again["band"] != naive["band"]
+    none = sessions_of(cboe_json(tmp_path), "SPXW", draws=0)
+    assert none["uncertainty"] == {} and "band" not in none["conventions"]["naive"]
+    assert "--draws 1: one draw makes no band" in one_line(quanticity(tmp_path, "analyze", cboe_json(tmp_path), "--draws", "1"))
+
+
 def test_both_roots_together_give_vix_and_vix1d(tmp_path):
     (group,) = analysed(tmp_path, cboe_json(tmp_path))["together"]
     assert group["symbols"] == ["SPX", "SPXW"] and group["underlying"] == "SPX"
@@ -111,7 +140,7 @@ def test_tables_for_people(tmp_path):
     done = quanticity(tmp_path, "analyze", cboe_json(tmp_path), "--strikes", "5")
     assert done.returncode == 0, done.stderr
     for text in ("SPX on SPX, Friday 2026-11-20 15:15:00 New York", "SPXW on SPX", "Exposure under each convention", "no crossing", "no trades", "By expiry",
-                 "the 5 nearest to the spot", "when spot moves by", "VIX1D", "of SPX and SPXW options", "the door: quality"):
+                 "the 5 nearest to the spot", "when spot moves by", "VIX1D", "of SPX and SPXW options", "the door: quality", "How sure: 90% of 100 draws", "any of them"):
         assert text in done.stdout, text
     words = done.stdout.lower().replace(",", " ").split()
     assert "nan" not in words and "inf" not in words and "none" not in [w for w in words if w == "nonetype"]
@@ -129,6 +158,10 @@ def test_files_by_suffix(tmp_path):
     naive = table.to_pylist()
     (gex,) = [r["value"] for r in naive if (r["symbol"], r["part"], r["convention"], r["name"]) == ("SPXW", "totals", "naive", "gex")]
     assert gex == json.loads(done.stdout)["sessions"][1]["conventions"]["naive"]["totals"]["gex"]
+    low, median, high = ([r["value"] for r in naive if (r["symbol"], r["part"], r["convention"], r["name"]) == ("SPXW", "band.zero_gamma", "naive", n)][0] for n in ("low", "median", "high"))
+    assert low <= median <= high
+    odds = [r["value"] for r in naive if (r["symbol"], r["part"], r["convention"], r["name"]) == ("SPXW", "band.call_wall", "naive", "odds")]
+    assert sum(odds) == pytest.approx(1.0) and all(r["key"].startswith("strike=") for r in naive if r["part"] == "band.call_wall")
     assert "all.xlsx: writes .json or .parquet" in one_line(quanticity(tmp_path, "analyze", path, "--out", tmp_path / "all.xlsx"))
 
 
@@ -162,6 +195,18 @@ def test_recorded_days(recorded, tmp_path, symbol, day, at):
     assert math.isfinite(naive["totals"]["gex"]) and naive["walls"]["call_wall"] > 0
     assert naive["zero_gamma"]["value"] in naive["zero_gamma"]["roots"] or naive["zero_gamma"]["missing"]
     assert session["conventions"]["flow-signed"]["counted"] > 0
+
+
+@pytest.mark.parametrize(("symbol", "day", "before"), [("GOOG", "2015-12-24", ["2015-12-23"]), ("GOOG", "2015-12-28", ["2015-12-23", "2015-12-24"]), ("GOOG", "2015-12-23", []),
+                                                       ("SPXW", "2021-01-07", ["2021-01-04", "2021-01-05", "2021-01-06"])])
+def test_dealers_hold_what_they_held_the_evening_before(recorded, symbol, day, before):
+    flow, alone = (sessions_of(recorded, symbol, day, draws=0, before=most)["conventions"]["flow-signed"] for most in (5, 0))
+    assert flow["position"]["sessions_before"] == before and alone["position"] == {"basis": "trades of this session alone: what dealers held before is not known", "sessions_before": []}
+    if before:
+        assert flow["position"]["basis"].startswith("trades and open interest of the sessions before") and flow["position"]["gex_deviation"] > 0
+        assert flow["totals"]["gex"] != alone["totals"]["gex"]
+    else:
+        assert flow == alone
 
 
 def test_the_replay_of_a_recorded_day_says_the_same(recorded, tmp_path):

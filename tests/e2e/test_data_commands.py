@@ -81,7 +81,7 @@ def test_quality_counts_and_lists(lake):
 def test_a_table_of_ones_own_comes_in_by_its_mapping(tmp_path):
     rows = ["when,contract,bid,ask,bid_size,ask_size"]
     for minute in range(10):
-        rows += [f"2026-03-20T13:{30 + minute}:00Z,XYZ260320{right}00100000,{1 + minute / 100:.2f},{1.1 + minute / 100:.2f},5,7" for right in "CP"]
+        rows += [f"2026-03-20T14:{30 + minute}:00Z,XYZ260320{right}00100000,{1 + minute / 100:.2f},{1.1 + minute / 100:.2f},5,7" for right in "CP"]
     (tmp_path / "mine.csv").write_text("\n".join(rows) + "\n")
     done = quanticity(tmp_path, "data", "import", tmp_path / "mine.csv", "--lake", tmp_path / "lake", "--option", "rate=0.04",
                       QUANTICITY_DATA__COLUMNS=json.dumps({"mine": {"files": "*.csv", "names": {
@@ -89,6 +89,7 @@ def test_a_table_of_ones_own_comes_in_by_its_mapping(tmp_path):
     assert done.returncode == 0, done.stderr
     listed = json.loads(quanticity(tmp_path, "data", "list", "--lake", tmp_path / "lake", "--json").stdout)["sessions"]
     assert [(r["symbol"], r["day"], r["contracts"], r["quotes"]) for r in listed] == [("XYZ", "2026-03-20", 2, 20)]
+    assert listed[0]["refused"] == 0  # it starts an hour after the open: late, not wrong
 
 
 def test_an_empty_lake_says_how_to_fill_it(tmp_path):

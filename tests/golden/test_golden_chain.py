@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from quanticity.analytics.exposure import exposures, hedging_elasticity, walls
+from quanticity.analytics.dealer_flow import elasticity
+from quanticity.analytics.exposure import Convention, exposures, walls
 from quanticity.analytics.pricing import black_scholes_price, greeks, implied_vol
 from quanticity.analytics.zero_gamma import zero_gamma
 
@@ -97,7 +98,7 @@ def test_walls_and_elasticity():
     assert (found.call_wall, found.put_wall) == (105.0, 95.0)
     assert found.call_gex == pytest.approx(GEX_BY_STRIKE[105.0], rel=1e-10)
     # the golden value is GEX / ADV; hedge flow has the other sign
-    assert hedging_elasticity(_exposure().total_gex, 250e6) == pytest.approx(0.00400560577884, rel=1e-10)
+    assert elasticity(Convention.NAIVE, _exposure().total_gex, 250e6).value == pytest.approx(0.00400560577884, rel=1e-10)
 
 
 def test_implied_vol_gives_the_volatilities_back():

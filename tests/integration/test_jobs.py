@@ -16,7 +16,7 @@ from quanticity.core.errors import ConfigError
 from quanticity.core.events import Event, EventKind, ancestry, parse_event
 from quanticity.core.keys import (
     analytics, execution_positions, heartbeat, market_bars, market_ticker, market_trades, monitoring_analytics, monitoring_data, options_by_contract,
-    options_chain, signals_ack, signals_distribution, signals_execution, signals_pending)
+    options_chain, signals_ack, signals_distribution, signals_execution, signals_memory, signals_pending)
 from quanticity.core.reasons import Reason
 from quanticity.core.types import Message, Proposal, Side, Signal, fill_from_plain, message_from_plain, plain, signal_from_plain
 from quanticity.distribution.channels import FileChannel
@@ -962,6 +962,8 @@ def test_a_good_proposal_becomes_a_signal_by_the_configured_policy(state):
     assert signal.expires_at - signal.ts == timedelta(seconds=77) and signal.proposal.cause == (chain.id,) and signal.proposal.contract.right.value == "C"
     state.set(analytics("SIM", "dealer_flow"), metric_document(timestamp(chain.ts), chain.id, values | {"quoted_share": 0.1}, {}))
     again = SignalsJob(jobs.desk, jobs.signals.strategies)
+    assert again.step(batch.now) == []  # as after a crash: what was decided is not decided again
+    state.delete(signals_memory("SIM"))
     assert again.step(batch.now)[0].data["reason"] == "no_liquid_contract"
 
 

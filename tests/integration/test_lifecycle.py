@@ -9,11 +9,13 @@ import orjson
 import pytest
 
 from quanticity.core.events import EventKind, parse_event
-from quanticity.core.keys import ledger, metrics_signals, signals_ack, signals_live, signals_pending, signals_veto
+from quanticity.core.keys import (
+    ledger, metrics_signals, signals_ack, signals_exposure, signals_exposure_ends, signals_exposure_totals, signals_live, signals_memory, signals_pending, signals_veto)
 from quanticity.core.reasons import Reason
 from quanticity.core.types import Contract, Proposal, Right, Side, Signal, Skip, plain, proposal_from_plain, signal_from_plain
 from quanticity.signals.lifecycle import SignalBook, acknowledge, end_signal, read_lock, write_lock
-from quanticity.signals.scoring import LiveLock, SignalPolicy, fingerprint, signal_id
+from quanticity.signals.safe_mode import SafeMode, SafeModePolicy
+from quanticity.signals.scoring import Cap, Caps, LiveLock, SignalPolicy, contract_fingerprint, fingerprint, signal_id
 from quanticity.store.ledger import ledger_lines
 from quanticity.store.server import EmbeddedServer
 from quanticity.store.state import State, connect
@@ -77,7 +79,7 @@ def test_an_emitted_signal_is_pending_locked_counted_and_told(book, state):
 
 
 def test_emitting_is_one_transaction(book, state, server):
-    """What the server itself saw: effect, lock, counts and ledger lines between one MULTI and its EXEC."""
+    """What the server itself saw: every write, of whatever kind, between one MULTI and its EXEC, and none outside."""
     watcher = connect(server.url)
     seen: list[str] = []
     with watcher.client.monitor() as monitor:
@@ -91,18 +93,19 @@ def test_emitting_is_one_transaction(book, state, server):
             done.set()
 
         threading.Thread(target=watch, daemon=True).start()
-        book.consider(proposal())
+        book.take((proposal(1), Skip("moc", "GOOG", TS, Reason.OUTSIDE_WINDOW, "too early", ("chain:GOOG:1",)), proposal(2, confidence=0.1)), 1, memory={"decided": b"7"})
         state.client.execute_command("GET", "replay:life:end")
         assert done.wait(10)
     watcher.close()
     start, stop = seen.index("MULTI"), seen.index("EXEC")
     assert seen.count("MULTI") == seen.count("EXEC") == 1
     inside = [c.split()[:2] for c in seen[start + 1:stop]]
-    for command, key in (("XADD", signals_pending("GOOG")), ("SET", signals_live(fingerprint(proposal()))), ("HINCRBY", metrics_signals("GOOG")),
-                         ("XADD", ledger(SESSION))):
+    for command, key in (("XADD", signals_pending("GOOG")), ("SET", signals_live(fingerprint(proposal()))), ("SET", signals_live(contract_fingerprint(proposal()))),
+                         ("HSET", signals_exposure()), ("ZADD", signals_exposure_ends()), ("HINCRBY", signals_exposure_totals()), ("HSET", signals_ack("GOOG")),
+                         ("HINCRBY", metrics_signals("GOOG")), ("HINCRBY", signals_veto("GOOG")), ("HSET", signals_memory("GOOG")), ("XADD", ledger(SESSION))):
         assert [command, f"replay:life:{key}"] in inside, (command, key, inside)
-    writes = [c for c in seen if c.split()[0] in ("XADD", "SET", "HSET", "HINCRBY", "HINCRBYFLOAT")]
-    assert all(c in seen[start:stop] for c in writes) and len([c for c in inside if c == ["XADD", f"replay:life:{ledger(SESSION)}"]]) == 2
+    writes = [c for c in seen if c.split()[0] in ("XADD", "SET", "HSET", "HINCRBY", "HINCRBYFLOAT", "ZADD", "DEL", "HDEL", "ZREM")]
+    assert all(c in seen[start:stop] for c in writes) and inside.count(["XADD", f"replay:life:{ledger(SESSION)}"]) == 5
 
 
 @pytest.mark.parametrize(("first", "second", "reason"), [
@@ -134,9 +137,9 @@ def test_a_bet_that_ended_rests_for_the_cooldown_and_is_free_after_it(book, stat
     signal = signal_from_plain(book.consider(proposal(1)).data)
     ended = TS + 10 * MINUTE
     with state.transaction() as tx:
-        end_signal(tx, signal, ended, POLICY, "closed")
+        end_signal(tx, signal, ended, POLICY, "refused:stale_quote")
     assert read_lock(state, signal.fingerprint) == LiveLock(signal.id, ended + 30 * MINUTE, ended=True)
-    assert state.get_hash(signals_ack("GOOG")) == {signal.id: b"closed"}
+    assert state.get_hash(signals_ack("GOOG")) == {signal.id: b"refused:stale_quote"}
     assert book.consider(proposal(2, ended + 29 * MINUTE)).data["reason"] == Reason.COOLDOWN.value
     assert book.consider(proposal(3, ended + 30 * MINUTE)).kind is EventKind.SIGNAL
 
@@ -144,17 +147,60 @@ def test_a_bet_that_ended_rests_for_the_cooldown_and_is_free_after_it(book, stat
 def test_the_same_proposal_is_a_duplicate_even_after_its_end(book, state):
     signal = signal_from_plain(book.consider(proposal(1)).data)
     with state.transaction() as tx:
-        end_signal(tx, signal, TS, POLICY, "expired")
+        assert end_signal(tx, signal, TS, POLICY, "refused:stale_quote")
     assert book.consider(proposal(1)).data["reason"] == Reason.DUPLICATE.value
     assert state.stream_length(signals_pending("GOOG")) == 1
 
 
 def test_a_later_outcome_replaces_the_earlier(book, state):
     signal = signal_from_plain(book.consider(proposal()).data)
+    assert state.get_hash(signals_ack("GOOG")) == {signal.id: b"pending"}
     for outcome in ("submitted", "filled"):
         with state.transaction() as tx:
             acknowledge(tx, signal, outcome)
     assert state.get_hash(signals_ack("GOOG")) == {signal.id: b"filled"}
+    assert {k: v for k, v in counts(state).items() if k in ("submitted", "filled", "illegal")} == {"submitted": 1, "filled": 1}
+
+
+WAYS = {"submitted": (), "filled": ("submitted",), "closed": ("submitted", "filled"), "expired": ("submitted",), "refused:stale_quote": ()}
+
+
+def go(state: State, signal: Signal, outcome: str) -> bool:
+    with state.transaction() as tx:
+        ends = outcome not in ("submitted", "filled")
+        taken = end_signal(tx, signal, TS, POLICY, outcome) if ends else acknowledge(tx, signal, outcome)
+    return taken.value
+
+
+@pytest.mark.parametrize("first", WAYS)
+@pytest.mark.parametrize("second", WAYS)
+def test_a_step_that_no_way_leads_to_is_refused_counted_and_changes_nothing(book, state, first, second):
+    signal = signal_from_plain(book.consider(proposal()).data)
+    assert all(go(state, signal, outcome) for outcome in (*WAYS[first], first))
+    before = {k: state.client.execute_command("DUMP", f"replay:life:{k}") for k in
+              (signals_ack("GOOG"), signals_exposure(), signals_exposure_totals(), signals_exposure_ends(), signals_live(signal.fingerprint))}
+    fits = WAYS[second][-1:] == (first,)
+    assert go(state, signal, second) == fits
+    if not fits:
+        assert counts(state)["illegal"] == 1
+        assert before == {k: state.client.execute_command("DUMP", f"replay:life:{k}") for k in before}
+
+
+def test_a_signal_that_nobody_emitted_cannot_end(state):
+    signal = Signal(signal_id(proposal()), fingerprint(proposal()), TS, TS, proposal())
+    assert not go(state, signal, "closed") and counts(state) == {"illegal": 1} and read_lock(state, signal.fingerprint) is None
+
+
+def test_ends_and_steps_have_each_their_own_function(state):
+    signal = Signal(signal_id(proposal()), fingerprint(proposal()), TS, TS, proposal())
+    with state.transaction() as tx:
+        with pytest.raises(ValueError, match="use end_signal"):
+            acknowledge(tx, signal, "closed")
+        with pytest.raises(ValueError, match="use acknowledge"):
+            end_signal(tx, signal, TS, POLICY, "filled")
+        with pytest.raises(ValueError, match="is not a valid"):
+            acknowledge(tx, signal, "sold")
+    assert counts(state) == {}
 
 
 def test_locks_read_back_and_unknown_ones_are_none(state):
@@ -180,3 +226,122 @@ def test_every_proposal_is_accounted_for(book, state):
     assert c["proposals"] == 20 == c["signals"] + c["vetoes"] and c["vetoes"] == sum(vetoes(state).values())
     assert state.stream_length(signals_pending("GOOG")) == c["signals"] >= 2
     assert plain(lines(state)[0].ts) == "2015-12-24T15:01:00Z"
+
+
+# -- exposure and caps ----------------------------------------------------------------------------------------------------------
+
+
+def bet(number: int, strategy: str = "zero_dte", symbol: str = "GOOG", days: int = 0, at: datetime = TS, strike: float = 0.0) -> Proposal:
+    """A bet of its own: strikes by number, expiry by days."""
+    contract = replace(CONTRACT, symbol=symbol, strike=strike or 700.0 + number, expiry=CONTRACT.expiry + timedelta(days=days), expires_at=CONTRACT.expires_at + timedelta(days=days))
+    return replace(proposal(), id=f"pro:{strategy}:{symbol}:{number}", strategy=strategy, symbol=symbol, contract=contract, ts=at)
+
+
+def books(state: State, caps: Caps, dollars: float = 1000.0, **changes):
+    policy = replace(POLICY, caps=caps, **changes)
+    return {symbol: SignalBook(state, symbol, SESSION, policy, {"zero_dte": dollars, "moc": dollars, "one_dte": dollars}) for symbol in ("GOOG", "SPXW", "NDX")}
+
+
+def totals(state: State) -> dict[str, int]:
+    return {k: int(v) for k, v in state.get_hash(signals_exposure_totals()).items()}
+
+
+def reasons(events) -> list[str]:
+    return [e.data.get("reason", "signal") for e in events]
+
+
+@pytest.mark.parametrize(("caps", "proposals", "expected"), [
+    (Caps(symbol=Cap(2)), [bet(1, days=1), bet(2, days=2), bet(3, days=3)], ["signal", "signal", "cap_symbol"]),
+    (Caps(symbol=Cap(None, 2000.0)), [bet(1, days=1), bet(2, days=2), bet(3, days=3)], ["signal", "signal", "cap_symbol"]),
+    (Caps(symbol=Cap(1)), [bet(1), bet(2, symbol="SPXW")], ["signal", "signal"]),
+    (Caps(strategy=Cap(1)), [bet(1), bet(2, symbol="SPXW"), bet(3, "moc")], ["signal", "cap_strategy", "signal"]),
+    (Caps(strategy=Cap(None, 1999.99)), [bet(1), bet(2, symbol="SPXW"), bet(3, "moc")], ["signal", "cap_strategy", "signal"]),
+    (Caps(expiry=Cap(1)), [bet(1), bet(2, "moc", "SPXW"), bet(3, "moc", "SPXW", days=1)], ["signal", "cap_expiry", "signal"]),
+    (Caps(expiry=Cap(None, 1000.0)), [bet(1), bet(2, "moc", "SPXW"), bet(3, "moc", "SPXW", days=1)], ["signal", "cap_expiry", "signal"]),
+    (Caps(book=Cap(2)), [bet(1), bet(2, "moc", "SPXW", 1), bet(3, "one_dte", "NDX", 2)], ["signal", "signal", "cap_book"]),
+    (Caps(book=Cap(None, 2500.0)), [bet(1), bet(2, "moc", "SPXW", 1), bet(3, "one_dte", "NDX", 2)], ["signal", "signal", "cap_book"]),
+    (Caps(Cap(1), Cap(1), Cap(1), Cap(1)), [bet(1), bet(2, days=1)], ["signal", "cap_symbol"])])
+def test_caps_by_symbol_strategy_expiry_and_book(state, caps, proposals, expected):
+    by_symbol = books(state, caps)
+    assert reasons(by_symbol[p.symbol].consider(p) for p in proposals) == expected
+    assert totals(state)["book"] == expected.count("signal") and totals(state)["book:cents"] == 100_000 * expected.count("signal")
+
+
+@pytest.mark.parametrize("outcome", ["refused:stale_quote", "expired", "closed"])
+def test_whatever_ends_a_signal_gives_its_room_back(state, outcome):
+    book = books(state, Caps(symbol=Cap(1)))["GOOG"]
+    signal = signal_from_plain(book.consider(bet(1)).data)
+    assert reasons([book.consider(bet(2, days=1))]) == ["cap_symbol"]
+    for step in (*WAYS[outcome], outcome):
+        assert go(state, signal, step)
+    assert totals(state) == {} and state.get_hash(signals_exposure()) == {} and read_lock(state, contract_fingerprint(bet(1))) is None
+    assert reasons([book.consider(bet(3, days=1))]) == ["signal"]
+
+
+def test_the_same_contract_through_another_strategy_is_the_same_exposure(state):
+    book = books(state, Caps())["GOOG"]
+    first = signal_from_plain(book.consider(bet(1)).data)
+    (veto,) = book.take((bet(1, "moc"),), 2)
+    assert veto.data["reason"] == "same_exposure" and veto.data["detail"] == f"{first.id} of zero_dte holds GOOG151224C00701000"
+    assert reasons(book.take((bet(2, "moc"), bet(3, "one_dte", days=1)), 3)) == ["signal", "signal"]  # another strike, another expiry
+    for step in ("submitted", "filled", "closed"):
+        go(state, first, step)
+    assert reasons(book.take((replace(bet(1, "one_dte"), id="pro:again"), replace(bet(1), id="pro:third")), 4)) == ["signal", "cooldown"]
+
+
+def test_what_nobody_ends_is_cleared_in_event_time(state):
+    """Two live signals and a cooldown whose processes are all dead: at their time, whoever emits next clears them, keys and all."""
+    book = books(state, Caps(symbol=Cap(3)))["GOOG"]
+    first, *_ = (signal_from_plain(e.data) for e in book.take((bet(1), bet(2, "moc"), bet(3, "one_dte")), 1))
+    go(state, first, "refused:stale_quote")
+    assert state.client.execute_command("ZCARD", f"replay:life:{signals_exposure_ends()}") == 3
+    book.consider(bet(4, "zero_dte", days=1, at=TS + 60 * MINUTE))
+    assert counts(state)["lapsed"] == 2 and totals(state)["book"] == 1
+    names = {n.decode().removeprefix("replay:life:signals:live:") for n in state.client.execute_command("KEYS", "replay:life:signals:live:*")}
+    assert names == {fingerprint(bet(4, days=1)), contract_fingerprint(bet(4, days=1))}
+    assert state.client.execute_command("ZCARD", f"replay:life:{signals_exposure_ends()}") == 1
+
+
+def test_a_lapsed_signal_that_ends_late_leaves_its_successors_locks_alone(state):
+    book = books(state, Caps())["GOOG"]
+    first = signal_from_plain(book.consider(bet(1)).data)
+    go(state, first, "submitted")
+    go(state, first, "filled")
+    second = signal_from_plain(book.consider(replace(bet(1), id="pro:later", ts=TS + 60 * MINUTE)).data)
+    lock = read_lock(state, second.fingerprint)
+    with state.transaction() as tx:
+        late = end_signal(tx, first, TS + 61 * MINUTE, POLICY, "closed")
+    assert late.value and read_lock(state, second.fingerprint) == lock == read_lock(state, contract_fingerprint(bet(1))) and totals(state)["book"] == 1
+
+
+def test_in_a_live_session_the_server_drops_what_is_forgotten(server):
+    """Without a namespace keys carry a time to live: as long as what is kept, and a session more."""
+    live = connect(server.url, prefix="life:", expire=True)
+    overnight = replace(bet(1), exit_at=TS + timedelta(days=3))
+    SignalBook(live, "GOOG", SESSION, POLICY).consider(overnight)
+    left = {str(k): live.client.execute_command("TTL", f"life:{k}") for k in (
+        signals_live(fingerprint(overnight)), signals_live(contract_fingerprint(overnight)), signals_exposure(), signals_exposure_totals(), signals_exposure_ends(),
+        signals_ack("GOOG"), signals_pending("GOOG"), metrics_signals("GOOG"), ledger(SESSION))}
+    session, kept = 16 * 3600, 3 * 86400 + 3600 + 16 * 3600
+    assert all(kept - 60 < left[k] <= kept for k in list(left)[:6]) and all(session - 60 < left[k] <= session for k in list(left)[6:]), left
+    SignalBook(live, "GOOG", SESSION, POLICY).consider(bet(2, "moc"))
+    assert live.client.execute_command("TTL", f"life:{signals_exposure()}") > kept - 60  # never shortened
+    live.client.flushall()
+    live.close()
+
+
+@pytest.mark.parametrize(("mode", "expected", "cents"), [("fewer", ["safe_mode", "signal"], 100_000), ("smaller", ["signal", "signal"], 100_000), ("none", ["safe_mode", "safe_mode"], 0),
+                                                         ("off", ["signal", "signal"], 200_000)])
+def test_safe_mode_emits_fewer_smaller_or_none(state, mode, expected, cents):
+    book = books(state, Caps(), safe_mode=SafeModePolicy(SafeMode(mode), 0.8, 0.5))["GOOG"]
+    done = book.take((replace(bet(1), confidence=0.7), replace(bet(2, "moc"), confidence=0.9)), 1, drifting=True)
+    assert reasons(done) == expected and totals(state).get("book:cents", 0) == cents
+    assert [e.data["size_factor"] for e in done if e.kind is EventKind.SIGNAL] == [0.5 if mode == "smaller" else 1.0] * expected.count("signal")
+
+
+@pytest.mark.parametrize("detail", ['a "quoted" name', "back\\slash", "üñí"])
+def test_a_vetos_line_is_the_same_whoever_writes_it(state, detail):
+    """The script fills reason and detail into a line that Python made: what it wrote must be what Python would have written."""
+    book = books(state, Caps())["GOOG"]
+    done = book.take((bet(1, detail), bet(1, "moc")), 1)
+    assert list(ledger_lines(state, SESSION))[-1] == done[-1].line() and done[-1].data["detail"].endswith(f"of {detail} holds GOOG151224C00701000")

@@ -24,7 +24,7 @@ FAULTS = [Fault(kind, place) for kind, places in {
     "no_bid": ("open",), "no_ask": ("close",), "empty": ("first_of_contract", "burst"), "unknown_contract": ("open", "last_of_contract"), "negative_contract": ("close",),
     "above_bound": ("first_of_contract", "open", "last_of_contract"), "below_intrinsic": ("open", "burst", "last_of_contract"),
     "jump_up": ("open", "middle", "close", "burst", "last_of_contract"), "jump_down": ("open", "middle", "close", "burst"),
-    "duplicate": ("last", "open", "burst", "first_of_contract"), "behind": ("close", "middle"), "ahead": ("first_of_contract", "middle", "burst"),
+    "duplicate": ("last", "open", "burst", "first_of_contract"), "behind": ("close", "middle"), "ahead": ("open", "first_of_contract", "middle", "burst"),
     "before_open": ("middle",), "after_close": ("middle",), "expired": ("middle",), "frozen": ("middle",), "silence": ("middle",), "contract_silence": ("middle",),
     "trade_off_quote": ("middle", "close", "first_of_contract"), "trade_above_bound": ("first", "middle"), "trade_zero": ("open", "last"), "trade_negative_size": ("burst",),
     "trade_nan": ("close",), "trade_unknown_contract": ("middle",), "trade_duplicate": ("burst", "close"), "trade_behind": ("middle",), "trade_before_open": ("middle",),

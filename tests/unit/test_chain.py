@@ -1,5 +1,6 @@
 """The columnar chain: its blob loses no cent, its derived columns say NaN where there is nothing to say."""
 
+import dataclasses
 import json
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from quanticity.core.errors import DataError
 from quanticity.core.types import Contract, Exercise, Right, Settlement
 from quanticity.market.chain import (
     FIELDS, NANOSECONDS_A_YEAR, Contracts, OptionChain, decode_chain, decode_row, encode_chain, encode_rows, nanoseconds, pack_names, timestamp)
@@ -218,3 +220,25 @@ def test_a_quote_just_after_a_step_is_not_taken_for_one_at_the_step():
     step = nanoseconds(NOW)
     again = decode_chain(encode_chain(chain_of([1.0], [1.1], ts=step + 60 * SECOND, quote_time=[step + 1_000_000])))
     assert again.quote_time[0] == pytest.approx(step + 1_000_000, abs=2_000) and again.quote_time[0] > step
+
+
+@pytest.mark.parametrize(("field", "value", "message"), [
+    ("strike", np.nan, "strike of row 1 is nan"), ("strike", -5.0, "strike of row 1 is -5"), ("strike", np.inf, "strike of row 1 is inf"),
+    ("expiry_day", np.inf, "expiry_day of row 1 is inf"), ("expiry_day", 1e30, "expiry_day of row 1 is 1e\\+30"), ("expiry_minute", np.nan, "expiry_minute of row 1 is nan"),
+    ("is_call", np.nan, "is_call of row 1 is nan"), ("multiplier", np.inf, "multiplier of row 1 is inf"), ("multiplier", 0.0, "multiplier of row 1 is 0")])
+def test_a_row_that_names_no_contract_is_refused(field, value, message):
+    head, _, body = encode_chain(chain_of([1.0, 2.0, 3.0], [1.1, 2.1, 3.1])).partition(b"\n")
+    matrix = np.frombuffer(body, "<f4").reshape(len(FIELDS), -1).copy()
+    matrix[FIELDS.index(field), 1] = value
+    with pytest.raises(ValueError, match=message) as caught:
+        decode_chain(head + b"\n" + matrix.tobytes())
+    assert "\n" not in str(caught.value) and "GOOG" in str(caught.value)
+
+
+def test_an_adjusted_contract_travels_but_is_not_to_be_traded():
+    chain = chain_of([1.0, 2.0], [1.1, 2.1])
+    chain = dataclasses.replace(chain, contracts=dataclasses.replace(chain.contracts, symbol="GOOG1", multiplier=np.full(2, np.nan)))
+    again = decode_chain(encode_chain(chain))
+    assert np.isnan(again.contracts.multiplier).all() and again.contracts.name(0) == chain.contracts.occ()[0]
+    with pytest.raises(DataError, match="multiplier is not known"):
+        again.contracts.contract(0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quanticity.analytics.exposure import Convention, dealer_sign, expiring, exposures, group_rows, hedging_elasticity, walls
+from quanticity.analytics.exposure import Convention, dealer_sign, expiring, exposures, group_rows, walls
 from quanticity.analytics.pricing import VolatilityReason, greeks
 from quanticity.analytics.zero_gamma import zero_gamma
 from quanticity.core.errors import UserError
@@ -145,11 +145,16 @@ def test_walls():
     assert walls(strike, call, np.array([1.0, 2.0, 3.0, 5.0, 1.0, 0.0])).put_wall == 90.0
 
 
-def test_hedging_elasticity():
-    assert hedging_elasticity(-1e6, 250e6) == pytest.approx(0.004)
-    for volume in (0.0, -1.0, np.nan, np.inf):
-        with pytest.raises(UserError, match="average dollar volume"):
-            hedging_elasticity(1.0, volume)
+@pytest.mark.parametrize(("spot", "late", "volatility", "held", "reason"), [
+    (np.nan, 0.0, 0.2, 5.0, Reason.NO_SPOT), (0.0, 0.0, 0.2, 5.0, Reason.NO_SPOT), (100.0, 1.0, 0.2, 5.0, Reason.EXPIRED), (np.nan, 1.0, 0.2, 5.0, Reason.EXPIRED),
+    (100.0, 0.0, np.nan, 5.0, Reason.NO_QUOTE), (100.0, 0.0, 0.2, np.nan, Reason.NO_OPEN_INTEREST), (100.0, 0.0, 0.2, 0.0, Reason.NO_OPEN_INTEREST)])
+def test_where_there_is_no_wall_the_reason_is_the_right_one(spot, late, volatility, held, reason):
+    strike, is_call, days = np.array([95.0, 100.0, 105.0, 100.0]), np.array([False, False, True, True]), np.full(4, 7)
+    g = greeks(spot, strike, 0.1 * (1 - late), 0.04, 0.0, volatility, is_call)
+    e = exposures(spot, strike, days, is_call, np.full(4, held), 100, g)
+    w = walls(strike, is_call, e.gex, left_out=e.left_out)
+    assert np.isnan([w.call_wall, w.put_wall, w.call_gex, w.put_gex]).all() and (w.call_reason, w.put_reason) == (reason, reason)
+    assert sum(e.left_out.values()) + e.counted == 4 and expiring(e, 7).reason is reason
 
 
 @pytest.mark.parametrize("seed", range(12))

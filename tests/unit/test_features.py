@@ -19,7 +19,7 @@ def document(age: float = 0.0, values=None, missing=None) -> bytes:
 
 def test_a_document_reads_back_with_its_reasons():
     raw = document(1.5, {"gex": -1.5e7, "zero_gamma": NAN}, {"zero_gamma": Reason.NO_CROSSING})
-    assert read_metric(raw) == {"ts": NOW - timedelta(seconds=1.5), "snapshot_id": "chain:1", "values": {"gex": -1.5e7},
+    assert read_metric(raw) == {"ts": NOW - timedelta(seconds=1.5), "snapshot_id": "chain:1", "metric": "", "values": {"gex": -1.5e7},
                                 "missing": {"zero_gamma": Reason.NO_CROSSING}}
 
 

@@ -25,7 +25,7 @@ MID = black_scholes_price(100.0, STRIKE, YEARS, 0.04, 0.013, VOL, CALL)
 
 
 def flow(**kwargs):
-    return hedge_flow(100.0, STRIKE, YEARS, 0.04, 0.013, kwargs.pop("vol", VOL), CALL, kwargs.pop("interest", INTEREST), **kwargs)
+    return hedge_flow(kwargs.pop("spot", 100.0), STRIKE, kwargs.pop("years", YEARS), 0.04, 0.013, kwargs.pop("vol", VOL), CALL, kwargs.pop("interest", INTEREST), **kwargs)
 
 
 def test_a_small_move_costs_gex_with_the_other_sign():
@@ -49,7 +49,8 @@ def test_gross_hedgers_sell_rallies_and_flow_signed_turns_the_sign():
 
 @pytest.mark.parametrize(
     ("kwargs", "reason"),
-    [({"vol": np.full(6, np.nan)}, Reason.NO_QUOTE), ({"interest": np.zeros(6)}, Reason.NO_OPEN_INTEREST), ({"interest": np.full(6, np.nan)}, Reason.NO_OPEN_INTEREST)],
+    [({"vol": np.full(6, np.nan)}, Reason.NO_QUOTE), ({"interest": np.zeros(6)}, Reason.NO_OPEN_INTEREST), ({"interest": np.full(6, np.nan)}, Reason.NO_OPEN_INTEREST),
+     ({"years": np.zeros(6)}, Reason.EXPIRED), ({"spot": np.nan}, Reason.NO_SPOT)],
 )
 def test_no_flow_without_grounds(kwargs, reason):
     found = flow(**kwargs)

@@ -124,6 +124,25 @@ def test_a_row_stamped_later_than_its_batch_is_ahead_of_its_time():
     assert len(accepted.quotes) == 0 and findings.of(tape="quotes").counts() == {Reason.CLOCK_SKEW: 6}
 
 
+@pytest.mark.parametrize("late", [31, 45, 100])
+def test_a_feed_that_starts_late_is_silent_at_first_and_loses_no_row(late):
+    s = session()
+    from_then = replace(s, quotes=s.quotes.where(s.quotes.ts >= START + late * MINUTE), underlying_bars=s.underlying_bars.where(s.underlying_bars.ts >= START + late * MINUTE))
+    screened = screen_session(from_then)
+    assert screened.refused == 0 and found(screened) == {"quotes": {"gap": 1}, "underlying_bars": {"gap": 1}}
+    assert screened.findings.value.tolist() == [float(late)] * 2
+    door = Door(s.contracts, s.opens, s.closes)
+    live = join_findings([*(door.screen(batch)[1] for batch in batches(from_then)), door.finish()])
+    assert live.in_order().row.tolist() == screened.findings.in_order().row.tolist()
+
+
+def test_a_first_row_stamped_an_hour_ahead_is_refused_and_the_rows_behind_it_stand():
+    s = edited(session(), 0, ts=START + 61 * MINUTE)
+    screened = screen_session(s)
+    assert found(screened) == {"quotes": {"clock_skew": 1}} and screened.findings.row.tolist() == [0] and screened.findings.value.tolist() == [3600.0]
+    assert len(screened.session.quotes) == len(s.quotes) - 1
+
+
 def test_halts_explain_silences():
     s = session()
     hole = (s.quotes.ts > START + 40 * MINUTE) & (s.quotes.ts <= START + 52 * MINUTE)

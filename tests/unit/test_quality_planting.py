@@ -59,6 +59,13 @@ def test_each_kind_alone_is_found_for_its_reason(kind):
     assert truth.row in found.row.tolist()
 
 
+@pytest.mark.parametrize("place", ["first", "open", "first_of_contract", "burst", "middle", "last_of_contract"])
+def test_a_row_an_hour_ahead_is_found_at_every_place_and_no_row_beside_it(place):
+    faulty = plant(sound(), [Fault("ahead", place)], 6)
+    refused = screen_session(faulty.session).findings.quarantined
+    assert refused.of(Reason.CLOCK_SKEW, tape="quotes").row.tolist() == [t.row for t in faulty.truth] and len(refused) == 1
+
+
 def test_what_cannot_be_planted_is_said():
     with pytest.raises(ConfigError, match="no kind 'nonsense'; there are: crossed"):
         plant(sound(), [Fault("nonsense")], 1)

@@ -12,7 +12,7 @@ from quanticity.market.chain import nanoseconds
 from quanticity.market.parity import pair_rows, parity_spot
 from quanticity.market.session import ChainState, batches, session_digest
 
-DIGEST = "723f504cc839f39cb145a786e816a2c789c8fcd5c65198ee13eb584b8dedd50a"
+DIGEST = "bbdb76e4b5fcdcce71a9686aa9bf9ab1a38efb4f4c0c81b521968f50aa71c15d"
 
 
 @pytest.fixture(scope="module")

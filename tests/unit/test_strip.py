@@ -10,7 +10,7 @@ from quanticity.feeds.simulator import simulate_session
 from quanticity.market import strip
 from quanticity.market.chain import Contracts, OptionChain
 from quanticity.market.session import ChainState, batches
-from quanticity.market.strip import VIX, VIX1D, Horizon, StripReason, chain_index, index_levels, index_values, interpolate_index, strip_variance
+from quanticity.market.strip import CALENDAR, VIX, VIX1D, Horizon, StripReason, chain_index, index_levels, index_values, interpolate_index, strip_variance
 
 DAY, HOUR, MINUTE = 86_400 * 10**9, 3_600 * 10**9, 60 * 10**9
 FRIDAY = 20_532  # 2026-03-20
@@ -198,11 +198,24 @@ def test_a_week_that_ends_on_thursday_counts_as_its_friday():
 
 
 def test_vix1d_goes_on_with_the_next_expiries_when_todays_is_over():
-    listed = listing([0, 1, 2], step=0.25)
-    ts = FRIDAY * DAY + 20 * HOUR + np.array([-60, 0, 5]) * MINUTE
+    listed = listing([3, 4, 5], step=0.25)  # Monday to Wednesday
+    ts = (FRIDAY + 3) * DAY + 20 * HOUR + np.array([-60, 0, 5]) * MINUTE
     mid = flat(listed, ts)
-    values, reasons = index_values(ts, listed, mid, mid, 0.04, horizons=(VIX1D,))
-    assert (reasons == 0).all() and np.abs(values - 20).max() < 0.05
+    values, reasons = index_values(ts, listed, mid, mid, 0.04, horizons=(VIX1D, VIX1D.counted(CALENDAR)))
+    assert (reasons == 0).all() and np.abs(values[1] - 20).max() < 0.05
+    assert np.abs(values[0] - 20 * math.sqrt(252 / 365)).max() < 0.05  # a year of 252 such days
+
+
+def test_a_weekend_counts_nothing_in_business_time():
+    listed = listing([0, 3], step=0.25)  # Friday, Monday
+    mid = flat(listed, MOMENTS)
+    (business, calendar), reasons = index_values(MOMENTS, listed, mid, mid, 0.04, horizons=(VIX1D, VIX1D.counted(CALENDAR)))
+    weekend = (MOMENTS - FRIDAY * DAY) / DAY  # the share of a day of business time that is Monday's
+    near, later = (0.04 * ((FRIDAY + d) * DAY + 20 * HOUR - MOMENTS) / DAY / 365 for d in (0, 3))
+    share = (1440 - (20 * 60 - weekend * 1440)) / 1440
+    assert (reasons == 0).all() and np.abs(calendar - 20).max() < 0.05
+    assert np.abs(business - 100 * np.sqrt(252 * (near * (1 - share) + later * share))).max() < 0.1
+    assert np.array_equal(index_values(MOMENTS, listed, mid, mid, 0.04, horizons=(VIX1D,), holidays=())[0][0], business)
 
 
 def test_a_settlement_in_the_morning_counts():

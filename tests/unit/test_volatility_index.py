@@ -1,4 +1,4 @@
-"""VIX and VIX1D of a chain: against market.strip, in both countings of time, and with a reason where there is no number."""
+"""VIX and VIX1D of a chain: the numbers of market.strip, in both countings of time, and with a reason where there is no number."""
 
 import math
 from datetime import date, datetime, timedelta
@@ -6,14 +6,13 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import pytest
 
-from quanticity.analytics.volatility_index import (BUSINESS, CALENDAR, Counting, IndexHistory, IndexReading, daily_values, history_columns,
-                                                    history_of, minutes_between, value_at, volatility_index)
+from quanticity.analytics.volatility_index import IndexHistory, IndexReading, daily_values, history_columns, history_of, value_at, volatility_index
 from quanticity.core.clock import NEW_YORK, expiry_close, session_hours
 from quanticity.core.reasons import Reason
 from quanticity.core.types import Exercise
 from quanticity.market.chain import Contracts, OptionChain, nanoseconds
 from quanticity.market.session import ChainState, batches
-from quanticity.market.strip import VIX, VIX1D, Horizon, chain_index
+from quanticity.market.strip import BUSINESS, CALENDAR, VIX, VIX1D, Counting, Horizon, chain_index, closed_weekdays, minutes_between, minutes_until
 
 DAY = 86_400 * 10**9
 GOOD_FRIDAY, THANKSGIVING = date(2026, 4, 3), date(2026, 11, 26)
@@ -46,16 +45,16 @@ def chain(ts, ends, daily=0.01, step=5.0, width=0.12, tick=0.05, spread=0.05, ex
 WEEK = [at(3, d, 16) for d in (9, 10, 11, 12, 13)]
 
 
-@pytest.mark.parametrize("horizon", [VIX, VIX1D, Horizon("VIX9D", 9 * 1440, 1, 20)])
-def test_in_calendar_minutes_it_is_the_strip_modules_index(horizon):
+@pytest.mark.parametrize("horizon", [VIX, VIX1D, VIX1D.counted(CALENDAR), Horizon("VIX9D", 9 * 1440, 1, 20)])
+def test_it_is_the_strip_modules_index(horizon):
     c = chain(at(3, 9, 11), WEEK[:3] + [at(3, 20, 16), at(4, 2, 16), at(4, 10, 16)], step=5.0, width=0.3)
-    reading, (value, reason) = volatility_index(c, horizon, CALENDAR), chain_index(c, horizon)
+    reading, (value, reason) = volatility_index(c, horizon), chain_index(c, horizon)
     assert reading.reason is reason is None
     assert reading.value == pytest.approx(value, rel=1e-12)
-    assert reading.near.minutes < reading.later.minutes and (horizon is VIX or reading.near.minutes <= horizon.minutes < reading.later.minutes)
+    assert reading.near.minutes < reading.later.minutes and (horizon.weekly or reading.near.minutes <= horizon.minutes < reading.later.minutes)
 
 
-def test_the_same_expiries_as_the_strip_module_on_every_day_of_a_year():
+def test_the_same_number_as_the_strip_module_on_every_day_of_a_year():
     for start in range(0, 365, 3):
         today = date(2026, 1, 5) + timedelta(start)
         if session_hours(today) is None:
@@ -63,10 +62,17 @@ def test_the_same_expiries_as_the_strip_module_on_every_day_of_a_year():
         ends = sorted({nanoseconds(expiry_close(today + timedelta(d), "SPXW")) for d in range(45) if session_hours(today + timedelta(d))})
         c = chain(nanoseconds(datetime(today.year, today.month, today.day, 11, tzinfo=NEW_YORK)), ends, step=200.0, width=0.4, tick=0.0)
         for horizon in (VIX, VIX1D):
-            mine, (value, reason) = volatility_index(c, horizon, CALENDAR, least=2), chain_index(c, horizon)
+            mine, (value, reason) = volatility_index(c, horizon, least=2), chain_index(c, horizon, least=2)
             assert mine.reason is reason
-            changes = today.month in (2, 3, 10, 11)  # the clocks may change before an expiry, and the clock on the wall does not count that hour
-            assert math.isclose(mine.value, value, rel_tol=0.01 if changes else 1e-12), today
+            assert math.isclose(mine.value, value, rel_tol=1e-12), today
+
+
+def test_an_index_in_another_counting_says_so_in_its_name():
+    c = chain(at(3, 13, 10), [at(3, 13, 16), at(3, 16, 16)], tick=0.0)
+    mine, other = volatility_index(c, VIX1D), volatility_index(c, VIX1D, CALENDAR)
+    assert (mine.name, mine.counting, other.name, other.counting) == ("VIX1D", "business", "VIX1D by calendar minutes", "calendar")
+    assert mine.value == pytest.approx(15.87, rel=0.01) and other.value < 14
+    assert volatility_index(c, VIX1D, BUSINESS) == mine
 
 
 @pytest.mark.parametrize("moment", [at(3, 9, 9, 31), at(3, 10, 12), at(3, 12, 15), at(3, 9, 16, 5)])
@@ -86,8 +92,8 @@ def test_with_quotes_on_a_grid_it_stays_near():
 def test_a_weekend_and_a_holiday_have_no_minutes():
     thursday, ends = at(4, 2, 10), [at(4, 2, 16), at(4, 6, 16)]
     c = chain(thursday, ends, tick=0.0, holidays=(GOOD_FRIDAY,))
-    assert volatility_index(c, VIX1D, holidays=(GOOD_FRIDAY,)).value == pytest.approx(15.87, rel=0.01)
-    assert volatility_index(c, VIX1D).value < 15.2  # Good Friday taken for a trading day
+    assert volatility_index(c, VIX1D, holidays=(GOOD_FRIDAY,)).value == volatility_index(c, VIX1D).value == pytest.approx(15.87, rel=0.01)
+    assert volatility_index(c, VIX1D, holidays=()).value < 15.2  # Good Friday taken for a trading day
     assert volatility_index(c, VIX1D, CALENDAR).value < 14
 
 
@@ -98,13 +104,16 @@ def test_a_half_day():
 
 
 def test_minutes_against_the_market_calendar():
-    holidays = [d for d in (date(2026, 1, 1) + timedelta(n) for n in range(365)) if d.weekday() < 5 and session_hours(d) is None]
+    holidays = closed_weekdays(date(2026, 1, 1), date(2026, 12, 31))
     assert GOOD_FRIDAY in holidays and THANKSGIVING in holidays
     for start, stop in (((3, 6), (3, 9)), ((11, 25), (11, 27)), ((12, 24), (12, 28)), ((10, 30), (11, 2))):
         begin, end = at(*start, 9, 30), nanoseconds(expiry_close(date(2026, *stop), "SPXW"))
         sessions = sum(session_hours(date(2026, *start) + timedelta(n)) is not None for n in range(1, (date(2026, *stop) - date(2026, *start)).days + 1))
         close = (datetime.fromtimestamp(end // 10**9, NEW_YORK).hour - 16) * 60
-        assert minutes_between(begin, end, BUSINESS, holidays) == sessions * 1440 + 390 + close
+        assert minutes_between(begin, end, BUSINESS, holidays) == minutes_between(begin, end, BUSINESS) == sessions * 1440 + 390 + close
+    moments, ends = np.array([at(3, 6, 10), at(3, 9, 10), at(11, 25, 15)]), np.array([at(3, 9, 16), at(4, 6, 16), at(11, 27, 13)])
+    for counting in (CALENDAR, BUSINESS):
+        assert minutes_until(moments, ends, counting).tolist() == [[minutes_between(int(a), int(b), counting) for b in ends] for a in moments]
     assert minutes_between(at(3, 9, 9), at(3, 9, 10), BUSINESS, [date(2026, 3, 9)]) == 60  # the two days themselves count
     assert Counting("hours", 60.0, False).minutes_a_year == 60.0
 
