@@ -29,7 +29,7 @@ def drawn_quotes(a: ChainAnalytics) -> tuple[FloatArray, FloatArray, int]:
     half = np.where(two_sided, 0.5 * spread, 0.0)
     return np.maximum(fair - half, 0.0), fair + half, int(np.count_nonzero(np.isfinite(fair) & ~two_sided))
 
-# %% ../../nbs/30_analytics/345_chain_uncertainty.ipynb #7c94b2da
+# %% ../../nbs/30_analytics/345_chain_uncertainty.ipynb #0999d506
 @dataclass(frozen=True, eq=False)
 class ChainUncertainty:
     """Bands of a chain under each convention that it was analysed under, with what they were drawn from.
@@ -62,7 +62,8 @@ def chain_bands(by_convention: Mapping[Convention, ChainAnalytics], *, seed: int
     low, high, without = drawn_quotes(a)
     drawn = int(np.count_nonzero(np.isfinite(high)))
     found = bands(chain.spot, listed.strike, chain.years, chain.rate, chain.dividend, low, high, listed.is_call, chain.open_interest, listed.multiplier,
-                  seed=seed, conventions=list(by_convention), dealer_position=position, draws=draws if drawn else 2, level=level, span=span, points=points)
+                  seed=seed, conventions=list(by_convention), dealer_position=position, draws=draws if drawn else 2, level=level, span=span, points=points,
+                  otherwise=a.volatility)
     if not drawn:
         found = Uncertainty({c: _explained(b, by_convention[c]) for c, b in found.bands.items()}, np.nan, np.nan, 0, 0)
     return ChainUncertainty(found, level, seed, drawn, without)

@@ -69,32 +69,38 @@ def _band(convention: Convention, drawn: FloatArray, level: float, reason: Reaso
     low, median, high = np.quantile(crossed, [0.5 - level / 2, 0.5, 0.5 + level / 2]).tolist() if len(crossed) else [np.nan] * 3
     return Band(convention, low, median, high, len(crossed) / len(drawn), None if len(crossed) else reason, _odds(drawn[:, 1]), _odds(drawn[:, 2]))
 
-# %% ../../nbs/30_analytics/323_uncertainty.ipynb #ee48c86a
+# %% ../../nbs/30_analytics/323_uncertainty.ipynb #7088d651
 def bands(
     spot: float, strike: npt.ArrayLike, years: npt.ArrayLike, rate: float, dividend: npt.ArrayLike, bid: npt.ArrayLike, ask: npt.ArrayLike,
     is_call: npt.ArrayLike, open_interest: npt.ArrayLike, multiplier: npt.ArrayLike = 100, *, seed: int,
     conventions: Sequence[Convention | str] = (Convention.NAIVE,), dealer_position: npt.ArrayLike | None = None,
-    draws: int = 200, level: float = 0.90, span: float = 0.10, points: int = 41,
+    draws: int = 200, level: float = 0.90, span: float = 0.10, points: int = 41, otherwise: npt.ArrayLike | None = None,
 ) -> Uncertainty:
     """Bands of zero gamma and odds of the walls from quote noise, under each convention.
 
     One-dimensional arrays, a row a contract; only two-sided, uncrossed quotes are used. `level` is the probability within the band.
-    `dealer_position` is for the flow-signed convention, if that is among them.
+    `dealer_position` is for the flow-signed convention, if that is among them. A draw below intrinsic value implies no volatility: the contract is left
+    out of it, or has that of `otherwise` (which a chain's own volatilities are good for: see below).
     """
     if draws < 2 or not 0.0 < level < 1.0 or not conventions:
         raise UserError(f"bands of level {level} from {draws} draws under {len(conventions)} conventions",
                         "two draws or more, a level within 0..1, a convention")
     low, high = np.asarray(bid, np.float64), np.asarray(ask, np.float64)
+    shape = low.shape
     rows = np.flatnonzero((low <= high) & (low >= 0.0) & np.isfinite(high))
     k, t, q, call, held, shares = (np.broadcast_to(np.asarray(a), low.shape)[rows] for a in (strike, years, dividend, is_call, open_interest, multiplier))
     low, high, groups = low[rows], high[rows], group_rows(np.asarray(k, np.float64))
     position = None if dealer_position is None else np.asarray(dealer_position, np.float64)[rows]
+    own = None if otherwise is None else np.broadcast_to(np.asarray(otherwise, np.float64), shape)[rows]
     names = [as_convention(c) for c in conventions]
     found = {name: np.full((draws, 3), np.nan) for name in names}
     reasons: dict[Convention, Reason | None] = dict.fromkeys(names)
     random = np.random.default_rng(seed)
     for draw in range(draws):
         vol, codes = implied_vol(low + (high - low) * random.random(len(rows)), spot, k, t, rate, q, call)
+        if own is not None and codes.any():
+            vol = np.where(codes > 0, own, vol)
+            codes = codes * np.isnan(vol)
         greek = greeks(spot, k, t, rate, q, vol, call)
         for name in names:
             signed = position if name is Convention.FLOW_SIGNED else None

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EquityTicks', 'load_equity_ticks', 'available_ticks', 'load_tick_session']
 
-# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #40341cfa
+# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #2393720f
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 from ..core.clock import session_hours
 from ..core.errors import DataError, DataMissing
 from .lean_files import PRICE_SCALE, LeanFile, LeanTable, day_files, event_time, lean_data, read_lean, read_table
-from ..market.chain import Contracts, FloatArray
+from ..market.chain import BoolArray, Contracts, FloatArray, IntArray
 from ..market.session import MarketSession
 from ..market.tape import Bars, Imbalances, Quotes, Trades, empty
 
@@ -30,13 +30,19 @@ def _carried(price: FloatArray, size: FloatArray) -> tuple[FloatArray, FloatArra
     known = last >= 0
     return np.where(known, price[last] / PRICE_SCALE, np.nan), np.where(known, size[last], 0.0)
 
-# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #50174a8a
+# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #efab5020
+def _opens_pair(ts: IntArray, bid: FloatArray, ask: FloatArray) -> BoolArray:
+    """Rows of a bid alone that the row behind them, of the same moment and of an ask alone, completes."""
+    alone_bid, alone_ask = (bid > 0) & ~(ask > 0), (ask > 0) & ~(bid > 0)
+    return np.append(alone_bid[:-1] & alone_ask[1:] & (ts[1:] == ts[:-1]), False)[:len(ts)]
+
+# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #ca13a859
 @dataclass(frozen=True, eq=False)
 class EquityTicks:
     """Trades and best quotes of a stock, tick by tick, `index` 0 throughout, sizes in shares.
 
-    `suspicious` rows were dropped, `crossed` quote rows are in `quotes` with the bid above the ask. `files` maps each
-    input's name to its sha256.
+    `suspicious` rows were dropped, and so were `unchanged` quotes, which changed nothing but the exchange within a moment; `crossed` quote rows are in
+    `quotes` with the bid above the ask. `files` maps each input's name to its sha256.
     """
 
     symbol: str
@@ -45,9 +51,10 @@ class EquityTicks:
     quotes: Quotes
     suspicious: int
     crossed: int
+    unchanged: int
     files: dict[str, str]
 
-# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #7634fb2a
+# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #933ccaf5
 def _clean(root: Path, folder: Path, kind: str, day: date, symbol: str,
            columns: tuple[str, ...]) -> tuple[LeanFile, dict[str, FloatArray], int]:
     """A file's numbers without suspicious rows, in order of time, and how many rows those were."""
@@ -59,9 +66,33 @@ def _clean(root: Path, folder: Path, kind: str, day: date, symbol: str,
     table: LeanTable = read_table(file, columns, texts=_TEXTS)
     order = np.argsort(table.numbers["time"], kind="stable")
     order = order[~(table.numbers["suspicious"][order] > 0)]
-    return file, {name: values[order] for name, values in table.numbers.items()}, len(table) - len(order)
+    numbers = table.numbers | {name: codes.astype(np.float64) for name, (codes, _) in table.texts.items()}
+    return file, {name: values[order] for name, values in numbers.items()}, len(table) - len(order)
 
-# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #cddf008e
+# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #b8886eda
+def _quotes(ts: IntArray, quote: dict[str, FloatArray]) -> tuple[Quotes, int]:
+    """The market's quotes, and how many were left out that changed nothing but the exchange."""
+    (bid, bid_size), (ask, ask_size) = _carried(quote["bid"], quote["bid size"]), _carried(quote["ask"], quote["ask size"])
+    venues = [_carried_code(quote[side] > 0, quote["exchange"]) for side in ("bid", "ask")]
+    last = np.flatnonzero(~_opens_pair(ts, quote["bid"], quote["ask"]))
+    same = np.append(False, _repeats(ts, bid, ask, bid_size, ask_size, rows=last) & ~_repeats(*venues, rows=last))[:len(last)]
+    rows = last[~same]
+    return Quotes(ts[rows], np.zeros(len(rows), np.int64), bid[rows], ask[rows], bid_size[rows], ask_size[rows]), int(np.count_nonzero(same))
+
+
+def _carried_code(present: BoolArray, code: FloatArray) -> FloatArray:
+    return code[np.maximum(np.maximum.accumulate(np.where(present, np.arange(len(code)), -1)), 0)]
+
+
+def _repeats(*columns: FloatArray | IntArray, rows: IntArray) -> BoolArray:
+    """Whether each of some rows but the first has the values of the one before it (NaN is NaN)."""
+    same = np.ones(max(len(rows) - 1, 0), np.bool_)
+    for column in columns:
+        c = column[rows]
+        same &= (c[1:] == c[:-1]) | ((c[1:] != c[1:]) & (c[:-1] != c[:-1]))
+    return same
+
+# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #31868d8a
 def load_equity_ticks(data_dir: Path, symbol: str, day: date) -> EquityTicks:
     """Read `equity/usa/tick/{symbol}/{day}_trade.zip` and `_quote.zip`; times are exact, a tick is known when it happens.
 
@@ -77,14 +108,11 @@ def load_equity_ticks(data_dir: Path, symbol: str, day: date) -> EquityTicks:
     real = (trade["price"] > 0) & (trade["size"] > 0)
     ts = event_time(trade["time"][real], day, bar_ns=0)
     trades = Trades(ts, np.zeros(len(ts), np.int64), trade["price"][real] / PRICE_SCALE, trade["size"][real])
-    bid, bid_size = _carried(quote["bid"], quote["bid size"])
-    ask, ask_size = _carried(quote["ask"], quote["ask size"])
-    ts = event_time(quote["time"], day, bar_ns=0)
-    quotes = Quotes(ts, np.zeros(len(ts), np.int64), bid, ask, bid_size, ask_size)
-    return EquityTicks(symbol.upper(), day, trades, quotes, dropped_trades + dropped_quotes, int(np.count_nonzero(bid > ask)),
+    quotes, unchanged = _quotes(event_time(quote["time"], day, bar_ns=0), quote)
+    return EquityTicks(symbol.upper(), day, trades, quotes, dropped_trades + dropped_quotes, int(np.count_nonzero(quotes.bid > quotes.ask)), unchanged,
                        {f.name: f.sha256 for f in (trade_file, quote_file)})
 
-# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #5fbd78cc
+# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #031bf24f
 def available_ticks(data_dir: Path) -> list[tuple[str, date]]:
     """The stocks and days with both trades and quotes by the tick, in order. Raises DataMissing (no such folder)."""
     root = lean_data(data_dir)
@@ -99,7 +127,8 @@ def load_tick_session(data_dir: Path, symbol: str, day: date) -> MarketSession:
         raise DataError(f"ticks of {symbol} for {day}, when the market was closed", "check the file's date")
     none, whole = np.empty(0), np.empty(0, np.int64)
     listed = Contracts(ticks.symbol, ticks.symbol, none, whole, whole, np.empty(0, np.bool_), none)
-    counted = ((ticks.suspicious, "suspicious rows were dropped"), (ticks.crossed, "rows of crossed quotes"))
+    counted = ((ticks.suspicious, "suspicious rows were dropped"), (ticks.crossed, "rows of crossed quotes"),
+               (ticks.unchanged, "quotes that changed nothing but the exchange were left out"))
     notes = tuple(f"{count:,} {what}" for count, what in counted if count)
     return MarketSession("lean", day, hours.opens, hours.closes, listed, empty(Quotes), empty(Trades), empty(Bars), ticks.quotes, none, none, 0.0, 0.0,
                          empty(Imbalances), ticks.files, notes, ticks.trades)

@@ -177,7 +177,7 @@ class RememberedVolume(UnderlyingVolume):
         except (KeyError, ValueError, TypeError) as error:
             raise DataError(f"this is no memory of volume: {error}", "delete the key analytics:memory:... and start afresh") from None
 
-# %% ../../nbs/80_jobs/8152_flow_calculators.ipynb #5a8391ec
+# %% ../../nbs/80_jobs/8152_flow_calculators.ipynb #9dd52d58
 _KINDS = ("momentum", "hedging", "reversion")
 _CORNERS = np.zeros((4, len(FLOW_FEATURES)))
 _CORNERS[:, :2] = [[1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [-1.0, 0.0]]
@@ -218,6 +218,8 @@ class FlowKinds:
 
     def take(self, placed: list[tuple[IntArray, FloatArray]], now: int) -> None:
         """Placed trades in order of time; those of minutes that are over at `now` are labelled and counted."""
+        if placed and self._next and placed[0][0][0] < self._next[-1][0][-1]:
+            self._next = []  # the tape is read anew
         self._next += placed
         whole = now - now % _MINUTE
         if self._next:

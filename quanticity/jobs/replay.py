@@ -6,7 +6,7 @@
 __all__ = ['STAGES', 'PROFILES', 'Progress', 'Watch', 'NO_COMMISSION', 'SessionRun', 'Moment', 'open_channels', 'slippage_of',
            'profile_steps', 'run_sessions', 'run_session']
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #a2f8747e
+# %% ../../nbs/80_jobs/845_replay.ipynb #3300d0a9
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from ..analytics.chain_analytics import ChainAnalytics
 from ..core.clock import ReplayClock, monotonic
 from ..core.config import Config
 from ..core.errors import ConfigError, DataError, NoSpaceError, UserError
-from ..core.keys import analytics, market_bars, market_ticker, market_trades, options_by_contract, options_chain
+from ..core.keys import analytics, market_bars, market_imbalances, market_ticker, market_trades, market_underlying, options_by_contract, options_chain
 from ..core.reasons import Reason
 from ..core.types import Contract
 from ..distribution.channels import Channel, FileChannel
@@ -203,9 +203,10 @@ def profile_steps(steps: int) -> set[int]:
     last = max(1, steps - 2)
     return {1 + round(i * (last - 1) / (PROFILES - 1)) for i in range(PROFILES)}
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #07520de2
+# %% ../../nbs/80_jobs/845_replay.ipynb #b6cb45d4
 def _new_day(state: State, symbol: str) -> None:
     state.delete(options_chain(symbol), options_by_contract(symbol), market_ticker(symbol), market_bars(symbol), market_trades(symbol),
+                 market_underlying(symbol), market_imbalances(symbol),
                  *(analytics(symbol, metric) for metric in METRICS))
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['levels_of', 'exposure_figure', 'exposure_map', 'profile_figure', 'smile_figure', 'flow_over_day', 'flow_figure']
 
-# %% ../../nbs/75_reports/773_chain_page.ipynb #6b2a42fa
+# %% ../../nbs/75_reports/773_chain_page.ipynb #33121afa
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,11 +14,12 @@ import numpy as np
 
 from ..analytics.chain_analytics import ChainAnalytics
 from ..analytics.trade_signs import SignedTrades
+from ..analytics.uncertainty import Band
 from ..market.chain import FloatArray, IntArray
 from .figures import BLACK, BLUE, COLOURS, GREEN, ORANGE, PURPLE, RED, SKY, Note
 from .market_page import new_york_times
 
-# %% ../../nbs/75_reports/773_chain_page.ipynb #f8967342
+# %% ../../nbs/75_reports/773_chain_page.ipynb #9ce41c45
 def _figure(title: str, height: int = 440, **layout: Any) -> Any:
     import plotly.graph_objects as go
 
@@ -45,11 +46,18 @@ def _mark(figure: Any, a: ChainAnalytics) -> Any:
     return figure
 
 
+def _shade(figure: Any, band: Band | None) -> Any:
+    """Where zero gamma lies in most draws of the quotes, as a shaded band (none without one)."""
+    if band is not None and math.isfinite(band.low):
+        figure.add_vrect(x0=band.low, x1=band.high, fillcolor=BLUE, opacity=0.12, line_width=0, layer="below")
+    return figure
+
+
 def _nothing(a: ChainAnalytics, what: str) -> Note:
     counts = ", ".join(f"{reason.text} ({count})" for reason, count in a.exposure.left_out.items()) or "no contracts"
     return Note(f"No {what} of {a.chain.id}: {counts}.")
 
-# %% ../../nbs/75_reports/773_chain_page.ipynb #397b5286
+# %% ../../nbs/75_reports/773_chain_page.ipynb #2f11f017
 def _grid(a: ChainAnalytics, near: float) -> tuple[FloatArray, IntArray, FloatArray]:
     """Strikes within `near` of the spot, expiry days, and GEX summed over both (a row an expiry)."""
     counted = np.flatnonzero(np.isfinite(a.exposure.gex) & (np.abs(a.chain.contracts.strike / a.chain.spot - 1.0) <= near))
@@ -60,8 +68,8 @@ def _grid(a: ChainAnalytics, near: float) -> tuple[FloatArray, IntArray, FloatAr
     return strikes, days, np.asarray(sums, np.float64).reshape(len(days), len(strikes))
 
 
-def exposure_figure(a: ChainAnalytics, near: float = 0.10, most: int = 6) -> Any:
-    """GEX by strike, stacked by expiry (the `most` with the largest; the rest together), with spot, zero gamma and walls."""
+def exposure_figure(a: ChainAnalytics, near: float = 0.10, most: int = 6, band: Band | None = None) -> Any:
+    """GEX by strike, stacked by expiry (the `most` with the largest; the rest together), with spot, zero gamma (and its band) and walls."""
     if not a.exposure.counted:
         return _nothing(a, "exposure")
     strikes, days, sums = _grid(a, near)
@@ -72,7 +80,7 @@ def exposure_figure(a: ChainAnalytics, near: float = 0.10, most: int = 6) -> Any
         figure.add_bar(x=strikes, y=sums[row] / 1e6, name=str(np.datetime64(int(days[row]), "D")), marker_color=COLOURS[n % len(COLOURS)])
     if rest := [row for row in range(len(days)) if row not in large]:
         figure.add_bar(x=strikes, y=sums[rest].sum(axis=0) / 1e6, name=f"{len(rest)} more", marker_color="#BBBBBB")
-    return _mark(figure, a)
+    return _shade(_mark(figure, a), band)
 
 
 def exposure_map(a: ChainAnalytics, near: float = 0.10) -> Any:
@@ -89,9 +97,9 @@ def exposure_map(a: ChainAnalytics, near: float = 0.10) -> Any:
                                 colorbar={"title": {"text": "million $"}, "thickness": 12}))
     return _mark(figure, a)
 
-# %% ../../nbs/75_reports/773_chain_page.ipynb #0cf34dd2
-def profile_figure(by_convention: Mapping[Any, ChainAnalytics]) -> Any:
-    """The gamma profile under each convention, its crossings marked."""
+# %% ../../nbs/75_reports/773_chain_page.ipynb #38ea41ea
+def profile_figure(by_convention: Mapping[Any, ChainAnalytics], band: Band | None = None) -> Any:
+    """The gamma profile under each convention, its crossings marked, one band shaded."""
     import plotly.graph_objects as go
 
     drawn = {str(name): a for name, a in by_convention.items() if a.zero_gamma.counted}
@@ -108,7 +116,7 @@ def profile_figure(by_convention: Mapping[Any, ChainAnalytics]) -> Any:
                                         marker={"color": colour, "size": 9, "symbol": "x"}))
     figure.add_hline(y=0.0, line={"color": "#888888", "width": 1})
     figure.add_vline(x=first.chain.spot, line={"color": BLACK, "width": 1.2})
-    return figure
+    return _shade(figure, band)
 
 # %% ../../nbs/75_reports/773_chain_page.ipynb #6319a3ca
 def smile_figure(a: ChainAnalytics, most: int = 8, near: float = 0.25) -> Any:
@@ -129,7 +137,7 @@ def smile_figure(a: ChainAnalytics, most: int = 8, near: float = 0.25) -> Any:
                                     marker={"size": 4}, line={"width": 1.5, "color": COLOURS[n % len(COLOURS)]}))
     return figure
 
-# %% ../../nbs/75_reports/773_chain_page.ipynb #307e89a9
+# %% ../../nbs/75_reports/773_chain_page.ipynb #688ebb66
 def flow_over_day(flow: SignedTrades, a: ChainAnalytics) -> dict[str, FloatArray]:
     """Cumulated dollars at each trade: `call` and `put` premium by expected initiator (positive: bought), and `delta` dollars of the underlying."""
     t, listed = flow.trades, a.chain.contracts
@@ -163,5 +171,5 @@ def flow_figure(flow: SignedTrades | None, a: ChainAnalytics, largest: int = 5) 
 def _trade_texts(flow: SignedTrades, a: ChainAnalytics, rows: Sequence[int]) -> list[str]:
     sides = {1: "bought", -1: "sold", 0: "unsigned"}
     t = flow.trades
-    return [f"{a.chain.contracts.contract(int(t.index[i]))}: {t.size[i]:g} at {t.price[i]:g}, {sides[int(flow.sign[i])]} ({flow.confidence[i]:.0%})"
+    return [f"{a.chain.contracts.name(int(t.index[i]))}: {t.size[i]:g} at {t.price[i]:g}, {sides[int(flow.sign[i])]} ({flow.confidence[i]:.0%})"
             for i in rows]

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['MakeStrategy', 'fresh_strategy', 'Failed', 'Run', 'row_at', 'Reference', 'reference_run']
 
-# %% ../../nbs/85_research/8913_bias_runs.ipynb #c9cf7057
+# %% ../../nbs/85_research/8913_bias_runs.ipynb #0cc06de4
 import importlib.util
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.abc import InspectLoader
 from types import CodeType, MappingProxyType
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import UserError
-from ..core.types import Contract, Proposal, Skip
+from ..core.types import Contract, Skip
 from ..jobs.wiring import Indicators, LoadedStrategy, strategy_at
 from ..market.chain import OptionChain
 from ..market.session import MarketSession
@@ -63,7 +63,7 @@ def fresh_strategy(path: str, parameters: Mapping[str, Any] = MappingProxyType({
 
     return make
 
-# %% ../../nbs/85_research/8913_bias_runs.ipynb #ef39483e
+# %% ../../nbs/85_research/8913_bias_runs.ipynb #1a55bfd7
 @dataclass(frozen=True)
 class Failed:
     """What a strategy raised instead of an answer."""
@@ -74,8 +74,8 @@ class Failed:
         return f"fails with {self.error}"
 
 
-def _failed(error: Exception) -> Failed:
-    return Failed(f"{type(error).__name__}: {error}".splitlines()[0][:200])
+def _failed(error: BaseException) -> Failed:
+    return Failed(" ".join(f"{type(error).__name__}: {error}".split())[:200])
 
 
 class Run:
@@ -84,13 +84,13 @@ class Run:
     def __init__(self, make: MakeStrategy, steps: SessionSteps) -> None:
         self.strategy, self.steps = make(), steps
 
-    def indicators(self, session: MarketSession) -> Indicators | None | Failed:
+    def indicators(self, session: MarketSession) -> Indicators | Failed | None:
         """The strategy's own numbers over a session; None where it computes none."""
         if self.strategy.indicators is None:
             return None
         try:
             table = self.strategy.indicators(session, self.strategy.parameters)
-        except Exception as error:  # noqa: BLE001 (a user's code: whatever it raises is an outcome)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (a user's code: whatever it raises is an outcome)
             return _failed(error)
         return table if isinstance(table, Indicators) else Failed(f"TypeError: indicators gave a {type(table).__name__}, not Indicators")
 
@@ -99,11 +99,9 @@ class Run:
         table = Indicators(np.array([known], np.int64), {name: np.array([value]) for name, value in row.items()}) if row else None
         features = with_indicators(step.features, table, step.now)
         try:
-            answer = decide(self.strategy, features, chain or step.chain, held, self.steps.opens, self.steps.closes)
-        except Exception as error:  # noqa: BLE001 (as above)
+            return decide(self.strategy, features, chain or step.chain, held, self.steps.opens, self.steps.closes)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (as above)
             return _failed(error)
-        fits = isinstance(answer, Skip) or (isinstance(answer, tuple) and all(isinstance(p, Proposal) for p in answer))
-        return answer if fits else Failed(f"TypeError: propose gave a {type(answer).__name__}, neither a tuple of Proposal nor a Skip")
 
 
 def row_at(table: Indicators | None, now: int) -> tuple[dict[str, float], int]:

@@ -6,7 +6,7 @@
 __all__ = ['FloatArray', 'LEVEL', 'MOST_OVERFITTING', 'LEAST_COST_MULTIPLE', 'best_trial', 'chosen_returns', 'path_sharpes',
            'Guards', 'judge']
 
-# %% ../../nbs/85_research/8950_guards.ipynb #81b7200d
+# %% ../../nbs/85_research/8950_guards.ipynb #f6e6a661
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ..core.errors import UserError
 from quanticity.research.significance import (
-    LEAST_TRADES, SharpeRatio, deflated_sharpe_ratio, expected_maximum_sharpe, independent_trades, overfitting, probabilistic_sharpe_ratio, sharpe_ratio,
+    LEAST_TRADES, SharpeRatio, deflated_sharpe_ratio, expected_maximum_sharpe, independent_trades, luck_variance, overfitting, probabilistic_sharpe_ratio, sharpe_ratio,
     too_few_losses, too_few_trades)
 from .validation import Labels, Split, backtest_paths, combinatorial_purged, walk_forward
 
@@ -102,19 +102,19 @@ def _json_number(value: Any) -> Any:
         return [_json_number(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
-# %% ../../nbs/85_research/8950_guards.ipynb #2803df5c
+# %% ../../nbs/85_research/8950_guards.ipynb #2bcd54ab
 def judge(returns_by_trial: npt.ArrayLike, chosen: int, trials: int, variance: float, trade_starts: npt.ArrayLike = (), trade_ends: npt.ArrayLike = (),
           labels: Labels | None = None, embargo: int = 0, profit: float | None = None, costs: float | None = None, least_trades: int = LEAST_TRADES) -> Guards:
     """Ask every guard about column `chosen` of a matrix of returns or profits (a row a period in order of time, a column a trial).
 
-    `trials` and `variance` are the ledger's for the whole family (at least the columns here count). `labels`: each period's start and end (default: periods do
+    `trials` and `variance` are the ledger's for the whole family (at least the columns here count; of the variance what luck can explain). `labels`: each period's start and end (default: periods do
     not overlap). `profit` (net) and `costs` of the chosen trial in one unit. UserError where the matrix has no such column.
     """
     matrix = np.asarray(returns_by_trial, np.float64)
     if matrix.ndim != 2 or not 0 <= chosen < matrix.shape[1]:
         raise UserError(f"no trial {chosen} in a matrix of shape {matrix.shape}", "give a row a period and a column a trial")
     periods, count = len(matrix), max(trials, matrix.shape[1])
-    found, warnings = sharpe_ratio(matrix[:, chosen]), list[str]()
+    found, warnings, variance = sharpe_ratio(matrix[:, chosen]), list[str](), luck_variance(variance, periods)
     expected = expected_maximum_sharpe(variance, count)
     probabilistic, deflated = probabilistic_sharpe_ratio(found), deflated_sharpe_ratio(found, count, variance)
     if not deflated > LEVEL:

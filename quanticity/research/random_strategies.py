@@ -6,7 +6,7 @@
 __all__ = ['FloatArray', 'Family', 'FAMILIES', 'BARS', 'FAIR', 'FairMarket', 'fair_market', 'timing_profits', 'option_profits',
            'NoiseStudy', 'profits_of', 'noise_study']
 
-# %% ../../nbs/85_research/8972_random_strategies.ipynb #f1c35081
+# %% ../../nbs/85_research/8972_random_strategies.ipynb #d3fedda4
 import math
 from dataclasses import dataclass
 from datetime import date
@@ -21,7 +21,7 @@ from ..core.errors import UserError
 from ..feeds.sim_market import day_grid, night_share, regime_path
 from ..feeds.sim_parameters import SimulatorParameters
 from ..feeds.sim_surface import JumpLaw, jump_law
-from .significance import LEAST_LOSSES, deflated_sharpe_ratio, probabilistic_sharpe_ratio, sharpe_ratio
+from .significance import LEAST_LOSSES, deflated_sharpe_ratio, luck_variance, probabilistic_sharpe_ratio, sharpe_ratio
 
 FloatArray = npt.NDArray[np.float64]
 Family = Literal["timing", "grid", "options"]
@@ -131,7 +131,7 @@ def option_profits(random: np.random.Generator, market: FairMarket, trials: int,
         out[:, s] = np.where(days, made, 0.0) * random.choice([-1.0, 1.0])
     return out
 
-# %% ../../nbs/85_research/8972_random_strategies.ipynb #9d985b45
+# %% ../../nbs/85_research/8972_random_strategies.ipynb #09a88833
 @dataclass(frozen=True, eq=False)
 class NoiseStudy:
     """What a number of sweeps over fair markets came to, a row a sweep: the best trial's Sharpe ratio per day, its probability of being above 0 as if it were
@@ -170,5 +170,5 @@ def noise_study(family: Family, sweeps: int = 1000, trials: int = 50, days: int 
         ratios = np.divide(mean, spread, out=np.zeros_like(mean), where=spread > 0)
         best = int(np.argmax(ratios))
         found = sharpe_ratio(profits[:, best])
-        rows[number] = found.value, probabilistic_sharpe_ratio(found), deflated_sharpe_ratio(found, trials, float(np.var(ratios, ddof=1))), np.sum(profits[:, best] < 0)
+        rows[number] = found.value, probabilistic_sharpe_ratio(found), deflated_sharpe_ratio(found, trials, luck_variance(float(np.var(ratios, ddof=1)), days)), np.sum(profits[:, best] < 0)
     return NoiseStudy(family, trials, days, *rows.T)

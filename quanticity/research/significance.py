@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FloatArray', 'LEAST_TRADES', 'LEAST_LOSSES', 'SharpeRatio', 'sharpe_ratio', 'annual_factor',
            'probabilistic_sharpe_ratio', 'minimum_track_record', 'expected_maximum_sharpe', 'deflated_sharpe_ratio',
-           'Overfitting', 'overfitting', 'probability_of_overfitting', 'block_length', 'bootstrap_rows',
-           'bootstrap_interval', 'independent_trades', 'too_few_trades', 'too_few_losses']
+           'luck_variance', 'Overfitting', 'overfitting', 'probability_of_overfitting', 'block_length',
+           'bootstrap_rows', 'bootstrap_interval', 'independent_trades', 'too_few_trades', 'too_few_losses']
 
 # %% ../../nbs/85_research/894_significance.ipynb #3c036501
 import inspect
@@ -126,6 +126,11 @@ def deflated_sharpe_ratio(returns: npt.ArrayLike | SharpeRatio, trials: int, var
     `variance` is that of the trials' Sharpe ratios per period. Above 0.95: significant at 5% after all trials. NaN where there is no ratio.
     """
     return probabilistic_sharpe_ratio(returns, expected_maximum_sharpe(variance, trials))
+
+# %% ../../nbs/85_research/894_significance.ipynb #cae4fda2
+def luck_variance(variance: float, observations: int) -> float:
+    """The part of the variance across trials that luck can explain: at most that of a ratio of `observations` returns without skill, 1 / (n - 1)."""
+    return min(variance, 1.0 / (observations - 1)) if observations > 1 else variance
 
 # %% ../../nbs/85_research/894_significance.ipynb #340a1c3e
 @dataclass(frozen=True, eq=False)

@@ -21,10 +21,13 @@ from ..execution.positions import PositionBook
 from ..market.chain import OptionChain
 from ..market.session import MarketSession
 
-# %% ../../nbs/85_research/8991_views.ipynb #b5c0b682
+# %% ../../nbs/85_research/8991_views.ipynb #f3098a6a
 @dataclass(frozen=True, eq=False)
 class View:
-    """A session of one option root. `source` says where it is from; `steps` is a pandas DataFrame by New York time; `chain` and `features` are the latest, where known."""
+    """A session of one option root.
+
+    `source` says where it is from; `steps` is a pandas DataFrame by New York time; `chain` and `features` are the latest, where known.
+    """
 
     symbol: str
     date: date
@@ -63,9 +66,12 @@ class View:
         """A plotly figure: the spot, with signals and fills on it."""
         return market_figure(self)
 
-# %% ../../nbs/85_research/8991_views.ipynb #58f7f7e0
+# %% ../../nbs/85_research/8991_views.ipynb #050a8fbb
 def view_session(session: MarketSession, strategies: Sequence[Any] | None = None, config: Config | None = None) -> View:
-    """Run the strategies (None: the configured ones; else names, `module:Class` or objects) over a session and look at it. ConfigError for what is no strategy."""
+    """Run strategies (None: the configured ones; else names, `module:Class` or objects) over a session and look at it.
+
+    ConfigError, one line, for what is no strategy.
+    """
     import tempfile
 
     from quanticity.jobs.run import replay_state
@@ -89,9 +95,12 @@ def _steps(rows: Any) -> Any:
         frame.index = pd.DatetimeIndex(pd.to_datetime(frame.pop("ts"), utc=True), name="time").tz_convert("America/New_York")
     return frame
 
-# %% ../../nbs/85_research/8991_views.ipynb #86beb879
+# %% ../../nbs/85_research/8991_views.ipynb #0eb44cd4
 def view_live(symbol: str, day: date, url: str | None = None, prefix: str = "") -> View:
-    """What the live session of a symbol has in Redis; `url` None: `redis.url` of the configuration. DataMissing where there is nothing of that symbol and day."""
+    """What the live session of a symbol has in Redis; `url` None: `redis.url` of the configuration.
+
+    UserError where no server is named, DataMissing where there is nothing of that symbol and day.
+    """
     from quanticity.store.ledger import ledger_lines
     from quanticity.store.state import connect
 
@@ -131,7 +140,7 @@ def view_run(folder: Path | str) -> View:
     columns = {name: values for name, values in run.snapshots.items()}
     return View(run.symbol, date.fromisoformat(run.date), f"run {run.run_id}", run.events, _steps(columns), notes=tuple(run.summary.get("notes", ())))
 
-# %% ../../nbs/85_research/8991_views.ipynb #6236a807
+# %% ../../nbs/85_research/8991_views.ipynb #6169c64b
 _MARKS = {EventKind.SIGNAL: ("signals", "circle-open", "#7f7f7f"), EventKind.FILL: ("fills", "diamond", "#1f77b4")}
 
 
@@ -139,17 +148,18 @@ def market_figure(view: View) -> Any:
     """Spot over the day, with a mark at each signal and fill whose text says what it was; a plotly Figure."""
     import plotly.graph_objects as go
 
-    figure = go.Figure(layout={"title": f"{view.symbol} {view.date} ({view.source})", "xaxis_title": "New York time", "yaxis_title": "spot, dollars", "template": "plotly_white"})
-    spot = view.steps["spot"].dropna() if "spot" in view.steps else []
-    if not len(spot):
+    title = f"{view.symbol} {view.date} ({view.source})"
+    figure = go.Figure(layout={"title": title, "xaxis_title": "New York time", "yaxis_title": "spot, dollars", "template": "plotly_white"})
+    if "spot" not in view.steps or not view.steps["spot"].notna().any():
         return figure.add_annotation(text="no spot is known", showarrow=False)
+    spot: Any = view.steps["spot"].dropna()
     figure.add_scatter(x=spot.index, y=spot, name="spot", mode="lines" if len(spot) > 1 else "markers", line={"color": "#444444"})
     for kind, (name, symbol, color) in _MARKS.items():
-        events = [e for e in view.events if e.kind is kind]
-        if events:
+        if events := [e for e in view.events if e.kind is kind]:
             at = [e.ts.astimezone(spot.index.tz) for e in events]
             level = [float(spot.iloc[max(0, spot.index.searchsorted(t, side="right") - 1)]) for t in at]
-            figure.add_scatter(x=at, y=level, name=name, mode="markers", marker={"symbol": symbol, "size": 9, "color": color}, text=[_words(e) for e in events], hoverinfo="x+text")
+            marker = {"symbol": symbol, "size": 9, "color": color}
+            figure.add_scatter(x=at, y=level, name=name, mode="markers", marker=marker, text=[_words(e) for e in events], hoverinfo="x+text")
     return figure
 
 

@@ -14,7 +14,7 @@ from ..core.reasons import Reason
 from ..core.types import Proposal, Signal
 from .safe_mode import SafeMode, SafeModePolicy
 
-# %% ../../nbs/55_signals/56_scoring.ipynb #3a7e50a1
+# %% ../../nbs/55_signals/56_scoring.ipynb #b17e53a6
 def _digest(*parts: str) -> str:
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
@@ -31,11 +31,11 @@ def contract_fingerprint(proposal: Proposal) -> str:
 
 
 def signal_id(proposal: Proposal) -> str:
-    """The signal's name: the same proposal id on the same day always gives the same, so that emitting it twice is one signal.
+    """The signal's name: the same proposal id in the same symbol on the same day always gives the same, so that emitting it twice is one signal.
 
-    The day counts, since proposals are often numbered by snapshot, and snapshots start anew each session.
+    Symbol and day count, since a strategy may number its proposals by snapshot, and snapshots are numbered by symbol and session.
     """
-    return "sig:" + _digest(proposal.id, proposal.ts.date().isoformat())
+    return "sig:" + _digest(proposal.id, proposal.symbol, proposal.ts.date().isoformat())
 
 # %% ../../nbs/55_signals/56_scoring.ipynb #52a68c05
 @dataclass(frozen=True, slots=True)

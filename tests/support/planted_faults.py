@@ -207,11 +207,12 @@ class TiedRows(Planted):
 
 
 class Flickers(Planted):
-    """Of the two calls nearest the money the one whose quote is the tighter by a hair, whatever it holds."""
+    """The call whose quote ends in the luckiest digits, whatever it holds."""
 
     def choose(self, chain: OptionChain, rows: np.ndarray, held: Any) -> int:
         strike = chain.contracts.strike[rows]
-        return int(rows[np.lexsort((strike, (np.round((chain.bid[rows] + chain.ask[rows]) * 1e6).astype(np.int64) * 2_654_435_761) % 101))[0]])
+        hairs = np.round((chain.bid[rows] + chain.ask[rows]) * 1e6).astype(np.int64) * 2_654_435_761 % 101
+        return int(rows[np.lexsort((strike, hairs))[0]])
 
 
 class TakesStale(Planted):

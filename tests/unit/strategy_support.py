@@ -38,9 +38,9 @@ def make_chain(now: datetime, expiries, strikes, spot=750.0, volatility=0.35, ha
                        np.full(n, ts - round(age * SECOND)), np.zeros(n), held, np.full(n, np.nan))
 
 
-def seen(now: datetime, values, missing=None, symbol="GOOG", quality=None, **changed) -> Features:
+def seen(now: datetime, values, missing=None, symbol="GOOG", qualities=None, **changed) -> Features:
     """Features with some values changed, or taken out where None."""
-    return Features(symbol, now, f"chain:{symbol}:1", {k: v for k, v in (dict(values) | changed).items() if v is not None}, {}, missing or {}, {}, quality or {})
+    return Features(symbol, now, f"chain:{symbol}:1", {k: v for k, v in (dict(values) | changed).items() if v is not None}, {}, missing or {}, {}, qualities or {})
 
 
 def only(answer) -> Proposal:

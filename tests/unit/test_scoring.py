@@ -61,10 +61,10 @@ def test_the_contracts_fingerprint_names_contract_and_side_whoever_proposes():
     assert len({contract_fingerprint(p) for p in (PROPOSAL, *others)}) == 4
 
 
-def test_the_signal_id_is_the_proposals_for_the_day():
+def test_the_signal_id_is_the_proposals_of_its_symbol_for_the_day():
     assert signal_id(PROPOSAL) == signal_id(replace(PROPOSAL, confidence=0.9, ts=TS + timedelta(hours=1))) != signal_id(replace(PROPOSAL, id="pro:2"))
-    assert signal_id(PROPOSAL) != signal_id(replace(PROPOSAL, ts=TS + timedelta(days=1)))  # snapshots are numbered anew each day
-    assert signal_id(PROPOSAL) == "sig:aa67b132b3a4e964"  # must not change: locks and orders are named by it
+    assert signal_id(PROPOSAL) != signal_id(replace(PROPOSAL, ts=TS + timedelta(days=1))) != signal_id(replace(PROPOSAL, symbol="SPXW"))
+    assert signal_id(PROPOSAL) == "sig:62547e17a198eaaf"  # must not change: locks and orders are named by it
 
 
 @pytest.mark.parametrize(("leaves", "until"), [(timedelta(hours=2), timedelta(hours=6)), (timedelta(days=3), timedelta(days=3, hours=6))])

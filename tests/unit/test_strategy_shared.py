@@ -44,10 +44,10 @@ def test_each_fallback_is_what_it_says():
 def test_a_value_of_poor_quality_is_missing():
     inputs = (Input("a"), Input("b", Fallback.NEUTRAL, 0.5))
     good, poor = {"a": 0.3, "b": 0.3}, {"a": 0.29, "b": 0.29}
-    assert read(seen(NOW, {"a": 1.0, "b": 2.0}, quality=good), inputs, 0.3).absent == ()
-    assert read(seen(NOW, {"a": 1.0, "b": 2.0}, quality={"b": 0.29}), inputs, 0.3)["b"] == 0.5
-    assert read(seen(NOW, {"a": 1.0, "b": 2.0}, quality=poor), inputs, 0.3) == Absence(Reason.FEATURE_MISSING, "a: low quality")
-    assert read(seen(NOW, {"a": 1.0, "b": 2.0}, quality=poor), inputs)["a"] == 1.0
+    assert read(seen(NOW, {"a": 1.0, "b": 2.0}, qualities=good), inputs, 0.3).absent == ()
+    assert read(seen(NOW, {"a": 1.0, "b": 2.0}, qualities={"b": 0.29}), inputs, 0.3)["b"] == 0.5
+    assert read(seen(NOW, {"a": 1.0, "b": 2.0}, qualities=poor), inputs, 0.3) == Absence(Reason.FEATURE_MISSING, "a: low quality")
+    assert read(seen(NOW, {"a": 1.0, "b": 2.0}, qualities=poor), inputs)["a"] == 1.0
 
 
 @pytest.mark.parametrize("fallback", [Fallback.SKIP, Fallback.REFUSE])
@@ -243,7 +243,7 @@ def test_prices_are_in_order_or_there_are_none(bid, spread, p):
 
 def test_prices_by_hand():
     at = prices(2.0, 2.1, EntryParameters(trail_fraction=0.25))
-    assert (at.limit, at.target, at.stop, at.trail) == (2.3, 3.35, 1.2, 0.55)
+    assert (at.limit, at.target, at.stop, at.trail) == (2.3, 3.35, 1.2, 0.5)
     assert prices(2.0, 2.13, EntryParameters(entry_slippage=0.0)).limit == 2.15 and prices(2.0, 2.12, EntryParameters(entry_slippage=0.0)).limit == 2.12
     assert prices(0.05, 0.05, EntryParameters()) is None and prices(1.0, 1.0, EntryParameters(target_return=0.1)) is None
 
