@@ -123,7 +123,7 @@ def kind_terms(features: FloatArray, side: FloatArray, looks: FloatArray | None 
     call, lean = features[:, TRADE_FEATURES.index("call")], features[:, TRADE_FEATURES.index("lean")]
     return np.column_stack((look_terms(features) if looks is None else looks, call, side, side * call, side * lean))
 
-# %% ../../nbs/30_analytics/391_participants.ipynb #240e4063
+# %% ../../nbs/30_analytics/391_participants.ipynb #8287f887
 @dataclass(frozen=True)
 class Logistic:
     """A logistic regression on standardized terms: `mean`, `scale` and `weights` in the order of `terms`."""
@@ -144,7 +144,7 @@ class Logistic:
     def odds(self, terms: FloatArray) -> FloatArray:
         """The probability, 0 to 1, of each row; a term that is not a number counts as its mean."""
         standard = np.nan_to_num((terms - np.array(self.mean)) / np.array(self.scale), nan=0.0)
-        score = np.clip(self.intercept + standard @ np.array(self.weights), -40.0, 40.0)
+        score = np.clip(self.intercept + (standard * np.array(self.weights)).sum(axis=1), -40.0, 40.0)  # not BLAS: a row's odds do not depend on its neighbours
         return 1.0 / (1.0 + np.exp(-score))
 
 # %% ../../nbs/30_analytics/391_participants.ipynb #4a9e15b5

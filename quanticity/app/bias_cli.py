@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from quanticity.core.config import Config
     from quanticity.research.bias import BiasReport, MakeStrategy
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #8ade71ba
+# %% ../../nbs/95_app/973_bias_cli.ipynb #22fbdae5
 def given_parameters(pairs: Sequence[str]) -> dict[str, Any]:
     """`NAME=VALUE` pairs, the value as JSON or else as text. UserError where one is no such pair."""
     found: dict[str, Any] = {}
@@ -38,7 +38,10 @@ def given_parameters(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def named_strategy(config: "Config", name: str, parameters: Mapping[str, Any]) -> "MakeStrategy":
-    """What makes the strategy that a person means: an entry of the configuration, else a module or `module:Class`. UserError, one line, where there is none or it does not fit."""
+    """What makes the strategy that a person means: an entry of the configuration, else a module or `module:Class`.
+
+    UserError, one line, where there is none or it does not fit.
+    """
     from quanticity.jobs.wiring import load_strategy
     from quanticity.research.bias import fresh_strategy
 
@@ -58,12 +61,13 @@ def named_strategy(config: "Config", name: str, parameters: Mapping[str, Any]) -
         missing = error.problem.removeprefix("--strategy: no module ")
         if entry is None and missing != error.problem and f"{name.partition(':')[0]}.".startswith(f"{missing}."):
             there = ", ".join(config.strategies) or "none"
-            raise UserError(f"no strategy {name} in the configuration (there: {there}), and no module of that name", "give NAME, module or module:Class") from error
+            problem = f"no strategy {name} in the configuration (there: {there}), and no module of that name"
+            raise UserError(problem, "give NAME, module or module:Class") from error
         raise
     except SystemExit as error:
         raise UserError(f"--strategy: {name} ends the program when it is imported", "keep what a program does under if __name__ == '__main__'") from error
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #633658a1
+# %% ../../nbs/95_app/973_bias_cli.ipynb #138d22d2
 @contextlib.contextmanager
 def _bar(title: str) -> Iterator[Callable[[int, int, str], None] | None]:
     """A progress bar on a terminal, nothing elsewhere: a refusal is then one line and nothing more."""
@@ -77,7 +81,10 @@ def _bar(title: str) -> Iterator[Callable[[int, int, str], None] | None]:
 
 
 def bias_report(config: "Config", make: "MakeStrategy", request: Mapping[str, Any], stale_seconds: float, seed: int = 1) -> "BiasReport":
-    """Load or simulate the session, run the platform's jobs over it once, and check the strategy on it. `request` are the arguments of `jobs.run.ReplayRequest`."""
+    """Load or simulate the session, run the platform's jobs over it once, and check the strategy on it.
+
+    `request` are the arguments of `jobs.run.ReplayRequest`.
+    """
     from quanticity.jobs.run import ReplayRequest, load_market, replay_state
     from quanticity.research.bias import BiasSettings, check_bias
     from quanticity.research.decisions import session_steps
@@ -127,7 +134,7 @@ def print_report(report: "BiasReport") -> None:
     if not report.proposals:
         console.print(Text("  It proposed nothing on this day: what it would choose could not be judged. Try another day, or other parameters."))
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #e95255e3
+# %% ../../nbs/95_app/973_bias_cli.ipynb #7aa994cd
 def bias(
     strategy: Annotated[str, typer.Option("--strategy", "-s", help="NAME in the configuration, or a module, or module:Class.")],
     source: Annotated[str, typer.Option(help="sim: a simulated day; lean: a recorded one in LEAN's format; lake: an imported one.")] = "sim",
@@ -141,8 +148,10 @@ def bias(
 ) -> None:
     """Check a strategy for look-ahead, warm-up dependence, unstable contract choice, use of stale quotes, and chance.
 
-    Every decision of a day is made again on data that differs only in what the strategy cannot know or must not care for. A finding names the check, the feature
-    (or the proposal's field), and the first decision that differs, with both values. Exit code 0: clean; 1: biased; 2: it could not be judged.
+    Every decision of a day is made again on data that differs only in what the strategy cannot know or must not care for. A finding names the
+    check, the feature (or the proposal's field), and the first decision that differs, with both values.
+
+    Exit code 0: clean; 1: biased; 2: it could not be judged.
 
     Examples:
 

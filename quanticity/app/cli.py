@@ -6,7 +6,7 @@
 __all__ = ['app', 'config_app', 'show_summary', 'replay', 'report', 'demo', 'doctor', 'worker', 'keys', 'reference', 'check',
            'main']
 
-# %% ../../nbs/95_app/97_cli.ipynb #d8fa31b0
+# %% ../../nbs/95_app/97_cli.ipynb #efb121d0
 import gc
 import sys
 from pathlib import Path
@@ -18,6 +18,7 @@ from .analyze_cli import analyze
 from .backtest_cli import backtest
 from .bias_cli import bias
 from .data_cli import data_app
+from .sweep_cli import sweep
 
 if TYPE_CHECKING:
     from quanticity.core.config import Config
@@ -30,6 +31,7 @@ app.add_typer(data_app, name="data")
 app.command()(analyze)
 app.command()(backtest)
 app.command()(bias)
+app.command()(sweep)
 
 # %% ../../nbs/95_app/97_cli.ipynb #48167d94
 def _config() -> "Config":

@@ -244,27 +244,27 @@ STRATEGIES: Mapping[str, StrategyConfig] = {
     "wall_pin": StrategyConfig(module="quanticity.strategies.wall_pin", playbook="quanticity.playbooks.zero_dte", enabled=False),
 }
 
-# %% ../../nbs/00_core/03_config.ipynb #a685b7bc
+# %% ../../nbs/00_core/03_config.ipynb #0355e9f8
 class SignalsConfig(Section):
     """When a proposal becomes a signal."""
 
     time_to_live_seconds: float = key(120.0, "seconds", "a signal not acted on by then expires", gt=0)
     min_confidence: float = key(0.55, "0 to 1", "proposals under this are vetoed", ge=0, le=1)
     cooldown_seconds: float = key(1800.0, "seconds", "after a signal, the same strategy, symbol and direction rests this long", ge=0)
-    live_lock_seconds: float = key(23400.0, "seconds", "a signal's locks and exposure end after this at the latest, counted from its time of exit where that is on a later day", gt=0)
+    live_lock_seconds: float = key(23400.0, "seconds", "the longest that a signal's locks and exposure hold; held overnight: from its time of exit", gt=0)
     max_live_symbol: int = key(10, "signals", "most live at once in one underlying", ge=1)
     max_live_strategy: int = key(20, "signals", "most live at once of one strategy", ge=1)
     max_live_expiry: int = key(20, "signals", "most live at once in options that expire on one day", ge=1)
     max_live_book: int = key(50, "signals", "most live at once in all", ge=1)
-    max_premium_symbol: float | None = key(None, "dollars of premium", "most that live signals aim at in one underlying; null: `risk.max_symbol_notional`", gt=0)
-    max_premium_strategy: float | None = key(None, "dollars of premium", "most that one strategy's live signals aim at; null: `risk.max_book_notional`", gt=0)
-    max_premium_expiry: float | None = key(None, "dollars of premium", "most that live signals aim at on one expiry day; null: `risk.max_book_notional`", gt=0)
-    max_premium_book: float | None = key(None, "dollars of premium", "most that all live signals aim at; null: `risk.max_book_notional`", gt=0)
+    max_premium_symbol: float | None = key(None, "dollars of premium", "most aimed at in one underlying; null: `risk.max_symbol_notional`", gt=0)
+    max_premium_strategy: float | None = key(None, "dollars of premium", "most aimed at by one strategy; null: `risk.max_book_notional`", gt=0)
+    max_premium_expiry: float | None = key(None, "dollars of premium", "most aimed at on one expiry day; null: `risk.max_book_notional`", gt=0)
+    max_premium_book: float | None = key(None, "dollars of premium", "most aimed at in all; null: `risk.max_book_notional`", gt=0)
     safe_mode: Literal["fewer", "smaller", "none", "off"] = key(
         "fewer", "", "while features drift: only the surest proposals, smaller ones, none at all, or as ever")
     safe_mode_min_confidence: float = key(0.75, "0 to 1", "in safe mode `fewer`: proposals under this are vetoed", ge=0, le=1)
     safe_mode_size_factor: float = key(0.5, "share", "in safe mode `smaller`: of the dollars otherwise aimed at", gt=0, le=1)
-    failure_backoff_seconds: float = key(60.0, "seconds", "a strategy that raised is not asked again for so long; twice as long after each further failure in a row", gt=0)
+    failure_backoff_seconds: float = key(60.0, "seconds", "a strategy that raised rests so long; doubled with each further failure in a row", gt=0)
     failures_to_open: int = key(4, "failures", "in a row, until a strategy's breaker opens", ge=1)
     breaker_open_seconds: float = key(900.0, "seconds", "an open breaker is tried again after this; twice as long after each trial that fails", gt=0)
     breaker_longest_seconds: float = key(7200.0, "seconds", "the longest that backoff and breaker keep a strategy out", gt=0)
@@ -333,7 +333,7 @@ class SecretsConfig(Section):
     openai_api_key: SecretStr | None = key(None, "", "morning analysis")
     ibkr_account: SecretStr | None = key(None, "", "account number at Interactive Brokers")
 
-# %% ../../nbs/00_core/03_config.ipynb #f7e900c1
+# %% ../../nbs/00_core/03_config.ipynb #3f9a763e
 class Config(Section):
     """The whole configuration; see `load_config`."""
 
@@ -343,7 +343,7 @@ class Config(Section):
     market: MarketConfig = key(MarketConfig(), "", "Constants of the market where the data does not say")
     analytics: AnalyticsConfig = key(AnalyticsConfig(), "", "Choices of the calculators")
     strategies: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], StrategyConfig], AfterValidator(freeze)] = key(
-        dict(STRATEGIES), "", "Strategies by name: one entry each. The defaults are `zero_dte`, `one_dte`, `fourteen_dte`, `moc`, and `wall_pin`, which is not enabled")
+        dict(STRATEGIES), "", "Strategies by name: one entry each. Defaults: `zero_dte`, `one_dte`, `fourteen_dte`, `moc`, and `wall_pin` (off)")
     signals: SignalsConfig = key(SignalsConfig(), "", "When a proposal becomes a signal")
     risk: RiskConfig = key(RiskConfig(), "", "Limits: what is over them is refused with a reason")
     execution: ExecutionConfig = key(ExecutionConfig(), "", "How orders are worked and what they cost")

@@ -58,7 +58,7 @@ class KeySpec:
     readers: tuple[str, ...]
     meaning: str
 
-# %% ../../nbs/00_core/06_keys.ipynb #7a3dd7ed
+# %% ../../nbs/00_core/06_keys.ipynb #a3b348e1
 _SPECS: dict[str, KeySpec] = {}
 _PART = re.compile(r"[A-Za-z0-9_.#@/\-]+")
 
@@ -74,13 +74,14 @@ def key(pattern: str, type: KeyType, *, ttl: int | None, writer: str, readers: t
         meaning = " ".join((function.__doc__ or "").split())
         _SPECS[function.__name__] = KeySpec(function.__name__, pattern, type, ttl, writer, readers, meaning)
 
-        @functools.lru_cache(maxsize=4096, typed=True)  # the same few keys are asked for at every step
-        def made(*args: Any, **kwargs: Any) -> Key:
+        def make(*args: Any, **kwargs: Any) -> Key:
             parts = signature.bind(*args, **kwargs).arguments
             for name, part in parts.items():
                 if not _PART.fullmatch(str(part)):
                     raise ValueError(f"{name}={part!r} cannot be part of the key {pattern}")
             return Key(pattern.format(**parts), type, ttl)
+
+        made: Callable[..., Key] = functools.lru_cache(maxsize=4096, typed=True)(make)  # the same few are asked for at every step
 
         @functools.wraps(function)
         def build(*args: P.args, **kwargs: P.kwargs) -> Key:
@@ -155,7 +156,7 @@ def analytics_sector(sector: str) -> None:
 def analytics_portfolio() -> None:
     """Exposures summed over all symbols under one convention (JSON), and who of them is left out for which reason."""
 
-# %% ../../nbs/00_core/06_keys.ipynb #9cc9f68d
+# %% ../../nbs/00_core/06_keys.ipynb #6d19781f
 @key("signals:pending:{symbol}", KeyType.STREAM, ttl=SESSION_TTL, writer="jobs.signals", readers=("jobs.execution",))
 def signals_pending(symbol: str) -> None:
     """Emitted signals that wait for risk."""
@@ -173,7 +174,8 @@ def signals_distribution(symbol: str) -> None:
 
 @key("signals:live:{fingerprint}", KeyType.STRING, ttl=SESSION_TTL, writer="jobs.signals", readers=("jobs.signals", "jobs.execution"))
 def signals_live(fingerprint: str) -> None:
-    """Live lock of a bet or of a contract: the signal that holds this fingerprint, until when (JSON `signal_id`, `until` in milliseconds of event time), whether it has `ended`."""
+    """Live lock of a bet or a contract (JSON): the `signal_id` that holds this fingerprint, `until` when (milliseconds of event time), whether
+    it has `ended`."""
 
 
 @key("signals:exposure", KeyType.HASH, ttl=SESSION_TTL, writer="jobs.signals", readers=("jobs.signals", "jobs.execution", "dashboard", "operator"))
@@ -188,12 +190,14 @@ def signals_exposure_totals() -> None:
 
 @key("signals:exposure:ends", KeyType.SORTED_SET, ttl=SESSION_TTL, writer="jobs.signals", readers=("jobs.signals", "jobs.execution", "operator"))
 def signals_exposure_ends() -> None:
-    """When what is kept ends at the latest (milliseconds of event time): live signals by id, cooldowns as `lock:<fingerprint>`; whoever emits next clears what is over."""
+    """When what is kept ends at the latest (milliseconds of event time): live signals by id, cooldowns as `lock:<fingerprint>`; whoever emits
+    next clears what is over."""
 
 
 @key("signals:memory:{symbol}", KeyType.HASH, ttl=MEMORY_TTL, writer="jobs.signals", readers=("jobs.signals", "dashboard", "operator"))
 def signals_memory(symbol: str) -> None:
-    """What the signals job remembers: `decided` to the latest snapshot's moment (nanoseconds), a strategy to the contract it `held` last and its `breaker` (JSON)."""
+    """What the signals job remembers: `decided` to the latest snapshot's moment (nanoseconds), a strategy to the contract it `held` last and
+    its `breaker` (JSON)."""
 
 
 @key("signals:ack:{symbol}", KeyType.HASH, ttl=SESSION_TTL, writer="jobs.execution", readers=("jobs.signals", "dashboard"))
@@ -208,7 +212,8 @@ def signals_veto(symbol: str) -> None:
 
 @key("metrics:signals:{symbol}", KeyType.HASH, ttl=SESSION_TTL, writer="jobs.signals", readers=("dashboard", "monitoring"))
 def metrics_signals(symbol: str) -> None:
-    """Counts of proposals, skips, vetoes and signals, of what became of signals, of strategies' `failures`, of signals that `lapsed` and of `illegal` transitions."""
+    """Counts of proposals, skips, vetoes and signals, of what became of signals, of strategies' `failures`, of signals that `lapsed` and of
+    `illegal` transitions."""
 
 # %% ../../nbs/00_core/06_keys.ipynb #20b39bff
 @key("execution:positions:{symbol}", KeyType.HASH, ttl=SESSION_TTL, writer="jobs.execution", readers=("dashboard", "reports", "risk"))

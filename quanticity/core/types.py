@@ -8,9 +8,9 @@ __all__ = ['RiskDecision', 'Contract', 'Features', 'Side', 'Proposal', 'Skip', '
            'contract_from_plain', 'proposal_from_plain', 'signal_from_plain', 'ticket_from_plain', 'fill_from_plain',
            'message_from_plain', 'Exercise', 'Right', 'Settlement', 'occ_symbol']
 
-# %% ../../nbs/00_core/02_types.ipynb #2dcbacd8
+# %% ../../nbs/00_core/02_types.ipynb #ad193a00
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -286,9 +286,14 @@ class Delivery:
     ts: datetime
     text: str
 
-# %% ../../nbs/00_core/02_types.ipynb #6ad795c7
+# %% ../../nbs/00_core/02_types.ipynb #b859d42a
+_SCALARS = frozenset({str, float, int, bool, type(None)})
+
+
 def plain(record: Any) -> Any:
     """Nested dictionaries, lists and scalars of a record: times as ISO 8601 UTC, enumerations as their values."""
+    if type(record) in _SCALARS:  # most of what there is, and plain already
+        return record
     if isinstance(record, datetime):
         return record.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(record, StrEnum):
@@ -296,7 +301,7 @@ def plain(record: Any) -> Any:
     if isinstance(record, date):
         return record.isoformat()
     if hasattr(record, "__dataclass_fields__"):
-        return {f.name: plain(getattr(record, f.name)) for f in fields(record)}
+        return {name: plain(getattr(record, name)) for name in record.__dataclass_fields__}
     if isinstance(record, Mapping):
         return {str(k): plain(v) for k, v in record.items()}
     if isinstance(record, list | tuple):

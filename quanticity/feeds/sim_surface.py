@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['MICRO', 'JUMP_NODES', 'SmileState', 'total_variance', 'ssvi', 'allowed', 'poisson_rule', 'JumpLaw', 'jump_law',
-           'Surface']
+           'expiry_before', 'smile_values', 'fair_values', 'Surface', 'with_parity', 'floor_at_exercise',
+           'implied_volatility']
 
 # %% ../../nbs/25_feeds/283_sim_surface.ipynb #1b00e72a
 from dataclasses import dataclass
@@ -83,7 +84,57 @@ def jump_law(p: SimulatorParameters) -> JumpLaw:
     most = 0.6 * p.volatility**2 / max(mean**2 + p.jump_size**2, 1e-18)
     return JumpLaw(round(min(p.jumps * 252.0, most), 9), mean, p.jump_size)
 
-# %% ../../nbs/25_feeds/283_sim_surface.ipynb #f9cd4a31
+# %% ../../nbs/25_feeds/283_sim_surface.ipynb #06b2b3fd
+def _black(forward: FloatArray, strike: FloatArray, k: FloatArray, w: FloatArray, sign: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Undiscounted price of the call (sign 1) or put (sign -1), and the call's forward delta."""
+    from scipy.special import ndtr
+
+    root = np.sqrt(w)
+    d1 = root / 2 - k / root
+    near = ndtr(sign * d1)
+    value = sign * (forward * near - strike * ndtr(sign * (d1 - root)))
+    return value, np.where(sign > 0, near, 1 - near)
+
+# %% ../../nbs/25_feeds/283_sim_surface.ipynb #3ef214bf
+def expiry_before(expiry: IntArray, strike: FloatArray) -> list[tuple[slice, IntArray, FloatArray]]:
+    """For each expiry but the first: its rows, rows of the expiry before between whose strikes theirs lie, and how far (below 0, above 1: beyond).
+
+    `expiry` numbers the expiries from 0 and rises, `strike` rises within each.
+    """
+    bounds = np.searchsorted(expiry, np.arange(int(expiry.max(initial=-1)) + 2)).tolist()
+    out = []
+    for start, middle, stop in zip(bounds, bounds[1:], bounds[2:], strict=False):
+        k, known = strike[middle:stop], strike[start:middle]
+        if len(known) > 1:
+            at = np.clip(np.searchsorted(known, k, side="right") - 1, 0, len(known) - 2)
+            out.append((slice(middle, stop), start + at, np.round((k - known[at]) / (known[at + 1] - known[at]), 9)))
+    return out
+
+# %% ../../nbs/25_feeds/283_sim_surface.ipynb #121ae0d6
+def smile_values(forward: FloatArray, strike: FloatArray, k: FloatArray, sign: FloatArray, theta: FloatArray, state: SmileState,
+                 decay: float) -> tuple[FloatArray, FloatArray]:
+    """Undiscounted values and the calls' forward deltas by the smile; `theta` is the at-the-money total variance of each option's expiry."""
+    return _black(forward, strike, k, ssvi(k, theta, state, decay), sign)
+
+
+def fair_values(forward: FloatArray, strike: FloatArray, k: FloatArray, sign: FloatArray, expiry: IntArray, clock: FloatArray, base: FloatArray,
+                law: JumpLaw) -> tuple[FloatArray, FloatArray]:
+    """The same by the law of the spot. `clock` and `base` (variance but for the jumps) have a value an expiry, `expiry` says which is each option's."""
+    number, weight = poisson_rule(law.rate * clock)
+    shift = np.log1p(law.growth) * number
+    shift -= np.log((weight * np.exp(shift)).sum(axis=1))[:, None]
+    value, delta = np.zeros(len(k)), np.zeros(len(k))
+    for j in range(number.shape[1]):
+        used = np.flatnonzero(weight[:, j] > 1e-13)
+        rows = slice(None) if len(used) == len(weight) else np.flatnonzero(np.isin(expiry, used))
+        e = expiry[rows]
+        up, w = np.exp(shift[:, j])[e], np.maximum(base + number[:, j] * law.deviation**2, 1e-14)[e]
+        v, d = _black(forward[rows] * up, strike[rows], k[rows] - shift[e, j], w, sign[rows])
+        value[rows] += weight[e, j] * v
+        delta[rows] += weight[e, j] * up * d
+    return value, delta
+
+# %% ../../nbs/25_feeds/283_sim_surface.ipynb #1ae765b7
 class Surface:
     """Prices and deltas of all contracts of a root over one day.
 
@@ -102,18 +153,7 @@ class Surface:
         self.expiry_day, first, self.expiry = np.unique(listed.expiry_day[calls], return_index=True, return_inverse=True)
         self.clock, self.settles = clock[calls][first], settles[calls][first]
         self.law = jump_law(p)
-        self._earlier = self._expiry_before() if self.american else []
-
-    def _expiry_before(self) -> list[tuple[slice, IntArray, FloatArray]]:
-        """For each expiry but the first: its rows, rows of the expiry before between whose strikes theirs lie, and how far (below 0, above 1: beyond)."""
-        bounds = np.searchsorted(self.expiry, np.arange(len(self.expiry_day) + 1)).tolist()
-        out = []
-        for start, middle, stop in zip(bounds, bounds[1:], bounds[2:], strict=False):
-            k, known = self.strike[middle:stop], self.strike[start:middle]
-            if len(known) > 1:
-                at = np.clip(np.searchsorted(known, k, side="right") - 1, 0, len(known) - 2)
-                out.append((slice(middle, stop), start + at, np.round((k - known[at]) / (known[at + 1] - known[at]), 9)))
-        return out
+        self.earlier = expiry_before(self.expiry, self.strike) if self.american else []
 
     def years(self, ts: int) -> FloatArray:
         """Calendar years until each expiry, at least a tenth of a second."""
@@ -125,79 +165,61 @@ class Surface:
         `elapsed` is what has passed of the variance clock since the open; `news` the variance of scheduled news still to come before each expiry.
         """
         p, t = self.p, self.years(ts)
-        clock = np.maximum(self.clock - elapsed, 1e-11)
         discount, carry = np.exp(-p.rate * t)[self.expiry], np.exp((p.rate - p.dividend) * t)
-        forward = (spot * carry)[self.expiry]
-        k = self.log_strike - np.log(spot * carry)[self.expiry]
-        sign = np.where(k >= 0, 1.0, -1.0)
-        out, delta = self._fair(forward, k, sign, clock, news) if p.fair else self._smile(forward, k, sign, clock, state, news)
-        value = np.rint(np.maximum(discount * out, 0.0) * MICRO).astype(np.int64)
-        leg = np.rint(discount * (forward - self.strike) * MICRO).astype(np.int64)
-        price, deltas = np.empty((len(value), 2), np.int64), np.empty((len(value), 2), np.int64)
-        price[:, 0], price[:, 1] = value + np.where(k < 0, leg, 0), value - np.where(k < 0, 0, leg)
+        forward, k = (spot * carry)[self.expiry], self.log_strike - np.log(spot * carry)[self.expiry]
+        value, delta = self.values(forward, k, np.maximum(self.clock - elapsed, 1e-11), state, news)
+        price = with_parity(np.rint(np.maximum(discount * value, 0.0) * MICRO).astype(np.int64), k,
+                            np.rint(discount * (forward - self.strike) * MICRO).astype(np.int64))
         if self.american:
-            self._exercisable(price, round(spot * MICRO))
-        yields = np.rint(np.exp(-p.dividend * t) * MICRO).astype(np.int64)[self.expiry]
+            floor_at_exercise(price, round(spot * MICRO), self.strike_micro, self.earlier)
+        deltas, yields = np.empty_like(price), np.rint(np.exp(-p.dividend * t) * MICRO).astype(np.int64)[self.expiry]
         deltas[:, 0] = np.rint(np.exp(-p.dividend * t)[self.expiry] * delta * MICRO)
         deltas[:, 1] = deltas[:, 0] - yields
         return price.ravel(), deltas.ravel()
 
-    def _smile(self, forward: FloatArray, k: FloatArray, sign: FloatArray, clock: FloatArray, state: SmileState,
-               news: FloatArray) -> tuple[FloatArray, FloatArray]:
-        theta = np.maximum(total_variance(clock, state.level, news, self.p), 1e-14)
-        w = ssvi(k, theta[self.expiry], state, self.p.curvature_decay)
-        return _black(forward, self.strike, k, w, sign)
-
-    def _fair(self, forward: FloatArray, k: FloatArray, sign: FloatArray, clock: FloatArray, news: FloatArray) -> tuple[FloatArray, FloatArray]:
-        law = self.law
-        number, weight = poisson_rule(law.rate * clock)
-        shift = np.log1p(law.growth) * number
-        shift -= np.log((weight * np.exp(shift)).sum(axis=1))[:, None]
-        base = (self.p.volatility**2 - law.variance) * clock + news
-        value, delta = np.zeros(len(k)), np.zeros(len(k))
-        for j in range(number.shape[1]):
-            used = np.flatnonzero(weight[:, j] > 1e-13)
-            rows = slice(None) if len(used) == len(weight) else np.flatnonzero(np.isin(self.expiry, used))
-            e = self.expiry[rows]
-            up, w = np.exp(shift[:, j])[e], np.maximum(base + number[:, j] * law.deviation**2, 1e-14)[e]
-            v, d = _black(forward[rows] * up, self.strike[rows], k[rows] - shift[e, j], w, sign[rows])
-            value[rows] += weight[e, j] * v
-            delta[rows] += weight[e, j] * up * d
-        return value, delta
+    def values(self, forward: FloatArray, k: FloatArray, clock: FloatArray, state: SmileState, news: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Undiscounted values of the out-of-the-money options and the calls' forward deltas; `clock` and `news` have a value an expiry."""
+        sign, p = np.where(k >= 0, 1.0, -1.0), self.p
+        if p.fair:
+            return fair_values(forward, self.strike, k, sign, self.expiry, clock, (p.volatility**2 - self.law.variance) * clock + news, self.law)
+        theta = np.maximum(total_variance(clock, state.level, news, p), 1e-14)
+        return smile_values(forward, self.strike, k, sign, theta[self.expiry], state, p.curvature_decay)
 
     def volatility(self, spot: float, ts: int, elapsed: float, state: SmileState, news: FloatArray) -> FloatArray:
         """Implied volatility of every contract per calendar year, to a millionth, in 0.000001..5."""
-        p, t = self.p, self.years(ts)
-        clock, carry = np.maximum(self.clock - elapsed, 1e-11), np.exp((p.rate - p.dividend) * t)
-        k = self.log_strike - np.log(spot * carry)[self.expiry]
-        if not p.fair:
-            w = ssvi(k, np.maximum(total_variance(clock, state.level, news, p), 1e-14)[self.expiry], state, p.curvature_decay)
-        else:
-            forward, sign = (spot * carry)[self.expiry], np.where(k >= 0, 1.0, -1.0)
-            value, _ = self._fair(forward, k, sign, clock, news)
-            low, high = np.zeros(len(k)), np.full(len(k), 3.0)
-            for _ in range(45):  # bisection on the root of the total variance
-                middle = (low + high) / 2
-                above = _black(forward, self.strike, k, middle**2, sign)[0] > value
-                low, high = np.where(above, low, middle), np.where(above, middle, high)
-            w = (low + high) ** 2 / 4
-        return np.repeat(np.clip(np.round(np.sqrt(w / t[self.expiry]), 6), 1e-6, 5.0), 2)
+        return implied_volatility(self, spot, ts, elapsed, state, news)
 
-    def _exercisable(self, price: IntArray, spot_micro: int) -> None:
-        """Never less than exercise, nor less than the same option of an earlier expiry."""
-        np.maximum(price[:, 0], spot_micro - self.strike_micro, out=price[:, 0])
-        np.maximum(price[:, 1], self.strike_micro - spot_micro, out=price[:, 1])
-        for rows, before, part in self._earlier:  # the line through its values is convex in the strike, and so is what is left
-            low, high = price[before], price[before + 1]
-            np.maximum(price[rows], low + np.rint(np.round((high - low) * part[:, None], 3)).astype(np.int64), out=price[rows])
+# %% ../../nbs/25_feeds/283_sim_surface.ipynb #49845c10
+def with_parity(value: IntArray, k: FloatArray, leg: IntArray) -> IntArray:
+    """Prices of call and put (columns) by that of the one out of the money, log-moneyness, and the discounted forward less strike; millionths."""
+    price = np.empty((len(value), 2), np.int64)
+    price[:, 0], price[:, 1] = value + np.where(k < 0, leg, 0), value - np.where(k < 0, 0, leg)
+    return price
 
 
-def _black(forward: FloatArray, strike: FloatArray, k: FloatArray, w: FloatArray, sign: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Undiscounted price of the call (sign 1) or put (sign -1), and the call's forward delta."""
-    from scipy.special import ndtr
+def floor_at_exercise(price: IntArray, spot_micro: int, strike_micro: IntArray, earlier: list[tuple[slice, IntArray, FloatArray]]) -> None:
+    """Never less than exercise, nor less than the same option of an earlier expiry; changes `price`."""
+    np.maximum(price[:, 0], spot_micro - strike_micro, out=price[:, 0])
+    np.maximum(price[:, 1], strike_micro - spot_micro, out=price[:, 1])
+    for rows, before, part in earlier:  # the line through its values is convex in the strike, and so is what is left
+        low, high = price[before], price[before + 1]
+        np.maximum(price[rows], low + np.rint(np.round((high - low) * part[:, None], 3)).astype(np.int64), out=price[rows])
 
-    root = np.sqrt(w)
-    d1 = root / 2 - k / root
-    near = ndtr(sign * d1)
-    value = sign * (forward * near - strike * ndtr(sign * (d1 - root)))
-    return value, np.where(sign > 0, near, 1 - near)
+# %% ../../nbs/25_feeds/283_sim_surface.ipynb #368162d6
+def implied_volatility(s: Surface, spot: float, ts: int, elapsed: float, state: SmileState, news: FloatArray) -> FloatArray:
+    """Implied volatility of every contract of a surface; see `Surface.volatility`."""
+    p, t = s.p, s.years(ts)
+    clock, carry = np.maximum(s.clock - elapsed, 1e-11), np.exp((p.rate - p.dividend) * t)
+    k = s.log_strike - np.log(spot * carry)[s.expiry]
+    if not p.fair:
+        w = ssvi(k, np.maximum(total_variance(clock, state.level, news, p), 1e-14)[s.expiry], state, p.curvature_decay)
+    else:
+        forward, sign = (spot * carry)[s.expiry], np.where(k >= 0, 1.0, -1.0)
+        value, _ = s.values(forward, k, clock, state, news)
+        low, high = np.zeros(len(k)), np.full(len(k), 3.0)
+        for _ in range(45):
+            middle = (low + high) / 2
+            above = _black(forward, s.strike, k, middle**2, sign)[0] > value
+            low, high = np.where(above, low, middle), np.where(above, middle, high)
+        w = (low + high) ** 2 / 4
+    return np.repeat(np.clip(np.round(np.sqrt(w / t[s.expiry]), 6), 1e-6, 5.0), 2)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Publish', 'dealer_flow', 'volatility', 'SessionCalculators', 'AnalyticsJob', 'LOOKBACK_MINUTES']
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #1f6a87f1
+# %% ../../nbs/80_jobs/815_analytics.ipynb #aa9a7b80
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,19 +21,20 @@ from ..analytics.skew import at_the_money_vol
 from ..analytics.term_structure import structure_of, term_slope
 from ..core.clock import session_hours
 from ..core.config import FlowConfig
+from ..core.errors import ConfigError
 from ..core.keys import analytics, analytics_memory, heartbeat, monitoring_alerts, monitoring_analytics, monitoring_calculators
 from ..core.logs import get_logger
 from ..core.reasons import Reason
 from .calculators import Calculator, Isolated, Result, nothing
 from .drift_calculator import FeatureDrift
 from .flow import SessionFlow
-from .flow_calculators import UNUSUAL_ACTIVITY, ClosingAuction, FlowKinds, RememberedVolume, participant_calculator
+from .flow_calculators import ClosingAuction, FlowKinds, RememberedVolume, UnusualPrints, participant_calculator
 from .history import Alert, Remembers, alerts_document
 from .leases import Write
 from .tape import TapeReader, TapeStep
 from .volatility_calculators import LOOKBACK_MINUTES, Spots, VolatilityIndex, VolatilityRegime, closed_days, price_action
 from .wiring import ChainReader, Desk
-from ..market.chain import OptionChain, nanoseconds, timestamp
+from ..market.chain import Contracts, IntArray, OptionChain, nanoseconds, timestamp
 from ..signals.features import metric_document, read_metric
 
 _all_ = ["LOOKBACK_MINUTES"]
@@ -70,32 +71,53 @@ def _why_no_exposure(a: ChainAnalytics) -> Reason:
         return Reason.NO_SPOT
     return max(a.exposure.left_out, key=lambda r: a.exposure.left_out[r], default=Reason.NO_OPEN_INTEREST)
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #21657ebd
-def _slope(a: ChainAnalytics, near_days: float, far_days: float) -> tuple[float, Reason | None]:
-    chain, listed = a.chain, a.chain.contracts
-    if not chain.spot > 0:
-        return math.nan, Reason.NO_SPOT
-    ends = np.unique(listed.expires_at[listed.expires_at > chain.ts])
-    wanted: set[int] = set()
-    for days in (near_days, far_days):
-        at = int(np.searchsorted(ends, chain.ts + round(days * 86_400 * _SECOND)))
-        wanted |= set(range(max(0, at - 2), min(len(ends), at + 2)))
-    picked = ends[sorted(wanted)]
-    years, found = np.empty(len(picked)), []
-    for i, end in enumerate(picked.tolist()):
-        rows = np.flatnonzero(listed.expires_at == end)
-        years[i] = chain.years[rows[0]]
-        forward = chain.spot * math.exp((chain.rate - chain.dividend) * years[i])
-        found.append(at_the_money_vol(forward, listed.strike[rows], a.volatility[rows], listed.is_call[rows]))
-    slope = term_slope(structure_of(picked, years, np.array([v for v, _ in found]), tuple(why for _, why in found)), near_days, far_days)
-    return slope.slope, slope.reason
+# %% ../../nbs/80_jobs/815_analytics.ipynb #0077caf1
+class _Terms:
+    """The term slope of successive snapshots of the same contracts."""
 
+    def __init__(self, near_days: float, far_days: float) -> None:
+        self.days = (near_days, far_days)
+        self._known: Contracts | None = None
+        self._ends, self._rows = np.empty(0, np.int64), list[IntArray]()
 
+    def _expiries(self, listed: Contracts) -> None:
+        known = self._known
+        if known is None or not np.array_equal(known.expires_at, listed.expires_at):
+            self._ends, place = np.unique(listed.expires_at, return_inverse=True)
+            self._rows = [np.flatnonzero(place == i) for i in range(len(self._ends))]
+        self._known = listed
+
+    def slope(self, a: ChainAnalytics) -> tuple[float, Reason | None]:
+        """The slope, or NaN and why."""
+        self._expiries(a.chain.contracts)
+        around = [int(np.searchsorted(self._ends, a.chain.ts + round(days * 86_400 * _SECOND))) for days in self.days]
+        found: dict[int, tuple[float, Reason | None]] = {}
+        for width in (1, 2):
+            wanted = sorted({e for at in around for e in range(max(0, at - width), min(len(self._ends), at + width)) if self._ends[e] > a.chain.ts})
+            found |= {e: self._at_the_money(a, e) for e in wanted if e not in found}
+            terms = structure_of(self._ends[wanted], np.array([self._years(a, e) for e in wanted]), np.array([found[e][0] for e in wanted]), tuple(found[e][1] for e in wanted))
+            slope = term_slope(terms, *self.days)
+            if slope.reason is None or all(found[e][1] is None for e in wanted):
+                break
+        return slope.slope, slope.reason
+
+    def _years(self, a: ChainAnalytics, expiry: int) -> float:
+        return float(a.chain.years[self._rows[expiry][0]])
+
+    def _at_the_money(self, a: ChainAnalytics, expiry: int) -> tuple[float, Reason | None]:
+        rows, listed = self._rows[expiry], a.chain.contracts
+        forward = a.chain.spot * math.exp((a.chain.rate - a.chain.dividend) * self._years(a, expiry))
+        return at_the_money_vol(forward, listed.strike[rows], a.volatility[rows], listed.is_call[rows])
+
+# %% ../../nbs/80_jobs/815_analytics.ipynb #3493f1c9
 def volatility(config: FlowConfig) -> Calculator:
-    """The calculator `volatility`; maturities of the term slope as configured."""
+    """The calculator `volatility` of one session; maturities of the term slope as configured."""
+    if not config.term_near_days < config.term_far_days:
+        raise ConfigError(f"analytics.flow.term_near_days: {config.term_near_days:g} is not before term_far_days, {config.term_far_days:g}", "make it less")
+    terms = _Terms(config.term_near_days, config.term_far_days)
 
     def calculate(a: ChainAnalytics) -> Result:
-        slope, flat = _slope(a, config.term_near_days, config.term_far_days)
+        slope, flat = terms.slope(a)
         values = {"atm_volatility": a.at_the_money, "risk_reversal_25": a.skew.risk_reversal, "put_skew_25": a.skew.put_skew,
                   "quoted_share": a.quoted_share, "expected_move": expected_move(a.chain.spot, a.nearest_years, a.at_the_money), "term_slope": slope}
         why = a.at_the_money_reason or Reason.TOO_FEW_STRIKES
@@ -105,7 +127,7 @@ def volatility(config: FlowConfig) -> Calculator:
 
     return Calculator("volatility", ("atm_volatility", "risk_reversal_25", "put_skew_25", "quoted_share", "expected_move", "term_slope"), calculate)
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #7853e3a9
+# %% ../../nbs/80_jobs/815_analytics.ipynb #07845921
 class SessionCalculators:
     """All calculators of one session of one symbol, and their memories; `known` gives the latest values of all features by name (for drift)."""
 
@@ -134,7 +156,7 @@ class SessionCalculators:
         """As the job runs them; to be asked for once everything is restored."""
         flow, dollars = self.desk.config.analytics.flow, self.volume.dollar_volume(self.desk.symbol)
         return (dealer_flow(dollars), volatility(flow), price_action(self.spots), participant_calculator(True), participant_calculator(False), self.volume.calculator,
-                self.kinds.calculator, self.auction.calculator, UNUSUAL_ACTIVITY, self.index.calculator, self.regime.calculator, *self.further, self.drift.calculator)
+                self.kinds.calculator, self.auction.calculator, UnusualPrints().calculator, self.index.calculator, self.regime.calculator, *self.further, self.drift.calculator)
 
     def to_save(self, now: int, last: bool) -> list[Write]:
         """Memories whose time has come; all of them with the session's `last` step."""
@@ -150,7 +172,7 @@ class SessionCalculators:
             source.clear()
         return raised
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #8af6ec9f
+# %% ../../nbs/80_jobs/815_analytics.ipynb #86e32269
 Publish = Callable[[Sequence[Write]], object]
 _AUCTION = 15 * _MINUTE  # before the close
 _ALERTS = 50  # kept
@@ -259,10 +281,11 @@ class AnalyticsJob:
         return [*writes, *saved, *self._raised(), *self._meters(), (heartbeat(self.service), str(now).encode())]
 
     def _raised(self) -> list[Write]:
-        """The latest alerts, where there are new ones; they are logged too."""
+        """The latest alerts, where there are new ones; those that are more than information are logged too."""
         raised = self.session.alerts()
         for alert in raised:
-            (_log.info if alert.severity == "info" else _log.warning)(alert.kind, symbol=self.desk.symbol, severity=alert.severity, text=alert.text)
+            if alert.severity != "info":
+                _log.warning(alert.kind, symbol=self.desk.symbol, severity=alert.severity, text=alert.text)
         self.alerts = [*self.alerts, *raised][-_ALERTS:]
         return [(monitoring_alerts(self.desk.symbol), alerts_document(self.alerts))] if raised else []
 

@@ -59,7 +59,7 @@ class KnownPrices:
         if row > len(self.ts) // 2:
             self.ts, self.price = self.ts[row:].copy(), self.price[row:].copy()
 
-# %% ../../nbs/80_jobs/8151_flow.ipynb #dd956962
+# %% ../../nbs/80_jobs/8151_flow.ipynb #94077966
 _COLUMNS = ("price", "size", "bid", "ask", "spot", "premium", "buy", "institutional", "institutional_buy", "institutional_sell")
 
 
@@ -79,6 +79,10 @@ class FlowWindow:
     def column(self, name: str) -> FloatArray:
         """One of the columns of numbers."""
         return self.values[:, _COLUMNS.index(name)]
+
+    def rows(self, start: int) -> "FlowWindow":
+        """The trades from row `start` on."""
+        return FlowWindow(self.ts[start:], self.index[start:], self.values[start:], self.is_call[start:])
 
     @property
     def trades(self) -> Trades:

@@ -6,10 +6,10 @@
 __all__ = ['Answer', 'History', 'signal_policy', 'breaker_policy', 'decide', 'chosen', 'with_indicators', 'Memory', 'memory_of',
            'SignalsJob', 'METRICS']
 
-# %% ../../nbs/80_jobs/820_signals.ipynb #042a3abb
+# %% ../../nbs/80_jobs/820_signals.ipynb #b2a7a278
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import orjson
@@ -91,13 +91,13 @@ def with_indicators(features: Features, table: Indicators | None, now: int) -> F
         sources={**features.sources, **dict.fromkeys(values, "indicators")},
         missing={**missing, **{name: Reason.FEATURE_MISSING for name in row if name not in values}})
 
-# %% ../../nbs/80_jobs/820_signals.ipynb #4c3fe3a3
+# %% ../../nbs/80_jobs/820_signals.ipynb #894177b4
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What is remembered of a strategy: the contract it `held` last, and its breaker."""
 
     held: Contract | None = None
-    breaker: Breaker = Breaker()
+    breaker: Breaker = field(default_factory=Breaker)
 
     def dump(self) -> bytes:
         """As it is stored."""
@@ -129,11 +129,12 @@ class _Step:
             self._known = self.history(self.chain.ts)
         return self._known
 
-# %% ../../nbs/80_jobs/820_signals.ipynb #5c1b55a6
+# %% ../../nbs/80_jobs/820_signals.ipynb #c1386b42
 class SignalsJob:
     """Runs the configured strategies over one session.
 
-    `history(now)` gives what is known of the session at `now` (nanoseconds UTC), for strategies with `indicators`; ConfigError where one has them and there is none.
+    `history(now)` gives what is known of the session at `now` (nanoseconds UTC), for strategies with `indicators`: ConfigError where one
+    has them and there is none.
     """
 
     def __init__(self, desk: Desk, strategies: tuple[LoadedStrategy, ...], reader: ChainReader | None = None, history: History | None = None) -> None:
@@ -184,7 +185,7 @@ class SignalsJob:
             table = strategy.indicators(step.known(), strategy.parameters) if strategy.indicators is not None else None
             seen = with_indicators(f, table, step.chain.ts)
             answer = decide(strategy, seen, step.chain, memory.held, self.desk.opens, self.desk.closes)
-        except Exception as error:  # a strategy is a user's code: whatever it raises is its own failure, and nobody else's
+        except Exception as error:  # noqa: BLE001 - a strategy is a user's code: whatever it raises is its own failure, and nobody else's
             after = failed(breaker, f.ts, self._breaker_policy, error_text(error))
             self._log.warning("strategy failed", strategy=strategy.name, symbol=f.symbol, at=plain(f.ts), failures=after.failures, error=after.error,
                               not_before=plain(after.until))

@@ -94,10 +94,12 @@ def price_action(spots: Spots) -> Calculator:
 
     return Calculator("price_action", ("stretch", "day_move"), calculate)
 
-# %% ../../nbs/80_jobs/8153_volatility_calculators.ipynb #6b815f38
-_READINGS = 5 * 391
-_SCORED = 60  # readings without which there is no score
+# %% ../../nbs/80_jobs/8153_volatility_calculators.ipynb #b2da7c14
+_EVERY_INDEX = 120.0  # seconds of the market's time
+_READINGS = 5 * 196
+_SCORED = 30  # readings without which there is no score
 _CLOSED_DAYS = 10  # how far ahead the calendar is asked
+_NEAR = 12 * 1440 * _MINUTE  # expiries that come into question for VIX1D, from the first one on
 
 
 def closed_days(day: date, ahead: int = _CLOSED_DAYS) -> tuple[date, ...]:
@@ -119,32 +121,36 @@ def robust_score(value: float, history: FloatArray, least: int = _SCORED) -> tup
 class VolatilityIndex:
     """VIX1D of one symbol with its history; `holidays` are weekdays without a session."""
 
-    part, save_seconds = "volatility_index", EVERY
+    part, save_seconds = "volatility_index", _EVERY_INDEX
 
     def __init__(self, holidays: Sequence[date] = ()) -> None:
         self.holidays, self.history = tuple(holidays), History(("vix1d", "vix30"), _READINGS)
-        self._pairs: tuple[Contracts, PairIndex] | None = None
+        self._pairs: tuple[Contracts, PairIndex, PairIndex] | None = None
         self._month, self._month_at, self._month_reason = math.nan, 0, Reason.TOO_EARLY
 
     @property
     def calculator(self) -> Calculator:
         """As the job runs it."""
-        return Calculator("volatility_index", ("vix1d", "vix1d_zscore", "vix30"), self.calculate, EVERY)
+        return Calculator("volatility_index", ("vix1d", "vix1d_zscore", "vix30"), self.calculate, _EVERY_INDEX)
 
-    def pairs(self, listed: Contracts) -> PairIndex:
-        """The pairs of the contracts; made once for as long as they stay the same."""
+    def pairs(self, listed: Contracts) -> tuple[PairIndex, PairIndex]:
+        """The pairs of the contracts, those of the nearest expiries and all; made once for as long as the contracts stay the same."""
         known = self._pairs
-        if known is None or not (np.array_equal(known[0].strike, listed.strike) and np.array_equal(known[0].expiry_day, listed.expiry_day)):
-            known = self._pairs = (listed, pair_rows(listed))
-        return known[1]
+        if known is None or not (np.array_equal(known[0].strike, listed.strike) and np.array_equal(known[0].expires_at, listed.expires_at)):
+            every = pair_rows(listed)
+            near = int(np.searchsorted(every.expires_at, every.expires_at[:1].sum() + _NEAR, side="right"))
+            rows = int(every.start[near]) if near < len(every.start) else len(every)
+            head = PairIndex(every.call[:rows], every.put[:rows], every.strike[:rows], every.expires_at[:near], every.start[:near + 1])
+            known = self._pairs = (listed, head, every)
+        return known[1:]
 
     def calculate(self, a: ChainAnalytics) -> Result:
         """The index, its score, and the 30-day index in percent a year, or why not."""
         chain = a.chain
-        pairs = self.pairs(chain.contracts)
-        near = volatility_index(chain, VIX1D, holidays=self.holidays, pairs=pairs)
+        head, every = self.pairs(chain.contracts)
+        near = volatility_index(chain, VIX1D, holidays=self.holidays, pairs=head)
         if chain.ts - self._month_at >= 5 * _MINUTE or chain.ts < self._month_at:
-            month = volatility_index(chain, VIX, pairs=pairs)
+            month = volatility_index(chain, VIX, pairs=every)
             self._month, self._month_at, self._month_reason = month.value, chain.ts, month.reason or Reason.NO_QUOTE
         again = len(self.history) > 0 and int(self.history.ts[-1]) >= chain.ts
         score, why = robust_score(near.value, self.history.column("vix1d")[:-1] if again else self.history.column("vix1d"))
@@ -161,7 +167,7 @@ class VolatilityIndex:
         """Take the history back."""
         self.history = History.from_bytes(blob, self.history.names, self.history.most, now)
 
-# %% ../../nbs/80_jobs/8153_volatility_calculators.ipynb #18d7a953
+# %% ../../nbs/80_jobs/8153_volatility_calculators.ipynb #46e888f1
 def regime_parameters(config: RegimeConfig) -> RegimeParameters:
     """The thresholds of the configuration; ConfigError that names the key where they do not rise, or are left above where they are entered."""
     inputs = {}
@@ -176,7 +182,7 @@ def regime_parameters(config: RegimeConfig) -> RegimeParameters:
 class VolatilityRegime:
     """The regime of one symbol, from its index and its spots."""
 
-    part, save_seconds = "regime", EVERY
+    part, save_seconds = "regime", _EVERY_INDEX
 
     def __init__(self, config: RegimeConfig, index: VolatilityIndex, spots: Spots) -> None:
         self.parameters, self.minutes, self.index, self.spots = regime_parameters(config), config.realized_minutes, index, spots
@@ -186,7 +192,7 @@ class VolatilityRegime:
     @property
     def calculator(self) -> Calculator:
         """As the job runs it: after those of the spots and of the index."""
-        return Calculator("regime", ("volatility_regime", "realized_volatility"), self.calculate, EVERY)
+        return Calculator("regime", ("volatility_regime", "realized_volatility"), self.calculate, _EVERY_INDEX)
 
     def inputs(self, now: int) -> dict[str, float]:
         """What the regime goes by at `now`, NaN where it is not known."""
@@ -200,7 +206,7 @@ class VolatilityRegime:
         inputs = self.inputs(a.chain.ts)
         self.state, event = regime_step(self.state, a.chain.ts, inputs, self.parameters)
         if event:
-            self.alerts.append(Alert(event.ts, "regime", event.severity.value, event.text))
+            self.alerts.append(Alert(event.ts, "regime", event.severity.value if event.before is not None else "info", event.text))
         why = Reason.TOO_LITTLE_HISTORY if a.chain.spot > 0 else Reason.NO_SPOT
         code = math.nan if self.state.regime is None else float(self.state.regime)
         return {"volatility_regime": code, "realized_volatility": inputs["realized"]}, {"volatility_regime": why, "realized_volatility": why}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['QuoteBlock', 'QuoteMemory', 'take_quotes', 'prevailing', 'take_trades']
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #273778c4
+# %% ../../nbs/20_market/263_quote_memory.ipynb #b0bba46e
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from .row_checks import Screening
 from .tape import Quotes, Trades
 
 _MINUTE = 60_000_000_000.0
+_NOTHING = 1e-6  # dollars: less than any price step, more than what binary fractions make of one (12 less 8 is 4, not more)
 (_LO, _HI, _BID_SIZE, _ASK_SIZE, _TS, _OLD_LO, _OLD_HI, _SINCE, _SINCE_SPOT, _ROWS, _FIRST,
  _LEVEL_LO, _LEVEL_HI, _LEVEL_TS, _LEVEL_SPOT, _LEVEL_SEEN, _STEADY) = range(17)
 
@@ -286,7 +287,7 @@ def _remember(m: QuoteMemory, b: QuoteBlock, steady: FloatArray, since: FloatArr
         after = column if b.start is None else np.where(b.two, column, _in_force(column, b.two, np.nan, b.start))
         m.memory[field][index] = after[some]
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #e4990684
+# %% ../../nbs/20_market/263_quote_memory.ipynb #12bd0434
 def prevailing(m: QuoteMemory, index: IntArray, ts: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Lowest bid and highest ask of a contract's last two quotes at a time, and the time of the later one; NaN where there was none.
 
@@ -325,7 +326,7 @@ def take_trades(m: QuoteMemory, s: Screening, rows: IntArray, spot: FloatArray) 
     off = away - delta * m.drift(np.where(spot == spot, spot, m.strike[index]), ts - at - _MINUTE)
     beside = (ts - at <= m.p.spot_age_seconds * 1e9) & ~gone & ~above
     limit = np.maximum(m.p.off_quote_spreads * (shut - lo), np.maximum(m.p.off_quote_share * (shut + lo) / 2, m.p.off_quote_floor))
-    if (far := beside & (off > limit)).any():
-        worst = far & (off > m.p.off_quote_refused * limit)
+    if (far := beside & (off > limit + _NOTHING)).any():
+        worst = far & (off > m.p.off_quote_refused * limit + _NOTHING)
         s.refuse(Reason.OFF_QUOTE, rows[worst], off[worst], m.p.off_quote_refused * limit[worst])
         s.note(Reason.OFF_QUOTE, rows[far & ~worst], off[far & ~worst], limit[far & ~worst])

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['PLAYBOOK']
 
-# %% ../../nbs/50_playbooks/54_moc.ipynb #118c7908
+# %% ../../nbs/50_playbooks/54_moc.ipynb #376a0695
 from .playbook import Playbook
 
-PLAYBOOK = Playbook(strategy="moc", start_minutes_before_close=10.0, stop_minutes_before_close=4.0, from_auction=True, min_quoted_share=0.10, notional_share=0.5)
+PLAYBOOK = Playbook(strategy="moc", start_minutes_before_close=10.0, stop_minutes_before_close=4.0, from_auction=True,
+                    min_quoted_share=0.10, notional_share=0.5)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['recorded', 'imported', 'simulated']
 
-# %% ../../nbs/85_research/8999_research.ipynb #35301a80
+# %% ../../nbs/85_research/8999_research.ipynb #77eee466
 import importlib
 from collections.abc import Iterable
 from datetime import date
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quanticity.feeds.simulator import SimulatorParameters
     from quanticity.market.session import MarketSession
 
 _HOMES = {"View": "views", "view_session": "views", "view_live": "views", "view_run": "views",
@@ -28,7 +29,7 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> Iterable[str]:
     return sorted({*globals(), *_HOMES})
 
-# %% ../../nbs/85_research/8999_research.ipynb #ad0c66e2
+# %% ../../nbs/85_research/8999_research.ipynb #0f5510df
 def recorded(symbol: str, day: date | str, data: Path | str | None = None) -> "MarketSession":
     """A session in LEAN's format; `data` None: `data.recorded_dir` of the configuration. DataMissing, DataError or UserError in one line."""
     return _session("lean", symbol, day, data)
@@ -39,21 +40,29 @@ def imported(symbol: str, day: date | str, lake: Path | str | None = None) -> "M
     return _session("lake", symbol, day, lake)
 
 
-def simulated(seed: int = 1, day: date | str | None = None, symbol: str = "SIM") -> "MarketSession":
-    """A simulated session; `day` None: the day of the demonstration."""
-    return _session("sim", symbol, day, None, seed)
+def simulated(seed: int = 1, day: date | str | None = None, symbol: str = "SIM", parameters: "SimulatorParameters | None" = None) -> "MarketSession":
+    """A simulated session; `day` None: the day of the demonstration, `parameters` None: the simulator's own defaults."""
+    if parameters is None:
+        return _session("sim", symbol, day, None, seed)
+    from quanticity.feeds.simulator import DEMO_DAY, simulate_session
+
+    return simulate_session(seed, _day(day) or DEMO_DAY, symbol, parameters)
 
 
 def _session(source: str, symbol: str, day: date | str | None, data: Path | str | None, seed: int = 1) -> "MarketSession":
     from quanticity.core.config import load_config
-    from quanticity.core.errors import UserError
     from quanticity.core.project import find_project
     from quanticity.jobs.run import ReplayRequest, load_market
 
     config = load_config(find_project(Path.cwd()))
+    folder = data or (config.data.recorded_dir if source == "lean" else None)
+    return load_market(ReplayRequest(source, config.paths.runs_dir, folder, symbol, _day(day), seed), config)
+
+
+def _day(day: date | str | None) -> date | None:
+    from quanticity.core.errors import UserError
+
     try:
-        at = date.fromisoformat(day) if isinstance(day, str) else day
+        return date.fromisoformat(day) if isinstance(day, str) else day
     except ValueError:
         raise UserError(f"{day!r} is no day", "write it as YYYY-MM-DD") from None
-    folder = data or (config.data.recorded_dir if source == "lean" else None)
-    return load_market(ReplayRequest(source, config.paths.runs_dir, folder, symbol, at, seed), config)

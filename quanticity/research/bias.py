@@ -5,24 +5,24 @@
 # %% auto #0
 __all__ = ['BiasReport', 'check_bias', 'BiasSettings', 'CheckResult', 'Check', 'Finding', 'fresh_strategy']
 
-# %% ../../nbs/85_research/891_bias.ipynb #ab8e13e3
+# %% ../../nbs/85_research/891_bias.ipynb #b010343d
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.types import plain
 from ..jobs.wiring import LoadedStrategy
 from ..market.session import MarketSession
-from quanticity.research.bias_checks import (
-    BiasSettings, CheckResult, check_contract_choice, check_determinism, check_look_ahead, check_stale_quotes, check_warm_up,
-)
+from .bias_compare import BiasSettings, CheckResult, check_determinism
 from .bias_findings import Check, Finding
 from .bias_runs import MakeStrategy, fresh_strategy, reference_run
+from .choice_checks import check_contract_choice, check_stale_quotes
 from .decisions import SessionSteps
+from .look_ahead import check_look_ahead
+from .warm_up import check_warm_up
 
 _all_ = ["BiasSettings", "CheckResult", "Check", "Finding", "fresh_strategy"]
 
-# %% ../../nbs/85_research/891_bias.ipynb #cf144cc7
+# %% ../../nbs/85_research/891_bias.ipynb #cc6420a7
 @dataclass(frozen=True)
 class BiasReport:
     """What all checks of a strategy on a session found: `decisions` it was asked for, `proposals` it made, a result a check."""
@@ -47,20 +47,21 @@ class BiasReport:
     def record(self) -> dict[str, Any]:
         """As JSON holds it."""
         checks = [{"check": r.check.value, "compared": r.compared, "findings": [f.record() for f in r.findings], "note": r.note} for r in self.results]
-        return {"strategy": self.strategy, "session": self.session, "source": self.source, "clean": self.clean, "decisions": self.decisions, "proposals": self.proposals,
-                "checks": plain(checks)}
+        return {"strategy": self.strategy, "session": self.session, "source": self.source, "clean": self.clean, "decisions": self.decisions,
+                "proposals": self.proposals, "checks": checks}
 
     def __str__(self) -> str:
-        head = f"{self.strategy} on {self.session}: {'clean' if self.clean else f'{len(self.findings)} findings'} ({self.decisions} decisions, {self.proposals} with a proposal)"
+        verdict = "clean" if self.clean else f"{len(self.findings)} findings"
+        head = f"{self.strategy} on {self.session}: {verdict} ({self.decisions} decisions, {self.proposals} with a proposal)"
         return "\n".join([head, *(f"  {f}" for f in self.findings)])
 
-# %% ../../nbs/85_research/891_bias.ipynb #2e302166
+# %% ../../nbs/85_research/891_bias.ipynb #b97102c8
 def check_bias(strategy: MakeStrategy, steps: SessionSteps, session: MarketSession, settings: BiasSettings | None = None,
                progress: Callable[[int, int, str], None] | None = None) -> BiasReport:
     """All checks of a strategy over a session and its steps.
 
-    `strategy` makes a new one at each call (`fresh_strategy`; for functions of a notebook, a function that gives a `LoadedStrategy` of them). UserError where the strategy
-    fails on the session as it is. `progress` is called with (pieces done, pieces in all, which check).
+    `strategy` makes a new one at each call: `fresh_strategy(path)`, or for the class of a notebook cell `lambda: strategy_of(Class)`. UserError where the
+    strategy fails on the session as it is. `progress` is called with (pieces done, pieces in all, which check).
     """
     settings = settings or BiasSettings()
     tell = _Progress(progress, len(steps) + settings.futures + settings.late_starts + settings.orders + settings.noises + 2)

@@ -17,7 +17,7 @@ from ..core.clock import NEW_YORK
 from ..core.types import Proposal, Skip, plain
 from .decisions import Answer
 
-# %% ../../nbs/85_research/8912_bias_findings.ipynb #3626fc17
+# %% ../../nbs/85_research/8912_bias_findings.ipynb #bb62e03b
 class Check(StrEnum):
     """What a strategy is checked for, in the order of the checks."""
 
@@ -44,8 +44,8 @@ class Changed:
 class Finding:
     """One fault: `feature` (an indicator's column, or a field of the proposal) is `before` on the whole data and `after` on the changed data.
 
-    `at` is the first decision (UTC) at which they differ, `variation` what was changed. `decision` is the first answer that differs because of it, None where none does. A value
-    that is missing is None.
+    `at` is the first decision (UTC) at which they differ, `variation` what was changed. `decision` is the first answer that differs because of it, None where
+    none does. A value that is missing is None.
     """
 
     check: Check
@@ -96,7 +96,7 @@ def differing(before: Mapping[str, float], after: Mapping[str, float], scales: M
             out[name] = (None if a != a else a, None if b != b else b)
     return out
 
-# %% ../../nbs/85_research/8912_bias_findings.ipynb #66c01786
+# %% ../../nbs/85_research/8912_bias_findings.ipynb #e79c4354
 _FIELDS = ("side", "limit_price", "target_price", "stop_price", "trail_amount", "exit_at", "confidence")
 
 
@@ -118,7 +118,10 @@ def _value(value: Any) -> Value:
 
 
 def first_difference(before: Answer, after: Answer) -> tuple[str, Value, Value] | None:
-    """The first field in which two answers differ, with both values; `answer` where one is a skip and the other is not, or for another reason. None where they are the same decision."""
+    """The first field in which two answers differ, with both values; None where they are the same decision.
+
+    The field is `answer` where one is a skip and the other is not, or where they are skips for different reasons.
+    """
     if isinstance(before, Skip) or isinstance(after, Skip):
         if isinstance(before, Skip) and isinstance(after, Skip):
             return None if before.reason is after.reason else ("answer", shown_answer(before), shown_answer(after))

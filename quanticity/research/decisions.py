@@ -25,7 +25,7 @@ from ..store.state import State
 
 _all_ = ["Answer", "chosen", "decide", "with_indicators"]
 
-# %% ../../nbs/85_research/890_decisions.ipynb #60018db4
+# %% ../../nbs/85_research/890_decisions.ipynb #7645c2a6
 @dataclass(frozen=True, eq=False)
 class Step:
     """One step of a session: `now` (nanoseconds UTC), the platform's features and the chain, as a strategy is given them."""
@@ -60,7 +60,8 @@ class _Recorder:
     @property
     def strategy(self) -> LoadedStrategy:
         """As the signals job runs it: at every step, the one at the close included."""
-        return LoadedStrategy("steps", self.propose, None, Playbook("steps", start_minutes_after_open=0.0, stop_minutes_before_close=-1.0, min_quality=0.0, min_quoted_share=0.0))
+        always = Playbook("steps", start_minutes_after_open=0.0, stop_minutes_before_close=-1.0, min_quality=0.0, min_quoted_share=0.0)
+        return LoadedStrategy("steps", self.propose, None, always)
 
 # %% ../../nbs/85_research/890_decisions.ipynb #9ba3b4ae
 def session_steps(session: MarketSession, config: Config, state: State, progress: Callable[[int, int, str], None] | None = None) -> SessionSteps:

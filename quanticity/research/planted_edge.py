@@ -104,11 +104,11 @@ def _decayed(sign: FloatArray, q: float) -> FloatArray:
 
     return np.asarray(lfilter([1 - q], [1, -q], sign), np.float64)
 
-# %% ../../nbs/85_research/8973_planted_edge.ipynb #a2fd3e70
+# %% ../../nbs/85_research/8973_planted_edge.ipynb #896df6ac
 @dataclass(frozen=True)
 class EdgeFound:
     """What a study says: the best hypothesis, its deflated Sharpe ratio after all of them, whether that is significant, and the size (log return a signal)
-    with its 95% interval, estimated on the days that the choice has not seen."""
+    with its 95% interval, estimated on the days that the choice has not seen, over all hypotheses `kept` as good."""
 
     best: Hypothesis
     sharpe: float
@@ -117,6 +117,7 @@ class EdgeFound:
     size: float
     low: float
     high: float
+    kept: int
 
 
 def find_edge(paths: Sequence[FloatArray], hypotheses: Sequence[Hypothesis] = HYPOTHESES, level: float = 0.95) -> EdgeFound:
@@ -129,17 +130,35 @@ def find_edge(paths: Sequence[FloatArray], hypotheses: Sequence[Hypothesis] = HY
     values = np.array([r.value for r in ratios])
     best = int(np.argmax(values))
     deflated = deflated_sharpe_ratio(ratios[best], len(hypotheses), luck_variance(float(np.var(values, ddof=1)), half))
-    a, b = sums[half:, best].T
-    size = float(a.sum() / b.sum())
-    days = len(a)
-    error = float(np.sqrt(np.sum((a - size * b) ** 2) * days / (days - 1)) / b.sum())
-    reach = float(stdtrit(days - 1, 0.975)) * error
-    return EdgeFound(hypotheses[best], float(values[best]), deflated, deflated > level, size, size - reach, size + reach)
+    kept = _as_good(sums[:half], best, [h.kind == hypotheses[best].kind for h in hypotheses])
+    measured = [_size(sums[half:, h]) for h in kept]
+    size = measured[kept.index(best)][0]
+    return EdgeFound(hypotheses[best], float(values[best]), deflated, deflated > level, size, min(low for _, low, _ in measured), max(high for _, _, high in measured), len(kept))
 
 
 def _sums(path: FloatArray, h: Hypothesis) -> tuple[float, float]:
     x, r = forecasts(path, h), np.diff(np.log(path))
     return float(x @ r), float(x @ x)
+
+
+def _size(sums: FloatArray) -> tuple[float, float, float]:
+    """Size and its 95% interval from days' sums."""
+    a, b = sums.T
+    days, size = len(a), float(a.sum() / b.sum())
+    error = float(np.sqrt(np.sum((a - size * b) ** 2) * days / (days - 1)) / b.sum())
+    reach = float(stdtrit(days - 1, 0.975)) * error
+    return size, size - reach, size + reach
+
+
+def _as_good(sums: FloatArray, best: int, alike: Sequence[bool]) -> list[int]:
+    """The hypotheses of a kind whose fit is not significantly (5%, one-sided, paired by day) worse than that of the best fitting one; `best` among them."""
+    a, b = sums[:, :, 0], sums[:, :, 1]
+    beta = a.sum(axis=0) / b.sum(axis=0)
+    fit = 2 * beta * a - beta**2 * b
+    first = max((h for h in range(len(alike)) if alike[h]), key=lambda h: float(fit[:, h].sum()))
+    behind = fit[:, [first]] - fit
+    error = behind.std(axis=0, ddof=1) / np.sqrt(len(fit))
+    return [h for h in range(len(alike)) if h == best or (alike[h] and behind[:, h].mean() <= 1.645 * error[h])]
 
 # %% ../../nbs/85_research/8973_planted_edge.ipynb #3925019a
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from .scripts import lock_of
 from ..store.commands import Command, Script, as_map
 from ..store.state import State
 
-# %% ../../nbs/55_signals/573_audit.ipynb #e0f7ca93
+# %% ../../nbs/55_signals/573_audit.ipynb #4a9b24c9
 _READ = Script("""
 local live, records, locks = ARGV[1], redis.call('HGETALL', KEYS[1]), {}
 local function look(name)
@@ -40,7 +40,8 @@ return {records, redis.call('HGETALL', KEYS[2]), ends, locks}
 
 @dataclass(frozen=True)
 class ExposureBook:
-    """All that is live at an instant: `live` signal id to its record, `totals` group to number (and `:cents`), `ends` member to milliseconds, `locks` by fingerprint."""
+    """All that is live at an instant: `live` signal id to its record, `totals` group to number (and `:cents`), `ends` member to
+    milliseconds, `locks` by fingerprint."""
 
     live: Mapping[str, Mapping[str, Any]]
     totals: Mapping[str, int]

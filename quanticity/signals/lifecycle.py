@@ -5,17 +5,19 @@
 # %% auto #0
 __all__ = ['read_lock', 'write_lock', 'end_signal', 'acknowledge', 'SignalBook']
 
-# %% ../../nbs/55_signals/57_lifecycle.ipynb #8c8e5d2e
+# %% ../../nbs/55_signals/57_lifecycle.ipynb #e3e6b5ac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+
+import orjson
 
 from ..core.events import Event, EventKind
 from ..core.keys import metrics_signals, signals_live, signals_memory, signals_veto
 from ..core.reasons import Reason
 from ..core.types import Proposal, Signal, Skip, plain
 from .scoring import LiveLock, SignalPolicy, lock_end, score
-from .scripts import emit_command, lock_json, lock_of, move_command
+from .scripts import EmissionLines, emit_command, lock_json, lock_of, move_command
 from .states import is_final, state_of
 from ..store.commands import Queued
 from ..store.ledger import record
@@ -76,7 +78,7 @@ class _Counts:
         for name in names:
             self.metrics[name] = self.metrics.get(name, 0) + 1
 
-# %% ../../nbs/55_signals/57_lifecycle.ipynb #18ed51be
+# %% ../../nbs/55_signals/57_lifecycle.ipynb #e37f76ae
 @dataclass(frozen=True)
 class SignalBook:
     """Turns proposals of one symbol into signals or vetoes, over the store. `session` names the ledger, `aims` are dollars by strategy."""
@@ -122,15 +124,16 @@ class SignalBook:
         return lambda: done
 
     def _consider(self, tx: Transaction, proposal: Proposal, drifting: bool, counts: _Counts) -> Callable[[], Event]:
-        proposed = Event(proposal.ts, EventKind.PROPOSAL, proposal.id, proposal.cause, plain(proposal))
         answer = score(proposal, self.policy, drifting)
         if not isinstance(answer, Signal):
             vetoed = _veto_event(proposal, *answer)
             counts.add(answer[0], "proposals", "vetoes")
-            record(tx, self.session, proposed, vetoed)
+            record(tx, self.session, Event(proposal.ts, EventKind.PROPOSAL, proposal.id, proposal.cause, plain(proposal)), vetoed)
             return lambda: vetoed
-        emitted = Event(answer.ts, EventKind.SIGNAL, answer.id, (proposal.id,), plain(answer))
+        data = plain(answer)
+        proposed = Event(proposal.ts, EventKind.PROPOSAL, proposal.id, proposal.cause, data["proposal"])
+        emitted = Event(answer.ts, EventKind.SIGNAL, answer.id, (proposal.id,), data)
         dollars = self.aims.get(proposal.strategy, 0.0) * answer.size_factor
-        verdict = tx.run(emit_command(tx, self.session, answer, lock_end(answer, self.policy), dollars, self.policy.caps, proposed.line(), emitted.line(),
-                                      _veto_pieces(proposal)))
+        verdict = tx.run(emit_command(tx, answer, lock_end(answer, self.policy), dollars, self.policy.caps,
+                                      EmissionLines(self.session, orjson.dumps(data), proposed.line(), emitted.line(), _veto_pieces(proposal))))
         return lambda: emitted if verdict.value is None else _veto_event(proposal, verdict.value[0].value, verdict.value[1])

@@ -76,7 +76,7 @@ class SignalPolicy:
     caps: Caps = field(default_factory=Caps)
     safe_mode: SafeModePolicy = field(default_factory=SafeModePolicy)
 
-# %% ../../nbs/55_signals/56_scoring.ipynb #d726a665
+# %% ../../nbs/55_signals/56_scoring.ipynb #f7bd5e5c
 def score(proposal: Proposal, policy: SignalPolicy, drifting: bool = False) -> Signal | tuple[Reason, str]:
     """A `Signal`, or the reason and detail of a veto. A proposal without a confidence in 0..1 is one of low confidence."""
     if not policy.min_confidence <= proposal.confidence <= 1.0:
@@ -91,6 +91,6 @@ def score(proposal: Proposal, policy: SignalPolicy, drifting: bool = False) -> S
 
 
 def lock_end(signal: Signal, policy: SignalPolicy) -> datetime:
-    """Until when a signal's locks and exposure hold if nobody ends them: the policy's time from its emission, or from its time of exit where that is on a later day."""
+    """Until when a signal's locks and exposure hold if nobody ends them: the policy's time, from its emission or, held overnight, its time of exit."""
     leaves = signal.proposal.exit_at
     return (leaves if leaves.date() > signal.ts.date() else signal.ts) + policy.live_lock

@@ -283,7 +283,7 @@ def _hash_of(pieces: "Iterable[pa.Table]") -> str:
         content.add(piece)
     return content.hexdigest()
 
-# %% ../../nbs/10_store/16_archive.ipynb #4b68c10b
+# %% ../../nbs/10_store/16_archive.ipynb #26c9f991
 class Archive:
     """Recorded sessions under `url`: a local folder, or a URL that fsspec knows (`s3://bucket/prefix`)."""
 
@@ -305,6 +305,21 @@ class Archive:
         """
         with self.writer(key, force=force) as writer:
             return writer.finish(tables, attributes)
+
+    def remove(self, key: SessionName) -> int:
+        """Take a session out of the archive, also one whose manifest cannot be read; the number of files removed.
+
+        The manifest goes first: a kill at any moment leaves the whole session or none (what may be left of it is cleared by the next writer). DataMissing
+        where there is no such session, OutputError where another process is writing it.
+        """
+        folder = folder_of(key)
+        if MANIFEST not in self.files.entries(folder):
+            raise DataMissing(f"no session {_label(key)} in {self.files.url}", _present(self, key.symbol))
+        with self.files.locked(folder, f"session {_label(key)}"):
+            rest = [n for n in self.files.entries(folder) if is_staged(n) or _FILE.fullmatch(n)]
+            self.files.remove(f"{folder}/{n}" for n in (MANIFEST, *rest))
+            self.files.remove_folder(folder)
+        return len(rest) + 1
 
     def manifest(self, key: SessionName) -> Manifest:
         """A session's manifest; DataMissing says what is there instead, DataError where it cannot be read."""

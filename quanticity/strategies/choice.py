@@ -6,10 +6,10 @@ only where it is better than the one held by a margin."""
 # %% auto #0
 __all__ = ['ChoiceParameters', 'today', 'choose_expiry', 'rows_of', 'Candidates', 'liquid', 'deltas', 'same_contract', 'choose']
 
-# %% ../../nbs/40_strategies/401_choice.ipynb #0214d547
+# %% ../../nbs/40_strategies/401_choice.ipynb #a5895f86
 import math
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from .inputs import check_between
 _DAY = 86_400_000_000_000
 _EPOCH = date(1970, 1, 1)
 
-# %% ../../nbs/40_strategies/401_choice.ipynb #d1e498b2
+# %% ../../nbs/40_strategies/401_choice.ipynb #83f7d631
 @dataclass(frozen=True, slots=True)
 class ChoiceParameters:
     """How a contract is chosen.
@@ -29,7 +29,7 @@ class ChoiceParameters:
     `target_delta`: absolute delta of the contract aimed at. `max_delta_distance`: how far from it a contract's delta may be; a far one
     is another trade. `hold_margin`: by how much nearer the target (in delta) another contract must be than the one chosen last.
     `max_relative_spread`: widest quote taken, share of its midpoint. `min_premium`: cheapest ask taken, dollars. `max_quote_age`: oldest
-    quote taken, seconds. `min_size`: fewest contracts shown at the ask. `min_open_interest`, `min_volume`: fewest contracts open this
+    quote taken, seconds. `min_size`: fewest contracts shown on either side (what is bought must be sold again). `min_open_interest`, `min_volume`: fewest contracts open this
     morning and traded today; at 0 they are not asked for, so that unknown ones pass.
     """
 
@@ -72,7 +72,7 @@ def choose_expiry(chain: OptionChain, target_days: float, least_days: float, mos
         best = int(same[0])
     return int(days[best])
 
-# %% ../../nbs/40_strategies/401_choice.ipynb #deaa387a
+# %% ../../nbs/40_strategies/401_choice.ipynb #86af11ef
 def rows_of(chain: OptionChain, expiry_day: int, way: int) -> IntArray:
     """Rows of an expiry's calls (`way` +1) or puts (-1)."""
     listed = chain.contracts
@@ -98,7 +98,7 @@ def liquid(chain: OptionChain, rows: IntArray, parameters: ChoiceParameters) -> 
     bid, ask, p = chain.bid[rows], chain.ask[rows], parameters
     age = np.where(chain.quote_time[rows] > 0, (chain.ts - chain.quote_time[rows]) / 1e9, np.inf)
     filters: list[tuple[str, BoolArray]] = [
-        ("no bid", bid > 0), ("no ask", ask > 0), ("crossed", bid <= ask), ("premium", ask >= p.min_premium), ("size", chain.ask_size[rows] >= p.min_size),
+        ("no bid", bid > 0), ("no ask", ask > 0), ("crossed", bid <= ask), ("premium", ask >= p.min_premium), ("size", np.minimum(chain.ask_size[rows], chain.bid_size[rows]) >= p.min_size),
         ("age", age <= p.max_quote_age), ("spread", ask - bid <= p.max_relative_spread * 0.5 * (ask + bid))]
     if p.min_open_interest > 0:
         filters.append(("open interest", chain.open_interest[rows] >= p.min_open_interest))

@@ -21,21 +21,22 @@ from .inputs import (
 
 NAME = "fourteen_dte"
 
-# %% ../../nbs/40_strategies/42_fourteen_dte.ipynb #3a291df9
+# %% ../../nbs/40_strategies/42_fourteen_dte.ipynb #fdb30fd4
 INPUTS = (Input("spot"), Input("institutional_flow"), Input("quality", Fallback.REFUSE), Input("institutional_confidence", Fallback.NEUTRAL, 0.5),
-          Input("gamma_balance", Fallback.NEUTRAL), Input("put_skew_25", Fallback.NEUTRAL), Input("term_slope", Fallback.NEUTRAL), Input("day_move", Fallback.NEUTRAL),
-          Input("hedging_share", Fallback.NEUTRAL))
+          Input("gamma_balance", Fallback.NEUTRAL), Input("put_skew_25", Fallback.NEUTRAL), Input("term_slope", Fallback.NEUTRAL),
+          Input("day_move", Fallback.NEUTRAL), Input("hedging_share", Fallback.NEUTRAL))
 
-# %% ../../nbs/40_strategies/42_fourteen_dte.ipynb #0428911b
+# %% ../../nbs/40_strategies/42_fourteen_dte.ipynb #18d83036
 @dataclass(frozen=True, slots=True)
 class Parameters(EntryParameters):
     """What can be set of the 14DTE strategy, besides `EntryParameters`.
 
-    `min_flow`, `full_flow`: the least institutional flow (times its confidence, 0 to 1) that is traded, and the one that counts as full confidence.
-    `target_days`, `least_days`, `most_days`: calendar days to expiry aimed at, and their bounds. `hold_margin_days`: by how many days another expiry must be nearer
-    than that of the contract chosen last. `usual_put_skew`, `full_skew`: 25-delta put volatility over the at-the-money one that is nothing special, and how far from it says all.
-    `full_slope`: volatility at the far end of the term structure less at the near one that counts as wholly calm. `full_day_move`: the day's move, in standard
-    deviations of a day, that counts as a full trend. `hold_sessions`: sessions held at most, a whole number. `exit_minutes`: out this long before the last one's close.
+    `min_flow`, `full_flow`: the least institutional flow (times its confidence, 0 to 1) that is traded, and the one that counts as full
+    confidence. `target_days`, `least_days`, `most_days`: calendar days to expiry aimed at, and their bounds. `hold_margin_days`: by how many
+    days another expiry must be nearer than that of the contract chosen last. `usual_put_skew`, `full_skew`: 25-delta put volatility over the
+    at-the-money one that is nothing special, and how far from it says all. `full_slope`: volatility at the far end of the term structure less
+    at the near one that counts as wholly calm. `full_day_move`: the day's move, in standard deviations of a day, that counts as a full trend.
+    `hold_sessions`: sessions held at most, a whole number. `exit_minutes`: out this long before the last one's close.
     The weights are those of the confidence's parts and sum to 1.
     """
 
@@ -100,7 +101,7 @@ def exit_time(day: date, parameters: Parameters) -> datetime:
         hours = next_session(hours.date)
     return hours.closes - timedelta(minutes=parameters.exit_minutes)
 
-# %% ../../nbs/40_strategies/42_fourteen_dte.ipynb #869b23da
+# %% ../../nbs/40_strategies/42_fourteen_dte.ipynb #5cecbfce
 def propose(features: Features, chain: OptionChain, parameters: Parameters, held: Contract | None = None) -> tuple[Proposal, ...] | Skip:
     """At most one proposal: an option of about two weeks in the direction of the institutions' flow, held for days; or why there is none."""
     p, seen = parameters, read(features, INPUTS, parameters.min_feature_quality)
@@ -112,7 +113,8 @@ def propose(features: Features, chain: OptionChain, parameters: Parameters, held
     exit_at = exit_time(timestamp(chain.ts).date(), p)
     expiry = choose_expiry(chain, p.target_days, p.least_days, p.most_days, held, p.hold_margin_days, nanoseconds(exit_at))
     if expiry is None:
-        return skip(NAME, features, Reason.NO_SUCH_EXPIRY, f"no contract expires in {p.least_days:g} to {p.most_days:g} days and trades until {exit_at:%Y-%m-%d}")
+        return skip(NAME, features, Reason.NO_SUCH_EXPIRY, f"no contract expires in {p.least_days:g} to {p.most_days:g} days and trades until "
+                    f"{exit_at:%Y-%m-%d}")
     way = 1 if flow > 0 else -1
     rationale = f"institutional flow {flow:+.2f}, held to {exit_at:%Y-%m-%d}"
     answer = buy(NAME, features, chain, expiry, way, confidence(seen, way, p), exit_at, rationale, p, held)

@@ -25,7 +25,7 @@ NAME = "moc"
 INPUTS = (Input("spot"), Input("imbalance_share"), Input("imbalance_shares"), Input("imbalance_pressure", Fallback.NEUTRAL),
           Input("gamma_balance", Fallback.NEUTRAL), Input("stretch", Fallback.NEUTRAL))
 
-# %% ../../nbs/40_strategies/43_moc.ipynb #08a5d3c6
+# %% ../../nbs/40_strategies/43_moc.ipynb #4b7d11c9
 @dataclass(frozen=True, slots=True)
 class Parameters(EntryParameters):
     """What can be set of the MOC strategy, besides `EntryParameters`.
@@ -37,9 +37,11 @@ class Parameters(EntryParameters):
     The weights are those of the confidence's parts and sum to 1.
     """
 
-    target_delta: float = 0.50
+    target_delta: float = 0.65
+    max_delta_distance: float = 0.30
     max_quote_age: float = 120.0
     min_premium: float = 0.10
+    min_size: float = 5.0
     target_return: float = 0.60
     stop_loss: float = 0.50
     min_share: float = 0.10
@@ -48,7 +50,7 @@ class Parameters(EntryParameters):
     full_pressure: float = 5.0
     full_stretch: float = 2.0
     most_days: float = 0.0
-    exit_minutes: float = 2.0
+    exit_minutes: float = 3.0
     weight_imbalance: float = 0.45
     weight_pressure: float = 0.25
     weight_gamma: float = 0.15
@@ -74,7 +76,7 @@ def confidence(seen: Readings, way: int, parameters: Parameters) -> Confidence:
     """The weighted sum of the terms, in 0..1, with its parts."""
     return weigh(terms(seen, way, parameters), weights_of(parameters))
 
-# %% ../../nbs/40_strategies/43_moc.ipynb #39fa5202
+# %% ../../nbs/40_strategies/43_moc.ipynb #fc6f0dff
 def propose(features: Features, chain: OptionChain, parameters: Parameters, held: Contract | None = None) -> tuple[Proposal, ...] | Skip:
     """At most one proposal: a same-day option in the direction of the closing imbalance, to be sold before the close; or why there is none."""
     seen = read(features, INPUTS, parameters.min_feature_quality)
@@ -91,7 +93,8 @@ def propose(features: Features, chain: OptionChain, parameters: Parameters, held
         return skip(NAME, features, Reason.OUTSIDE_WINDOW, f"less than {parameters.exit_minutes:g} min to the stock market's close")
     expiry = choose_expiry(chain, 0, 0, parameters.most_days, trades_after=nanoseconds(hours.closes - before))
     if expiry is None:
-        return skip(NAME, features, Reason.NO_SUCH_EXPIRY, f"no contract expires within {parameters.most_days:g} days and trades until {hours.closes - before:%H:%M} UTC")
+        return skip(NAME, features, Reason.NO_SUCH_EXPIRY, f"no contract expires within {parameters.most_days:g} days and trades until "
+                    f"{hours.closes - before:%H:%M} UTC")
     way = 1 if share > 0 else -1
     rationale = f"{'buy' if way > 0 else 'sell'} imbalance of {abs(shares):,.0f} shares ({share:+.0%} of the auction)"
     answer = buy(NAME, features, chain, expiry, way, confidence(seen, way, parameters), hours.closes - before, rationale, parameters, held)

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['NAME', 'INPUTS', 'Parameters', 'distance', 'propose']
 
-# %% ../../nbs/40_strategies/44_wall_pin.ipynb #d7dfca8d
+# %% ../../nbs/40_strategies/44_wall_pin.ipynb #43ce026f
 import math
 from dataclasses import dataclass
 from datetime import timedelta
 
 from ..core.reasons import Reason
 from ..core.types import Contract, Features, Proposal, Skip
-from ..market.chain import OptionChain, nanoseconds
+from ..market.chain import OptionChain
 from .choice import choose_expiry
 from .entry import EntryParameters, buy, skip
 from .inputs import Absence, Fallback, Input, check_between, check_weights, read, weigh, weights_of

@@ -32,7 +32,7 @@ def main() -> None:
     noise(arguments.sweeps, arguments.trials, arguments.days)
     from quanticity.research.planted_edge import edge_study
 
-    for name, size in (("planted", 2e-5), ("fair", 0.0)):
+    for name, size in (("planted", 3e-5), ("fair", 0.0)):
         started = time.perf_counter()
         study = edge_study(size, seeds=arguments.seeds)
         print(f"  {name:<8} {study}   ({time.perf_counter() - started:.0f} s)", flush=True)

@@ -153,7 +153,27 @@ def simulator_section(data: Path | None, repeats: int) -> tuple[dict[str, Any], 
     return found, {f"simulator at least 20 times real time within 2 GB: {name}": bool(r["met"]) for name, r in found.items()}
 
 
-SECTIONS = {"replay": replay_section, "imports": imports_section, "analytics": analytics_section, "flow": flow_section, "simulator": simulator_section}
+def quality_section(data: Path | None, repeats: int) -> tuple[dict[str, Any], Verdicts]:
+    """What the door costs."""
+    from quality import measure, show
+
+    found = measure(data, 2 * repeats - 1)
+    show(found)
+    return found, {}
+
+
+def workers_section(data: Path | None, repeats: int) -> tuple[dict[str, Any], Verdicts]:
+    """The analytics job over many symbols in real time, on two workers."""
+    import workers
+
+    found = workers.measure(seconds=5.0 * repeats + 5.0)
+    workers.show(found)
+    del found["reports"]
+    return found, dict(workers.verdicts(found))
+
+
+SECTIONS = {"replay": replay_section, "imports": imports_section, "quality": quality_section, "analytics": analytics_section, "flow": flow_section, "workers": workers_section,
+            "simulator": simulator_section}
 
 
 def page(result: dict[str, Any]) -> str:
@@ -175,6 +195,20 @@ def page(result: dict[str, Any]) -> str:
         i = result["imports"]
         lines += ["", "## An import", "", f"{i['session']}, {i['rows']:,} rows: {i['ratio']:.2f} times reading and parsing its zips alone; {i['bytes']['lake'] / 1e6:.2f} MB in the lake,",
                   f"{i['bytes']['zips'] / 1e6:.2f} MB zipped."]
+    if "quality" in result:
+        lines += ["", "## The door", "", "Checks of every row, as an import and a replay make them.", "", "| what | |", "|---|---|"]
+        if r := result["quality"].get("recorded"):
+            lines += [f"| {r['session']}, {r['quotes']:,} quotes: read and parsed | {r['load_seconds']:.3f} s |", f"| screened at once, as an import does | {r['at_once_seconds']:.3f} s |",
+                      f"| screened in {r['batches']} batches, as the replay does | {r['in_batches_seconds']:.3f} s |", f"| one snapshot scored | {1e3 * r['score_seconds']:.2f} ms |"]
+        s = result["quality"]["simulated"]
+        lines += [f"| {s['session']} of {s['rows']:,} rows | {s['rows_per_second']:,.0f} rows a second |"]
+    if "workers" in result:
+        w, lag = result["workers"], result["workers"]["lag_ms"]
+        lines += ["", "## The analytics job on many symbols", "", f"{w['symbols']} simulated symbols of {w['contracts']:,} contracts, every {w['cadence']:g} s for {w['seconds']:g} s, on {w['workers']} worker",
+                  "processes beside the state server and the feed.", "", "| what | |", "|---|---|", f"| steps, of which skipped, failed | {w['steps']:,}, {w['skipped']}, {w['failures']} |",
+                  f"| lag from a step's moment to its end: median, p90, p99, worst | {lag['median']:.1f}, {lag['p90']:.1f}, {lag['p99']:.1f}, {lag['worst']:.1f} ms |",
+                  f"| a step | {w['step_ms']:.2f} ms |", f"| a worker is busy | {', '.join(f'{b:.0%}' for b in w['busy'])} of the time |",
+                  f"| oldest result at the end | {w['oldest_result_seconds']:.2f} s |"]
     if "analytics" in result:
         a = result["analytics"]
         lines += ["", f"## Analytics, {a['contracts']:,} contracts, one thread", "", "| what | milliseconds |", "|---|---|"]

@@ -187,6 +187,15 @@ def verdicts(m: dict[str, Any]) -> list[tuple[str, bool]]:
             ("no step failed", m["failures"] == 0)]
 
 
+def show(m: dict[str, Any]) -> None:
+    """The result as lines."""
+    lag = m["lag_ms"]
+    print(f"{m['symbols']} symbols of {m['contracts']:,} contracts, every {m['cadence']:g} s for {m['seconds']:g} s on {m['workers']} workers and {os.cpu_count()} cores")
+    print(f"  steps {m['steps']:,}, skipped {m['skipped']}, failed {m['failures']}; a step takes {m['step_ms']:.2f} ms, the feed {m['feed_ms']:.0f} ms a round")
+    print(f"  lag from a step's moment to its end: {lag['median']:.1f} ms at the median, {lag['p90']:.1f} at p90, {lag['p99']:.1f} at p99, {lag['worst']:.1f} at worst")
+    print(f"  workers were busy {', '.join(f'{b:.0%}' for b in m['busy'])} of the time; the oldest result at the end was {m['oldest_result_seconds']:.2f} s old")
+
+
 def main() -> int:
     """Measure, print, judge."""
     if sys.argv[1:2] == ["worker"]:
@@ -203,11 +212,7 @@ def main() -> int:
     parser.add_argument("--strict", action="store_true")
     a = parser.parse_args()
     m = measure(a.symbols, a.contracts, a.workers, a.cadence, a.seconds, a.distinct)
-    lag = m["lag_ms"]
-    print(f"{m['symbols']} symbols of {m['contracts']:,} contracts, every {m['cadence']:g} s for {m['seconds']:g} s on {m['workers']} workers and {os.cpu_count()} cores")
-    print(f"  steps {m['steps']:,}, skipped {m['skipped']}, failed {m['failures']}; a step takes {m['step_ms']:.2f} ms, the feed {m['feed_ms']:.0f} ms a round")
-    print(f"  lag from a step's moment to its end: {lag['median']:.1f} ms at the median, {lag['p90']:.1f} at p90, {lag['p99']:.1f} at p99, {lag['worst']:.1f} at worst")
-    print(f"  workers were busy {', '.join(f'{b:.0%}' for b in m['busy'])} of the time; the oldest result at the end was {m['oldest_result_seconds']:.2f} s old")
+    show(m)
     for text, fine in verdicts(m):
         print(f"  {'met   ' if fine else 'MISSED'}  {text}")
     return 1 if a.strict and not all(fine for _, fine in verdicts(m)) else 0

@@ -39,7 +39,7 @@ PREFIX, SESSION, BATCH = "replay:fire:", "FIRE", 6
 OPENS = datetime(2015, 12, 24, 14, 30, tzinfo=UTC)
 SYMBOLS, AIMS = ("GOOG", "NDX", "SPXW"), {"zero_dte": 1000.0, "one_dte": 750.0, "fourteen_dte": 1500.0, "moc": 333.33}
 CAPS = Caps(Cap(4, 4000.0), Cap(5, 4500.0), Cap(5, 4200.0), Cap(9, 8000.0))
-SECOND = timedelta(seconds=1)
+SECOND, TICK = timedelta(seconds=1), timedelta(seconds=5)
 POLICY = SignalPolicy(0.5, 10 * SECOND, 45 * SECOND, 12 * SECOND, CAPS)
 
 
@@ -48,14 +48,14 @@ POLICY = SignalPolicy(0.5, 10 * SECOND, 45 * SECOND, 12 * SECOND, CAPS)
 
 def proposals_of(seed: int, tick: int) -> list[Proposal]:
     """What all processes propose at a moment: few contracts, so that bets, contracts and caps meet all the time."""
-    draw, at = random.Random(f"{seed}:{tick}"), OPENS + tick * SECOND
+    draw, at = random.Random(f"{seed}:{tick}"), OPENS + tick * TICK
     made = []
     for number in range(BATCH):
         symbol, strategy, days = draw.choice(SYMBOLS), draw.choice(sorted(AIMS)), draw.randrange(4)
         expires = datetime(2015, 12, 24, 21, tzinfo=UTC) + timedelta(days=10_000 + days)
         contract = Contract(symbol, date(2043, 5, 11) + timedelta(days=days), 700.0 + draw.randrange(3), draw.choice(list(Right)), expires)
-        late = draw.choice((0, 0, 0, 3)) * SECOND
-        made.append(Proposal(f"pro:{tick}:{number}", strategy, symbol, at - late, contract, Side.BUY, 1.5, 2.4, 0.9, at, draw.choice((0.7, 0.7, 0.9, 0.3)), {}, ("chain",)))
+        late = draw.choice((0, 0, 0, 7)) * SECOND
+        made.append(Proposal(f"pro:{tick}:{number}", strategy, symbol, at - late, contract, Side.BUY, 1.5, 2.4, 0.9, at, draw.choice((0.7, 0.7, 0.8, 0.8, 0.9, 0.9, 0.9, 0.3)), {}, ("chain",)))
     return made
 
 
@@ -76,7 +76,7 @@ def worker(url: str, seed: int, life: int, processes: int) -> None:
             if wanted := [p for p in batch if p.symbol == symbol]:
                 books[symbol].take(wanted, tick)
         if unit % 2:
-            mine = execute(state, draw, OPENS + tick * SECOND, mine, str(life))
+            mine = execute(state, draw, OPENS + tick * TICK, mine, str(life))
     state.close()
 
 
@@ -179,7 +179,7 @@ class Auditor:
         self.expect(self.locks() == {n: (k.holder, k.until, k.ended) for n, k in self.model.locks.items()}, "the locks differ from the model's")
         pending = [json.loads(e.fields["signal"])["id"] for symbol in SYMBOLS for e in self.state.stream_range(signals_pending(symbol))]
         self.expect(len(pending) == len(set(pending)) == stored["signals"] and set(pending) == set(states), "a signal is pending twice, or never was")
-        last = proposals_of(0, 86_400 * 30)[0]
+        last = proposals_of(0, 10_000_000)[0]
         (done,) = SignalBook(self.state, last.symbol, SESSION, POLICY, AIMS).take((Proposal(**{f: getattr(last, f) for f in last.__slots__} | {"confidence": 0.9}),), 0)
         self.expect(done.kind is EventKind.SIGNAL and set(read_exposure(self.state).live) == {done.id} and len(self.locks()) == 2, f"something was left for ever: {self.locks()}")
 
@@ -243,6 +243,15 @@ def run(proposals: int, processes: int, seed: int, kill_every: float) -> dict[st
     return {"proposals": answer["counts"]["proposals"], "processes": processes, "kills": kills, "seconds": round(fired, 1), "ended": [p.exitcode for p in workers], **answer}
 
 
+def mutate(old: str, new: str) -> None:
+    """Change the scripts that this run uses, to see whether the audit notices."""
+    from quanticity.signals import scripts
+    from quanticity.store.commands import Script
+
+    assert old in scripts.EMIT.text + scripts.MOVE.text, f"the scripts hold no {old!r}"
+    scripts.EMIT, scripts.MOVE = (Script(s.text.replace(old, new)) for s in (scripts.EMIT, scripts.MOVE))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="a million proposals")
@@ -250,8 +259,11 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--kill-every", type=float, default=0.15, help="seconds between two kills, on average")
+    parser.add_argument("--mutate", nargs=2, metavar=("OLD", "NEW"), help="plant a fault: replace a piece of the scripts' text")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    if given.mutate:
+        mutate(*given.mutate)
     result = run(1_000_000 if given.full else given.proposals, given.processes, given.seed, given.kill_every)
     print(json.dumps(result) if given.json else "\n".join(f"{name:10} {value}" for name, value in result.items()))
     return 1 if result["problems"] or any(result["ended"]) else 0

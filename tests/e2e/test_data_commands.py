@@ -3,11 +3,12 @@
 import gzip
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from .support import one_line, quanticity
+from .support import COMMAND, environment, one_line, quanticity
 
 @pytest.fixture(scope="module")
 def lake(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
@@ -22,7 +23,7 @@ def lake(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 def test_help_teaches(tmp_path):
     page = quanticity(tmp_path, "data", "--help").stdout
-    for command in ("import", "list", "show", "fetch", "quality"):
+    for command in ("import", "list", "show", "fetch", "quality", "remove"):
         assert command in page
         assert quanticity(tmp_path, "data", command, "--help").returncode == 0
 
@@ -92,6 +93,37 @@ def test_a_table_of_ones_own_comes_in_by_its_mapping(tmp_path):
     assert listed[0]["refused"] == 0  # it starts an hour after the open: late, not wrong
 
 
+def mine(folder: Path, source: str = "mine") -> Path:
+    """A small table in a lake under a folder, as two sources where asked for again."""
+    rows = ["when,contract,bid,ask,bid_size,ask_size"]
+    rows += [f"2026-03-20T13:{31 + minute}:00Z,XYZ260320{right}00100000,1.00,1.10,5,7" for minute in range(10) for right in "CP"]
+    (folder / "mine.csv").write_text("\n".join(rows) + "\n")
+    done = quanticity(folder, "data", "import", folder / "mine.csv", "--lake", folder / "lake", "--option", "rate=0.04", QUANTICITY_DATA__COLUMNS=json.dumps(
+        {source: {"files": "*.csv", "names": {"timestamp": "when", "occ": "contract", "bid": "bid", "ask": "ask", "bid_size": "bid_size", "ask_size": "ask_size"}}}))
+    assert done.returncode == 0, done.stderr
+    return folder / "lake"
+
+
+def test_a_session_is_removed_whole_and_only_when_it_is_meant(tmp_path):
+    lake = mine(tmp_path)
+    assert "removing asks first" in one_line(quanticity(tmp_path, "data", "remove", "XYZ", "2026-03-20", "--lake", lake))
+    assert list(lake.rglob("*.parquet"))
+    (manifest,) = lake.rglob("manifest.json")
+    manifest.write_text("{")  # what is damaged can be removed too
+    done = quanticity(tmp_path, "data", "remove", "xyz", "2026-03-20", "--lake", lake, "--yes")
+    assert done.returncode == 0 and "XYZ 2026-03-20" in done.stdout and "removed" in done.stdout
+    assert [p for p in lake.rglob("*") if p.is_file() and not p.name.endswith(".lock")] == []
+    assert "no session of XYZ on 2026-03-20" in one_line(quanticity(tmp_path, "data", "remove", "XYZ", "2026-03-20", "--lake", lake, "--yes"))
+    assert mine(tmp_path) == lake and list(lake.rglob("manifest.json"))  # and brought in again
+
+
+def test_the_page_is_written_though_nobody_reads_to_the_end(tmp_path):
+    lake = mine(tmp_path)
+    command = f"'{COMMAND}' data show XYZ 2026-03-20 --lake '{lake}' --html '{tmp_path / 'page.html'}' | head -n 1"
+    done = subprocess.run(["bash", "-c", command], env=environment(tmp_path), capture_output=True, text=True, timeout=60)
+    assert "plotly-graph-div" in (tmp_path / "page.html").read_text(), done.stderr
+
+
 def test_an_empty_lake_says_how_to_fill_it(tmp_path):
     done = quanticity(tmp_path, "data", "list", "--lake", tmp_path / "nowhere")
     assert done.returncode == 0 and "quanticity data import" in done.stdout
@@ -101,6 +133,8 @@ def test_an_empty_lake_says_how_to_fill_it(tmp_path):
     (("data", "import", "nowhere.csv"), "no such file or folder: nowhere.csv"),
     (("data", "show", "GOOG", "2015-12-24", "--lake", "empty"), "no session of GOOG on 2015-12-24 in"),
     (("data", "show", "GOOG", "24.12.2015"), "wants a day as YYYY-MM-DD"),
+    (("data", "remove", "GOOG", "24.12.2015"), "wants a day as YYYY-MM-DD"),
+    (("data", "remove", "../GOOG", "2015-12-24", "--lake", "empty"), "no session of ../GOOG on 2015-12-24 in"),
     (("data", "fetch", "nasdaq"), "there are: lean, vix"),
     (("data", "import", "empty.csv"), "an empty file"),
     (("data", "import", "noise.bin"), "not a format that is known"),

@@ -26,7 +26,7 @@ from planted_base import Planted, small_session  # noqa: E402
 from planted_clean import CLEAN  # noqa: E402
 from planted_faults import FAULTS  # noqa: E402
 
-CONFIG = load_config(environ={})
+CONFIG = load_config(environ={}, overrides={"market.step_seconds": 120})  # half the decisions: half the time
 QUICK = BiasSettings(futures=4, late_starts=10, orders=2, noises=1)
 
 
@@ -78,8 +78,8 @@ def test_a_finding_names_the_first_decision_and_what_it_did(market: tuple[Market
     session, steps = market
     (finding,) = report_of("planted_faults:SessionNormalized", market).findings
     close = session.underlying_bars.close
-    assert finding.at == timestamp(steps.steps[1].now)  # 9:31, the first bar
-    assert finding.before == pytest.approx((close[0] - close.mean()) / close.std()) and finding.after is None
+    assert finding.at == timestamp(steps.steps[1].now)  # 9:32: at the open no bar was known
+    assert finding.before == pytest.approx((close[1] - close.mean()) / close.std()) and finding.after == pytest.approx(-1.0 if close[1] < close[0] else 1.0)
     assert finding.decision is not None and finding.decision.before != finding.decision.after
 
 
@@ -89,6 +89,8 @@ def test_a_late_fault_is_dated_by_its_first_bar(market: tuple[MarketSession, Ses
     assert finding.at == timestamp(market[1].steps[1].now)
     (short,) = report_of("planted_faults:ShortWarmUp", market).findings
     assert short.after is None and short.variation == "the data starting 20 minutes before"
+    (unstated,) = report_of("planted_faults:Exponential", market).findings
+    assert unstated.after is not None and "no WARM_UP_MINUTES is stated, and it takes up to 30 minutes to settle" in unstated.variation
 
 
 def test_what_the_module_kept_does_not_reach_the_next_run(market: tuple[MarketSession, SessionSteps]) -> None:
@@ -106,7 +108,7 @@ def test_what_the_module_kept_does_not_reach_the_next_run(market: tuple[MarketSe
 def test_slow_indicators_are_sampled_and_still_found(market: tuple[MarketSession, SessionSteps]) -> None:
     report = report_of("planted_faults:DayVwap", market, BiasSettings(futures=2, late_starts=4, orders=1, noises=1, seconds=1e-9))
     assert [(f.check.value, f.feature) for f in report.findings] == [("look_ahead", "above_vwap")]
-    assert "cut off at 25 of 211 decisions" in report.results[1].note
+    assert "cut off at 25 of 106 decisions" in report.results[1].note
     clean = report_of("planted_clean:VwapSoFar", market, BiasSettings(futures=2, late_starts=4, orders=1, noises=1, seconds=1e-9))
     assert clean.clean
 
@@ -114,7 +116,7 @@ def test_slow_indicators_are_sampled_and_still_found(market: tuple[MarketSession
 def test_the_platform_itself_does_not_look_ahead(market: tuple[MarketSession, SessionSteps]) -> None:
     """Features and chains up to noon are the same where the day ends at noon, and where the afternoon was another."""
     session, steps = market
-    last = 120
+    last = 60
     now = steps.steps[last].now
     for other in (known_at(session, now), scrambled_after(session, now, np.random.default_rng(9), disturb=True)):
         for a, b in zip(steps.steps[: last + 1], steps_of(other).steps[: last + 1], strict=True):
@@ -144,6 +146,16 @@ def test_a_fault_is_found_on_a_recorded_day(goog: tuple[MarketSession, SessionSt
     monkeypatch.syspath_prepend(str(SUPPORT))
     report = report_of("planted_faults:DayRange", goog)
     assert [(f.check.value, f.feature) for f in report.findings] == [("look_ahead", "in_range")]
+
+
+def test_what_is_no_fault_is_told_all_the_same(market: tuple[MarketSession, SessionSteps]) -> None:
+    def notes(name: str) -> str:
+        return " | ".join(r.note for r in report_of(f"planted_clean:{name}", market).results)
+
+    assert "above_vwap depends on the session since its open" in notes("SinceTheOpen")
+    assert "indicators fail on 27 of the cuts (ValueError: window shape cannot be larger than input array shape)" in notes("FailsBeforeAnHour")
+    assert "390 minutes of warm-up: longer than the session, nothing to compare" in notes("RankSoFar")
+    assert "it would take its quotes at 1800 s all the same" not in notes("TakesFresh")
 
 
 def test_the_same_report_twice(market: tuple[MarketSession, SessionSteps]) -> None:

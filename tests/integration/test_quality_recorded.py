@@ -18,7 +18,7 @@ REFUSED = {
     ("GOOG", date(2015, 12, 23)): {"quotes": {"outside_session": 10}},
     ("GOOG", HALF_DAY): {"quotes": {"outside_session": 165}, "trades": {"off_quote": 3}, "underlying_quotes": {"outside_session": 1}},
     ("GOOG", date(2015, 12, 28)): {"underlying_quotes": {"outside_session": 1}},
-    ("SPX", date(2021, 1, 4)): {"trades": {"off_quote": 5}}, ("SPX", date(2021, 1, 14)): {"trades": {"off_quote": 2}},
+    ("SPX", date(2021, 1, 4)): {"trades": {"off_quote": 5}}, ("SPX", date(2021, 1, 14)): {"trades": {"off_quote": 1}},
     ("SPXW", date(2021, 1, 4)): {}, ("SPXW", date(2021, 1, 5)): {"trades": {"outside_session": 1}}, ("SPXW", date(2021, 1, 6)): {"quotes": {"crossed_quote": 7}},
     ("SPXW", date(2021, 1, 7)): {"quotes": {"crossed_quote": 1}}, ("SPXW", date(2021, 1, 8)): {"quotes": {"crossed_quote": 48}}}
 ORDINARY = {Reason.NO_BID, Reason.NO_ASK, Reason.EMPTY_QUOTE, Reason.LOCKED_QUOTE, Reason.OFF_QUOTE}

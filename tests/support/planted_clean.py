@@ -93,6 +93,23 @@ class LongWarmUp(Planted):
         return column(bars, "above_hour", bars.close / rolling(bars.close, 60) - 1)
 
 
+class WaitsForAnHour(LongWarmUp):
+    """The same with no warm-up stated: it is missing until there is an hour."""
+
+    WARM_UP_MINUTES = 0.0
+
+
+class FailsBeforeAnHour(Planted):
+    """An hour's mean by a function that raises where there are fewer bars: then nothing is known, as in the first hour of the whole day."""
+
+    FEATURE = "above_hour"
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        bars = session.underlying_bars
+        means = np.lib.stride_tricks.sliding_window_view(bars.close, 60).mean(axis=1)
+        return Indicators(bars.ts[59:], {"above_hour": bars.close[59:] - means})
+
+
 class InStep(Planted):
     """The return to this bar, in the row of this bar."""
 
@@ -157,6 +174,12 @@ class VwapSoFar(Planted):
         return column(bars, "above_vwap", bars.close - np.cumsum(bars.close * bars.volume) / np.cumsum(bars.volume))
 
 
+class SinceTheOpen(VwapSoFar):
+    """The same with no warm-up stated: a session has one open."""
+
+    WARM_UP_MINUTES = 0.0
+
+
 class LooksBack(Planted):
     """Keeps the session it was given for its indicators, and looks up the last prices there when it is asked."""
 
@@ -216,10 +239,10 @@ class Steadies(Planted):
 
 
 class TakesFresh(Planted):
-    """The call nearest the money among quotes of the last minute."""
+    """The call with the highest strike that was quoted in the last five minutes."""
 
-    def rows(self, chain: OptionChain, parameters: Parameters) -> np.ndarray:
-        return np.flatnonzero(calls(chain) & (chain.quote_age <= 60.0))
+    def choose(self, chain: OptionChain, rows: np.ndarray, held: Any) -> int:
+        return int(rows[np.argmax(chain.contracts.strike[rows])])
 
 
 class CountsFresh(Planted):
@@ -237,18 +260,29 @@ class Seeded(Planted):
         return float(np.random.default_rng(chain.ts % 2**32).standard_normal())
 
 
-class RemembersHalfAnHour(Planted):
+class RemembersItsCalls(Planted):
     """An average over its last calls, with the warm-up that it needs."""
 
     WARM_UP_MINUTES = 30.0
 
     def __init__(self) -> None:
-        self.spots: deque[float] = deque(maxlen=30)
+        self.spots: deque[float] = deque(maxlen=15)
 
     def value(self, features: Features, chain: OptionChain) -> float | None:
         self.spots.append(chain.spot)
-        return chain.spot - float(np.mean(self.spots)) if len(self.spots) == 30 else None
+        return chain.spot - float(np.mean(self.spots)) if len(self.spots) == 15 else None
 
 
-CLEAN = ("PastBar", "RunningNormalized", "PublishedOpenInterest", "DistanceFromOpen", "FinishedResample", "FirstVersion", "LongWarmUp", "InStep", "Trailing", "ForwardFilled",
-         "RankSoFar", "RangeSoFar", "VwapSoFar", "LooksBack", "KeepsInItsModule", "NearestTheMoney", "MostVolume", "Steadies", "TakesFresh", "CountsFresh", "Seeded", "RemembersHalfAnHour")
+class SteadyResample(FinishedResample):
+    """The same with no warm-up stated."""
+
+    WARM_UP_MINUTES = 0.0
+
+
+class RemembersQuietly(RemembersItsCalls):
+    """The same with no warm-up stated: it says that it does not know yet."""
+
+    WARM_UP_MINUTES = 0.0
+
+
+CLEAN = tuple(name for name, kind in list(globals().items()) if isinstance(kind, type) and issubclass(kind, Planted) and kind is not Planted)

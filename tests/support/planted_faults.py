@@ -92,6 +92,26 @@ class ShortWarmUp(Planted):
         return column(bars, "above_hour", bars.close / rolling(bars.close, 60) - 1)
 
 
+class PartialWindow(Planted):
+    """An hour's mean, or of as many bars as there are, with no warm-up stated."""
+
+    FEATURE = "above_hour"
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        bars = session.underlying_bars
+        return column(bars, "above_hour", bars.close - pd.Series(bars.close).rolling(60, min_periods=1).mean().to_numpy())
+
+
+class Exponential(Planted):
+    """An exponential mean from the first bar on, with no warm-up stated."""
+
+    FEATURE = "above_mean"
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        bars = session.underlying_bars
+        return column(bars, "above_mean", bars.close - pd.Series(bars.close).ewm(span=15, adjust=False).mean().to_numpy())
+
+
 class OffByOne(Planted):
     """The return from this bar to the next, in the row of this bar."""
 
@@ -216,10 +236,13 @@ class Flickers(Planted):
 
 
 class TakesStale(Planted):
-    """The call nearest the money, however old its quote."""
+    """The call with the highest strike that was ever quoted, however long ago."""
 
     def rows(self, chain: OptionChain, parameters: Parameters) -> np.ndarray:
         return np.flatnonzero(calls(chain))
+
+    def choose(self, chain: OptionChain, rows: np.ndarray, held: Any) -> int:
+        return int(rows[np.argmax(chain.contracts.strike[rows])])
 
 
 class CountsStale(Planted):
@@ -245,14 +268,15 @@ class CountsItsCalls(Planted):
     def value(self, features: Features, chain: OptionChain) -> float | None:
         if chain.spot != chain.spot:
             return None
-        self.mean = chain.spot if self.mean is None else 0.98 * self.mean + 0.02 * chain.spot
+        self.mean = chain.spot if self.mean is None else 0.8 * self.mean + 0.2 * chain.spot
         return chain.spot - self.mean
 
 
 FAULTS: dict[str, tuple[str, str]] = {
     "FutureBar": ("look_ahead", "next_move"), "SessionNormalized": ("look_ahead", "zscore"), "FutureOpenInterest": ("look_ahead", "interest_change"),
     "CloseBeforeTheClose": ("look_ahead", "to_close"), "LeakingResample": ("look_ahead", "five_minutes"), "Restated": ("look_ahead", "minute_move"),
-    "ShortWarmUp": ("warm_up", "above_hour"), "OffByOne": ("look_ahead", "last_return"), "Centered": ("look_ahead", "above_mean"),
+    "ShortWarmUp": ("warm_up", "above_hour"), "PartialWindow": ("warm_up", "above_hour"), "Exponential": ("warm_up", "above_mean"),
+    "OffByOne": ("look_ahead", "last_return"), "Centered": ("look_ahead", "above_mean"),
     "Backfilled": ("look_ahead", "above_half_hour"), "DayRank": ("look_ahead", "rank"), "DayRange": ("look_ahead", "in_range"), "DayVwap": ("look_ahead", "above_vwap"),
     "Peeks": ("look_ahead", "answer"), "PeeksInItsModule": ("look_ahead", "answer"), "FirstRow": ("contract_choice", "contract"), "TiedRows": ("contract_choice", "contract"),
     "Flickers": ("contract_choice", "contract"), "TakesStale": ("stale_quotes", "contract"), "CountsStale": ("stale_quotes", "parts.premium"),

@@ -441,3 +441,25 @@ def test_nothing_heavy_is_imported() -> None:
             "print([m for m in ('pandas', 'polars', 'duckdb') if m in sys.modules])\n")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split("\n")[:2] == ["[]", "[]"], done.stdout + done.stderr
+
+
+def test_a_removal_that_is_killed_leaves_the_session_whole_or_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = Archive(tmp_path)
+    archive.write(GOOG, {"quotes": quotes(5), "trades": quotes(2)}, {})
+    unlink = Path.unlink
+    for after in range(3):
+        left = iter(range(after))
+
+        def killed(path: Path, missing_ok: bool = False, left: Any = left) -> None:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            unlink(path, missing_ok)
+
+        monkeypatch.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            archive.remove(GOOG)
+        monkeypatch.setattr(Path, "unlink", unlink)
+        assert len(archive.sessions()) == (after == 0) and (after > 0 or archive.read(GOOG, "quotes").num_rows == 5)
+        archive.write(GOOG, {"quotes": quotes(5), "trades": quotes(2)}, {})
+        assert archive.read(GOOG, "trades").num_rows == 2 and len(archive.files.entries(folder_of(GOOG))) == 3
+    assert archive.remove(GOOG) == 3 and archive.files.entries("sessions") == []

@@ -39,24 +39,24 @@ def the_confidence(way=1, parameters=Parameters(), **changed):
 @pytest.mark.parametrize(("share", "right", "word"), [(0.24, Right.CALL, "buy"), (-0.24, Right.PUT, "sell")])
 def test_it_goes_with_the_imbalance_and_is_out_before_the_bell(share, right, word):
     p = only(propose(features(imbalance_share=share, imbalance_shares=math.copysign(150_000, share)), chain(), Parameters()))
-    assert p.contract.right is right and p.contract.expiry == DAY and p.exit_at == new_york(DAY, 15, 58) < p.contract.expires_at
+    assert p.contract.right is right and p.contract.expiry == DAY and p.exit_at == new_york(DAY, 15, 57) < p.contract.expires_at
     assert p.rationale.startswith(f"{word} imbalance of 150,000 shares ({share:+.0%} of the auction): buy {'call' if share > 0 else 'put'}")
 
 
 @pytest.mark.parametrize(("root", "now", "leaves", "ends"), [
-    ("GOOG", NOW, new_york(DAY, 15, 58), new_york(DAY, 16)), ("GOOG", new_york(HALF, 12, 51), new_york(HALF, 12, 58), new_york(HALF, 13)),
-    ("SPY", NOW, new_york(DAY, 15, 58), new_york(DAY, 16, 15)), ("SPXW", NOW, new_york(DAY, 15, 58), new_york(DAY, 16)),
-    ("SPY", new_york(HALF, 12, 51), new_york(HALF, 12, 58), new_york(HALF, 13, 15))])
+    ("GOOG", NOW, new_york(DAY, 15, 57), new_york(DAY, 16)), ("GOOG", new_york(HALF, 12, 51), new_york(HALF, 12, 57), new_york(HALF, 13)),
+    ("SPY", NOW, new_york(DAY, 15, 57), new_york(DAY, 16, 15)), ("SPXW", NOW, new_york(DAY, 15, 57), new_york(DAY, 16)),
+    ("SPY", new_york(HALF, 12, 51), new_york(HALF, 12, 57), new_york(HALF, 13, 15))])
 def test_the_auction_is_the_stocks_whatever_the_options_hours(root, now, leaves, ends):
     p = only(propose(features(now=now, symbol=root), chain(now=now, expiries=(now.date(),), root=root), Parameters()))
     assert (p.exit_at, p.contract.expires_at) == (leaves, ends)
 
 
-@pytest.mark.parametrize("now", [new_york(DAY, 15, 58), new_york(DAY, 15, 59), new_york(DAY, 16, 5)])
+@pytest.mark.parametrize("now", [new_york(DAY, 15, 57), new_york(DAY, 15, 58), new_york(DAY, 15, 59), new_york(DAY, 16, 5)])
 def test_it_is_too_late_at_the_time_of_exit(now):
     c = chain(now=now, root="SPY", age=1.0)
-    assert "less than 2 min" in skipped(propose(features(now=now, symbol="SPY"), c, Parameters(min_premium=0.01)), Reason.OUTSIDE_WINDOW)
-    just = new_york(DAY, 15, 57)
+    assert "less than 3 min" in skipped(propose(features(now=now, symbol="SPY"), c, Parameters(min_premium=0.01)), Reason.OUTSIDE_WINDOW)
+    just = new_york(DAY, 15, 56)
     only(propose(features(now=just, symbol="SPY"), chain(now=just, root="SPY", age=1.0), Parameters(min_premium=0.01)))
 
 
@@ -70,10 +70,10 @@ def test_same_day_options_only_unless_later_ones_are_allowed(expiries, most_days
     c = chain(expiries=tuple(DAY + timedelta(days=d) for d in expiries), strikes=tuple(np.arange(700.0, 801.0, 5.0)) if 0 not in expiries else STRIKES)
     answer = propose(features(), c, Parameters(most_days=most_days))
     if ahead is None:
-        assert "trades until 19:58 UTC" in skipped(answer, Reason.NO_SUCH_EXPIRY)
+        assert "trades until 19:57 UTC" in skipped(answer, Reason.NO_SUCH_EXPIRY)
     else:
         p = only(answer)
-        assert (p.contract.expiry - DAY).days == ahead and p.exit_at == new_york(DAY, 15, 58)
+        assert (p.contract.expiry - DAY).days == ahead and p.exit_at == new_york(DAY, 15, 57)
 
 
 @pytest.mark.parametrize(("missing", "changed", "detail"), [
@@ -138,7 +138,7 @@ def test_the_held_contract_is_kept_until_another_is_better_by_the_margin():
     moved = chain(spot=750.4)
     free, kept = (only(propose(features(), moved, Parameters(hold_margin=m), first)).contract for m in (0.0, 0.3))
     assert kept == first != free
-    assert only(propose(features(), with_cell(moved, "ask_size", row_of(moved, first), 0.0), Parameters(hold_margin=0.3), first)).contract != first
+    assert only(propose(features(), with_cell(moved, "bid_size", row_of(moved, first), 4.0), Parameters(hold_margin=0.3), first)).contract != first
 
 
 @settings(max_examples=40, deadline=None)
@@ -157,7 +157,7 @@ def test_whatever_the_chain_it_proposes_within_its_filters_or_says_why(c):
         return skipped(answer, Reason.NO_LIQUID_CONTRACT)
     p = only(answer)
     r = row_of(c, p.contract)
-    assert 0 < c.bid[r] <= c.ask[r] and c.ask_size[r] >= 1 and c.quote_time[r] > 0 and abs(delta_of(c, r) - 0.50) <= 0.25 + 1e-9
+    assert 0 < c.bid[r] <= c.ask[r] and min(c.ask_size[r], c.bid_size[r]) >= 5 and c.quote_time[r] > 0 and abs(delta_of(c, r) - 0.65) <= 0.30 + 1e-9
 
 
 @pytest.mark.parametrize(("wrong", "message"), [

@@ -38,7 +38,7 @@ def test_the_window_lies_within_the_day_as_it_is(day, first, last):
 @pytest.mark.parametrize(("playbook", "root", "day", "expected"), [
     (one_dte.PLAYBOOK, "GOOG", WHOLE, ("15:00", "15:45")), (one_dte.PLAYBOOK, "GOOG", HALF, ("12:00", "12:45")), (one_dte.PLAYBOOK, "SPXW", WHOLE, ("15:15", "16:00")),
     (one_dte.PLAYBOOK, "GOOG", SUMMER, ("15:00", "15:45")), (fourteen_dte.PLAYBOOK, "GOOG", WHOLE, ("10:00", "15:00")), (fourteen_dte.PLAYBOOK, "SPY", HALF, ("10:00", "12:15")),
-    (moc.PLAYBOOK, "GOOG", WHOLE, ("15:50", "15:56")), (moc.PLAYBOOK, "SPY", WHOLE, ("15:50", "15:56")), (moc.PLAYBOOK, "SPXW", HALF, ("12:50", "12:56")), (moc.PLAYBOOK, "GOOG", HALF, ("12:50", "12:56"))])
+    (moc.PLAYBOOK, "GOOG", WHOLE, ("15:50", "15:55")), (moc.PLAYBOOK, "SPY", WHOLE, ("15:50", "15:55")), (moc.PLAYBOOK, "SPXW", HALF, ("12:50", "12:55")), (moc.PLAYBOOK, "GOOG", HALF, ("12:50", "12:55"))])
 def test_each_playbooks_window_in_new_york(playbook, root, day, expected):
     opens, closes = session_hours(day).opens, option_close(root, day)
     start, stop = window(playbook, root, opens, closes)
@@ -110,5 +110,5 @@ def test_what_the_playbooks_allow():
     for module in (one_dte, fourteen_dte, moc):
         assert module.PLAYBOOK.strategy == module.__name__.rpartition(".")[2] and module.PLAYBOOK.notional_share == 0.5
     assert not one_dte.PLAYBOOK.in_safe_mode and not fourteen_dte.PLAYBOOK.in_safe_mode and moc.PLAYBOOK.in_safe_mode
-    assert fourteen_dte.PLAYBOOK.volatility_regimes == (0, 1) and moc.PLAYBOOK.from_auction
+    assert fourteen_dte.PLAYBOOK.volatility_regimes == (0, 1, 2) and moc.PLAYBOOK.from_auction
     assert one_dte.PLAYBOOK.min_quoted_share == fourteen_dte.PLAYBOOK.min_quoted_share == 0.0  # those count today's contracts

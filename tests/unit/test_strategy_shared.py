@@ -150,7 +150,7 @@ CHOICE = ChoiceParameters(min_open_interest=50.0, min_volume=3.0)
 
 @pytest.mark.parametrize(("column", "value", "filter_name"), [
     ("bid", np.nan, "no bid"), ("bid", 0.0, "no bid"), ("ask", np.nan, "no ask"), ("bid", 99.0, "crossed"), ("ask", 0.29, "crossed"), ("ask", 99.0, "spread"), ("ask_size", 0.0, "size"),
-    ("ask_size", np.nan, "size"), ("quote_time", 0, "age"), ("quote_time", nanoseconds(NOW) - 301 * SECOND, "age"), ("open_interest", 49.0, "open interest"), ("open_interest", np.nan, "open interest"),
+    ("ask_size", np.nan, "size"), ("bid_size", 0.0, "size"), ("bid_size", np.nan, "size"), ("quote_time", 0, "age"), ("quote_time", nanoseconds(NOW) - 301 * SECOND, "age"), ("open_interest", 49.0, "open interest"), ("open_interest", np.nan, "open interest"),
     ("volume", 2.0, "volume"), ("volume", np.nan, "volume")])
 def test_each_filter_takes_a_contract_out_and_is_counted(column, value, filter_name):
     c = replace(make_chain(NOW, DAYS, (745.0, 750.0, 755.0)), volume=np.full(24, 3.0))

@@ -129,7 +129,7 @@ def test_it_never_proposes_a_contract_outside_its_filters(c, stretch, gex, param
         return
     p, way = only(answer), direction(stretch, gex)
     r = row_of(c, p.contract)
-    assert 0 < c.bid[r] <= c.ask[r] and c.ask[r] >= parameters.min_premium and c.ask_size[r] >= 1 and c.quote_time[r] > 0
+    assert 0 < c.bid[r] <= c.ask[r] and c.ask[r] >= parameters.min_premium and min(c.ask_size[r], c.bid_size[r]) >= 1 and c.quote_time[r] > 0
     assert (TS - c.quote_time[r]) / SECOND <= parameters.max_quote_age and c.ask[r] - c.bid[r] <= parameters.max_relative_spread * (c.ask[r] + c.bid[r]) / 2
     assert abs(delta_of(c, r) - parameters.target_delta) <= parameters.max_delta_distance + 1e-9
     assert p.contract.expiry == NOW.date() and p.contract.right is (Right.CALL if way > 0 else Right.PUT) and p.exit_at < p.contract.expires_at

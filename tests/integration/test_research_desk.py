@@ -1,0 +1,161 @@
+"""The research desk: one view of a recorded session, a finished run and the live state; a strategy under edit."""
+
+import sys
+from datetime import date
+
+import pytest
+
+from quanticity.core.config import Config
+from quanticity.core.errors import ConfigError, DataMissing, UserError
+from quanticity.core.events import EventKind
+from quanticity.feeds.simulator import SimulatorParameters, simulate_session
+from quanticity.jobs.replay import run_sessions
+from quanticity.jobs.run import ReplayRequest, replay
+from quanticity.jobs.wiring import strategy_at
+from quanticity.reports.layout import write_example
+from quanticity.research import compare, simulated, steps_of, study, view_live, view_run, view_session
+from quanticity.research.watching import in_notebook, shown
+from quanticity.store.server import start_server
+from quanticity.store.state import connect
+
+SMALL = SimulatorParameters(strikes=5, expiries=2)
+DAY = date(2026, 3, 20)
+
+
+@pytest.fixture(scope="module")
+def session():
+    return simulate_session(3, DAY, "SIM", SMALL)
+
+
+@pytest.fixture(scope="module")
+def view(session):
+    return view_session(session, ["zero_dte"], Config())
+
+
+def test_a_session_is_looked_at(view, session):
+    assert (view.symbol, view.date, view.source) == ("SIM", DAY, "session sim")
+    assert len(view.steps) == 391 and str(view.steps.index.tz) == "America/New_York" and view.steps["spot"].iloc[-1] == view.chain.spot
+    assert view.features.symbol == "SIM" and view.features.values["spot"] == view.chain.spot
+    kinds = view.decisions["kind"].value_counts()
+    assert kinds["skip"] + kinds.get("proposal", 0) == 391 and set(view.decisions["strategy"].dropna()) == {"zero_dte"}
+    assert len(view.ledger) == len(view.events)
+
+
+def test_what_is_held_is_what_the_fills_say(view):
+    fills = [e for e in view.events if e.kind is EventKind.FILL]
+    held: dict[str, int] = {}
+    for e in fills:
+        c = e.data["contract"]
+        held[f"{c['strike']}{c['right']}"] = held.get(f"{c['strike']}{c['right']}", 0) + (1 if e.data["side"] == "buy" else -1) * e.data["quantity"]
+    assert fills and sum(map(abs, held.values())) == sum(abs(p.quantity) for p in view.positions())
+
+
+def test_the_picture_has_the_spot_and_a_mark_for_each_signal_and_fill(view):
+    traces = {t.name: t for t in view.plot().data}
+    assert len(traces["spot"].x) == 390  # the first bar is a minute after the open
+    for name, kind in (("signals", EventKind.SIGNAL), ("fills", EventKind.FILL)):
+        assert len(traces[name].x) == sum(e.kind is kind for e in view.events) > 0
+        assert set(traces[name].y) <= set(traces["spot"].y) and all(traces[name].text)
+
+
+def test_the_live_state_and_the_finished_run_give_the_same_view(session, view, tmp_path):
+    server = start_server(tmp_path / "state", append_only=False)
+    try:
+        state = connect(server.url, prefix="live:")
+        run_sessions([session], Config(), state, tmp_path, strategies=(strategy_at("quanticity.strategies.zero_dte", playbook=_playbook()),), profiles=False)
+        live = view_live("SIM", DAY, server.url, "live:")
+        assert [e.line() for e in live.events] == [e.line() for e in view.events] and live.source == "live"
+        assert live.chain.id == view.chain.id and live.features == view.features
+        assert len(live.steps) == 1 and len(live.plot().data) >= 1
+        with pytest.raises(DataMissing, match="nothing of SPXW"):
+            view_live("SPXW", DAY, server.url)
+        state.close()
+    finally:
+        server.stop()
+
+
+def _playbook():
+    from quanticity.playbooks.zero_dte import PLAYBOOK
+    return PLAYBOOK
+
+
+def test_a_finished_run_is_looked_at(tmp_path):
+    done = view_run(write_example(tmp_path))
+    assert done.symbol == "DEMO" and done.date == date(2015, 12, 24) and len(done.steps) == 211
+    assert done.chain is None and done.features is None and len(done.positions()) == 0
+    assert {t.name for t in done.plot().data} == {"spot", "signals", "fills"}
+
+
+def test_a_run_that_was_just_written_can_be_opened(tmp_path):
+    replay(ReplayRequest("sim", tmp_path / "run", symbol="SIM", day=date(2026, 11, 27), seed=2), Config())
+    done = view_run(tmp_path / "run")
+    assert done.date == date(2026, 11, 27) and len(done.steps) == 211  # a half day
+
+
+def test_without_a_server_it_says_so():
+    with pytest.raises(UserError, match="no server was named"):
+        view_live("SIM", DAY)
+
+
+WRITTEN = """
+from dataclasses import dataclass
+from quanticity.core.reasons import Reason
+from quanticity.core.types import Skip
+NAME = "edited"
+@dataclass(frozen=True)
+class Parameters:
+    least: float = 0.5
+def propose(features, chain, parameters):
+    return Skip(NAME, features.symbol, features.ts, Reason.{reason}, "edited", ())
+"""
+
+
+def test_autoreload_sees_an_edited_strategy(session, tmp_path, monkeypatch):
+    """As in a notebook: IPython's own autoreload, a module saved between two runs."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "edited_strategy.py").write_text(WRITTEN.format(reason="TOO_EARLY"))
+    shell = InteractiveShell.instance()
+    try:
+        shell.user_ns.update(study=study, session=session)
+        for line in ("%load_ext autoreload", "%autoreload 2", "import edited_strategy", "first = study('edited_strategy', session).counts"):
+            shell.run_cell(line).raise_error()
+        (tmp_path / "edited_strategy.py").write_text(WRITTEN.format(reason="REGIME_GATED") + "# a longer file than before\n")
+        shell.run_cell("second = study('edited_strategy', session).counts").raise_error()
+        assert (shell.user_ns["first"]["too_early"], shell.user_ns["second"]["regime_gated"]) == (390, 390)
+    finally:
+        InteractiveShell.clear_instance()
+        sys.modules.pop("edited_strategy", None)
+
+
+def test_studies_share_the_steps_and_take_parameters(session):
+    one, other = study("zero_dte", session), study("zero_dte", session, {"min_stretch": 50.0, "full_stretch": 60.0})
+    assert one.steps is other.steps is steps_of(session) and other.parameters.min_stretch == 50.0
+    assert one.counts.get("proposal", 0) > 0 and "proposal" not in other.counts
+    assert len(one.plot().data) > len(other.plot().data)
+    table = compare("zero_dte", session, "min_stretch", [0.5, 1.5])
+    assert table.loc[0.5, "proposals"] >= table.loc[1.5, "proposals"] and table.index.name == "min_stretch"
+
+
+def test_what_is_no_strategy_is_one_line(session):
+    for named, parameters, words in (("nowhere.at:All", {}, "no module nowhere"), ("zero_dte", {"no": 1}, "unknown parameter no"), (object, {}, "has no Parameters")):
+        with pytest.raises(ConfigError, match=words) as error:
+            study(named, session, parameters)
+        assert "\n" not in str(error.value)
+
+
+def test_simulated_takes_a_day_and_a_market():
+    made = simulated(2, "2026-11-27", "AAA", SMALL)
+    assert (made.symbol, str(made.date)) == ("AAA", "2026-11-27") and len(made.contracts) < 100
+    with pytest.raises(UserError, match="'soon' is no day"):
+        simulated(2, "soon")
+
+
+def test_progress_is_quiet_where_nobody_looks(capsys):
+    assert not in_notebook()
+    with shown("three steps") as tell:
+        tell(1, 3, "x")
+    assert capsys.readouterr().err.strip() == "three steps"
+
