@@ -4,6 +4,7 @@ The flow only carries tasks to workers and results back; what a trial is, and wh
 task run costs more than a short trial. A cluster that is there is used by `DASK_SCHEDULER_ADDRESS`; otherwise one is started on this machine.
 """
 
+import logging
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +26,7 @@ def make_trials(tasks: list[TrialTask]) -> list[dict[str, Any]]:
 def on_dask(jobs: int, address: str | None = None) -> Backend:
     """A backend for `run_sweep`: a flow run whose tasks go to a Dask cluster, at `address` or of `jobs` processes on this machine."""
     address = address or os.environ.get("DASK_SCHEDULER_ADDRESS")
-    cluster = {"n_workers": jobs, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    cluster = {"n_workers": jobs, "threads_per_worker": 1, "processes": True, "dashboard_address": None, "silence_logs": logging.ERROR}
     runner = DaskTaskRunner(address=address) if address else DaskTaskRunner(cluster_kwargs=cluster)
 
     def run(tasks: Sequence[TrialTask], keep: Keep) -> None:

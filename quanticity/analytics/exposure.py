@@ -84,14 +84,16 @@ def _codes(shares: FloatArray, greek: Greeks, reason: npt.ArrayLike | None) -> t
             found[why] = int(counts[code])
     return codes, found
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #5b478c8d
+# %% ../../nbs/30_analytics/31_exposure.ipynb #d6744f39
 @dataclass(frozen=True, slots=True, eq=False)
 class Groups:
-    """Which rows have the same key: ascending `keys`; `place` int64, the number of a row's key in order of appearance; `order`, that of each of `keys`."""
+    """Which rows have the same key: ascending `keys`; `place` int64, the number of a row's key in order of appearance; `order`, that of each of `keys`, and
+    `size`, how many rows each has, in order of appearance."""
 
     keys: npt.NDArray[Any]
     place: IntArray
     order: IntArray
+    size: IntArray
 
 
 def group_rows(ids: npt.ArrayLike) -> Groups:
@@ -99,7 +101,7 @@ def group_rows(ids: npt.ArrayLike) -> Groups:
     values = np.ascontiguousarray(ids)
     if values.dtype.itemsize != 8 or values.dtype.kind not in "iufmM":
         keys, place = np.unique(values, return_inverse=True)
-        return Groups(keys, place.astype(np.int64), np.arange(len(keys)))
+        return Groups(keys, place.astype(np.int64), np.arange(len(keys)), np.bincount(place, minlength=len(keys)))
     words = (values + 0.0 if values.dtype.kind == "f" else values).view(np.int64)  # -0.0 is 0.0
     rows, bits, found, place = len(words), 10, np.empty(1, np.int64), np.empty(len(words), np.int64)
     while True:
@@ -110,7 +112,7 @@ def group_rows(ids: npt.ArrayLike) -> Groups:
         bits += 3
     keys = unique[:int(found[0])].view(values.dtype)
     order = np.argsort(keys, kind="stable")
-    return Groups(keys[order], place, order)
+    return Groups(keys[order], place, order, np.bincount(place, minlength=len(keys)))
 
 # %% ../../nbs/30_analytics/31_exposure.ipynb #3aa408ce
 @dataclass(frozen=True, slots=True)
@@ -151,18 +153,19 @@ class Exposure:
     expiry_counted: IntArray
     left_out: Mapping[Reason, int]
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #b2463f75
+# %% ../../nbs/30_analytics/31_exposure.ipynb #c56991c4
 def _sums(groups: Groups, sums: FloatArray, kept: npt.NDArray[np.intp] | slice) -> tuple[Grouped, FloatArray]:
     """The kernel's sums of the ascending keys that are `kept`, and its further columns."""
     columns = np.ascontiguousarray(sums[groups.order][kept].T)
     return Grouped(groups.keys[kept], columns[0], columns[1], columns[2], columns[3]), columns[4:]
 
 
-def _with_contracts(groups: Groups, codes: CodeArray, left_out: Mapping[Reason, int]) -> npt.NDArray[np.intp] | slice:
-    """Which ascending keys have a contract that counts."""
-    if not left_out:
+def _with_contracts(groups: Groups, gone: npt.NDArray[np.intp]) -> npt.NDArray[np.intp] | slice:
+    """Which ascending keys have a contract that counts, when the rows `gone` do not."""
+    if not gone.size:
         return slice(None)
-    return np.flatnonzero(np.bincount(groups.place[codes == 0], minlength=len(groups.keys))[groups.order])
+    left = groups.size - np.bincount(groups.place[gone], minlength=len(groups.keys))
+    return np.flatnonzero((left > 0)[groups.order])
 
 
 def exposures(
@@ -192,8 +195,9 @@ def exposures(
     exposure["exposures"](rows, np.array([float(spot)]), *(np.ascontiguousarray(g) for g in (greeks.gamma, greeks.delta, greeks.vanna, greeks.charm)),
                           shares, codes, strikes.place, expiries.place, out, by_strike, by_expiry)
     gex, dex, vex, chex, gross, counted = by_expiry.sum(axis=0).tolist()
-    strike_sums, _ = _sums(strikes, by_strike, _with_contracts(strikes, codes, left_out))
-    expiry_sums, more = _sums(expiries, by_expiry, _with_contracts(expiries, codes, left_out))
+    gone = np.flatnonzero(codes != 0) if left_out else np.empty(0, np.intp)
+    strike_sums, _ = _sums(strikes, by_strike, _with_contracts(strikes, gone))
+    expiry_sums, more = _sums(expiries, by_expiry, _with_contracts(expiries, gone))
     return Exposure(convention, out[0], out[1], out[2], out[3], gex, dex, vex, chex, strike_sums, expiry_sums, int(counted), gross,
                     more[0], more[1].astype(np.int64), left_out)
 
@@ -226,7 +230,7 @@ def expiring(exposure: Exposure, day: Any) -> Expiring:
         return Expiring(exposure.convention, gex, dex, vex, chex, gross / exposure.gross_gex, counted, None)
     return Expiring(exposure.convention, gex, dex, vex, chex, np.nan, counted, foremost(exposure.left_out))
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #833e5606
+# %% ../../nbs/30_analytics/31_exposure.ipynb #dc97961d
 @dataclass(frozen=True, slots=True)
 class Walls:
     """Call and put wall (strikes, NaN where there is none, with the reason), and the GEX found there."""
@@ -255,7 +259,8 @@ def _sides(given: Columns) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]
     return calls, ~calls
 
 
-def walls(strike: npt.ArrayLike, is_call: npt.ArrayLike, gex: npt.ArrayLike, strikes: Groups | None = None, left_out: Mapping[Reason, int] | None = None) -> Walls:
+def walls(strike: npt.ArrayLike, is_call: npt.ArrayLike, gex: npt.ArrayLike, strikes: Groups | None = None,
+          left_out: Mapping[Reason, int] | None = None) -> Walls:
     """Call and put walls from the GEX per contract (as in `Exposure.gex`; NaN and zero rows do not count).
 
     `strikes` may pass on `group_rows`, `left_out` that of the exposure, for the reason where no contract of a side counts.

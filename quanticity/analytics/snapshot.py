@@ -235,7 +235,7 @@ def expiry_records(a: ChainAnalytics, max_age_seconds: float = 900.0) -> list[di
                     "points": skew.points, **explained(values, missing, over or Reason.NOT_A_NUMBER)})
     return out
 
-# %% ../../nbs/30_analytics/396_snapshot.ipynb #4afe9efc
+# %% ../../nbs/30_analytics/396_snapshot.ipynb #69c0042d
 def index_record(reading: IndexReading) -> dict[str, Any]:
     """A volatility index with its terms."""
     terms = [{"expiry": t.expiry.isoformat(), "minutes": t.minutes, "strikes": t.strikes,
@@ -245,7 +245,10 @@ def index_record(reading: IndexReading) -> dict[str, Any]:
 
 
 def index_records(chain: OptionChain, holidays: Sequence[date] | None = None) -> list[dict[str, Any]]:
-    """VIX and VIX1D by Cboe's method over one chain (`joined` makes one of several roots); `holidays` are closed days beside weekends (None: the exchange's)."""
+    """VIX and VIX1D by Cboe's method over one chain (`joined` makes one of several roots).
+
+    `holidays` are closed days beside weekends (None: the exchange's).
+    """
     pairs, settles = pair_rows(chain.contracts), settlement_times(chain.contracts)
     return [index_record(volatility_index(chain, horizon, holidays=holidays, settles_at=settles, pairs=pairs)) for horizon in (VIX, VIX1D)]
 
@@ -282,7 +285,7 @@ def joined(chains: Sequence[OptionChain]) -> OptionChain:
     columns: dict[str, Any] = {name: np.concatenate([getattr(chain, name)[rows] for chain, rows in kept]) for name in of_chain}
     return replace(first, contracts=replace(first.contracts, **listed), **columns)
 
-# %% ../../nbs/30_analytics/396_snapshot.ipynb #37cbc7bb
+# %% ../../nbs/30_analytics/396_snapshot.ipynb #972ef1c4
 @dataclass(frozen=True, eq=False)
 class Whole:
     """A chain's analytics under each convention that its data allows, the bands of its levels (None: not asked for), and the plain `record` of everything."""
@@ -337,7 +340,8 @@ def whole_snapshot(chain: OptionChain, flow: SignedTrades | None = None, state: 
         "volatility_reasons": _counts(a.without_number), "volume": float(np.nansum(chain.volume)),
         "open_interest": explained({"value": interest}, {"value": Reason.NO_OPEN_INTEREST}),
         "quality": _quality(chain), "nearest": {"expiry": _expiry(a.nearest_expiry) if over is None else None, **nearest},
-        "conventions": records, "uncertainty": uncertainty_record(sure) if sure else {}, "expiries": expiry_records(a), "indices": index_records(chain, holidays)}
+        "conventions": records, "uncertainty": uncertainty_record(sure) if sure else {}, "expiries": expiry_records(a),
+        "indices": index_records(chain, holidays)}
     return Whole(chain, made, record, sure)
 
 

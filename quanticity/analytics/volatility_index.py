@@ -6,7 +6,7 @@
 __all__ = ['IndexTerm', 'IndexReading', 'volatility_index', 'IndexHistory', 'daily_values', 'value_at', 'history_columns',
            'history_of']
 
-# %% ../../nbs/30_analytics/373_volatility_index.ipynb #a2d0695e
+# %% ../../nbs/30_analytics/373_volatility_index.ipynb #5c92ada7
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core.clock import NEW_YORK
 from ..core.reasons import Reason
 from ..core.types import Exercise
 from ..market.chain import NANOSECONDS_A_YEAR, BoolArray, FloatArray, IntArray, OptionChain, timestamp
 from ..market.parity import PairIndex, pair_rows
 from ..market.strip import (
-    LEAST_STRIKES, VIX, VIX1D, Counting, Horizon, chosen_expiries, index_minutes, interpolate_index, new_york_time, strip_reason, strip_variance)
+    LEAST_STRIKES, VIX, Counting, Horizon, chosen_expiries, index_minutes, interpolate_index, new_york_time, strip_reason, strip_variance)
 
 # %% ../../nbs/30_analytics/373_volatility_index.ipynb #8a228886
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 _MOST = 40  # sessions of one command
 _Earlier = Callable[[calendar_date], "MarketSession | None"]  # the same root's session of another day at the same place; None where there is none
 
-# %% ../../nbs/95_app/971_analyze_cli.ipynb #f0e9ac72
+# %% ../../nbs/95_app/971_analyze_cli.ipynb #76e277df
 def named_sessions(config: "Config", what: str, symbol: str | None, date: str | None, source: str | None, format: str | None, lake: str | None,
                    option: list[str] | None) -> "Iterator[tuple[MarketSession, _Earlier]]":
-    """The sessions that a person means by a file, a folder, or an option root of the lake, each with the way to its earlier days. Raises UserError, one line."""
+    """The sessions that a person means by a file, a folder, or a root of the lake, each with the way to its earlier days. Raises UserError, one line."""
     path, day = Path(what), _day(date)
     if not path.exists():
         session = _from_lake(config, lake, what.upper(), day, source)
@@ -228,7 +228,7 @@ def _print(analysed: Sequence[Analysed], together: Sequence[Mapping[str, Any]], 
     for group in together:
         print_indices(group["indices"], console, " and ".join(group["symbols"]))
 
-# %% ../../nbs/95_app/971_analyze_cli.ipynb #420f9c85
+# %% ../../nbs/95_app/971_analyze_cli.ipynb #e1340455
 _Files = Annotated[list[str], typer.Argument(help="Files or folders of a known format, or option roots of the lake.")]
 
 
@@ -242,8 +242,8 @@ def analyze(
     lake: Annotated[str | None, typer.Option("--lake", help="Folder or URL of the lake [default: data.lake_url].")] = None,
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="A setting of the importer, NAME=VALUE, e.g. rate=0.04.")] = None,
     strikes: Annotated[int, typer.Option(help="How many strikes to print.", min=1)] = 15,
-    before: Annotated[int, typer.Option(help="Carry dealers' positions from up to so many sessions before, where they are at the same place.", min=0, max=60)] = 5,
-    draws: Annotated[int, typer.Option(help="Draws of every premium within its quote, for the bands of zero gamma and walls [0: none].", min=0, max=10_000)] = 100,
+    before: Annotated[int, typer.Option(help="Carry dealers' positions from up to so many sessions before, if at the same place.", min=0, max=60)] = 5,
+    draws: Annotated[int, typer.Option(help="Draws of premiums within their quotes, for the bands of zero gamma and walls [0: none].", min=0, max=10_000)] = 100,
     seed: Annotated[int, typer.Option(help="The seed of the draws.", min=0)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output, and nothing else.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Also write everything to a file: JSON or Parquet, by its suffix.")] = None,

@@ -41,7 +41,7 @@ def costs_of(slippage_spread: float | None, slippage_ticks: float | None, tick: 
     except ValueError as error:
         raise UserError(str(error), "see quanticity backtest --help") from None
 
-# %% ../../nbs/95_app/972_backtest_cli.ipynb #0683e6c9
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #6f87da0b
 def number(value: float | None, unit: str) -> str:
     """A statistic as text: a share in percent, dollars with two digits; a dash where there is none."""
     if value is None:
@@ -53,26 +53,49 @@ def interval(low: float | None, high: float | None, unit: str) -> str:
     """`low to high`, empty where there is no interval."""
     return "" if low is None or high is None else f"{number(low, unit)} to {number(high, unit)}"
 
-
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #befa498a
 def result_rows(summary: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
     """The tables of a summary by title, rows of texts, the first row their heads."""
     level = f"{summary['level']:.0%} interval"
-    found: dict[str, list[tuple[str, ...]]] = {"Results": [("", "value", level, "over"),
-                         *((s["name"], number(s["value"], s["unit"]), interval(s["low"], s["high"], s["unit"]), f"{s['of']:,}") for s in summary["statistics"])]}
+    found: dict[str, list[tuple[str, ...]]] = {
+        "Results": [
+            ("", "value", level, "over"),
+            *((s["name"], number(s["value"], s["unit"]), interval(s["low"], s["high"], s["unit"]), f"{s['of']:,}") for s in summary["statistics"]),
+        ]
+    }
     if summary["sensitivity"]:
-        found["The same trades at other costs"] = [("", "net", level, "net a trade"), *(
-            (r["label"], number(r["net"], ""), interval(r["low"], r["high"], ""), number(r["mean"], "")) for r in summary["sensitivity"])]
-    found["Sharpe ratio a day, and chance"] = [("strategy", "ratio", "probability that it is above 0", "after all trials", "trials"), *(
-        (s["strategy"], number(s["sharpe"], ""), number(s["probabilistic"], "share"), number(s["deflated"], "share"), f"{s['trials']:,}") for s in summary["significance"])]
+        found["The same trades at other costs"] = [
+            ("", "net", level, "net a trade"),
+            *((r["label"], number(r["net"], ""), interval(r["low"], r["high"], ""), number(r["mean"], "")) for r in summary["sensitivity"]),
+        ]
+    found["Sharpe ratio a day, and chance"] = [
+        ("strategy", "ratio", "probability that it is above 0", "after all trials", "trials"),
+        *(
+            (s["strategy"], number(s["sharpe"], ""), number(s["probabilistic"], "share"), number(s["deflated"], "share"), f"{s['trials']:,}")
+            for s in summary["significance"]
+        ),
+    ]
     groups = [g for g in summary["attribution"] if g["dimension"] in ("strategy", "exit", "hour", "gamma", "feature")]
     if groups:
-        found["Where it came from"] = [("by", "", "trades", "net", "a trade", level), *(
-            (g["dimension"], g["label"].replace("_", " "), f"{g['trades']:,}", number(g["net"], ""), number(g["mean"], ""), interval(g["low"], g["high"], "")) for g in groups)]
+        found["Where it came from"] = [
+            ("by", "", "trades", "net", "a trade", level),
+            *(
+                (
+                    g["dimension"],
+                    g["label"].replace("_", " "),
+                    f"{g['trades']:,}",
+                    number(g["net"], ""),
+                    number(g["mean"], ""),
+                    interval(g["low"], g["high"], ""),
+                )
+                for g in groups
+            ),
+        ]
     kept = [(r["kind"], r["strategy"], r["reason"].replace("_", " "), f"{r['count']:,}") for r in summary["not_done"][:12]]
     found["What was not done, and why"] = [("kind", "strategy", "reason", "times"), *kept]
     return found
 
-
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #b0e3dc1f
 def show_backtest(summary: Mapping[str, Any], out: Path) -> None:
     """Print what a backtest came to: results with intervals, other costs, where it came from, what was not done, every warning."""
     from rich.console import Console
@@ -82,9 +105,16 @@ def show_backtest(summary: Mapping[str, Any], out: Path) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     days, pnl = summary["days"], summary["pnl"]
     span = days[0]["date"] + (f" to {days[-1]['date']}" if len(days) > 1 else "")
-    console.print(Text(f"{', '.join(summary['symbols'])}, {span} ({days[0]['source']}, {len(days)} session{'s' * (len(days) != 1)}): {', '.join(summary['strategies'])}", style="bold"))
-    console.print(f"{summary['trades']} trades, net {pnl['net']:+,.2f} dollars (realized {pnl['realized']:+,.2f}, unrealized {pnl['unrealized']:+,.2f}, "
-                  f"commission {pnl['commission']:,.2f})")
+    console.print(
+        Text(
+            f"{', '.join(summary['symbols'])}, {span} ({days[0]['source']}, {len(days)} session{'s' * (len(days) != 1)}): {', '.join(summary['strategies'])}",
+            style="bold",
+        )
+    )
+    console.print(
+        f"{summary['trades']} trades, net {pnl['net']:+,.2f} dollars (realized {pnl['realized']:+,.2f}, unrealized {pnl['unrealized']:+,.2f}, "
+        f"commission {pnl['commission']:,.2f})"
+    )
     for title, rows in result_rows(summary).items():
         table = Table(*rows[0], title=Text(title, style="bold"), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for column, head in zip(table.columns, rows[0], strict=True):
@@ -99,18 +129,26 @@ def show_backtest(summary: Mapping[str, Any], out: Path) -> None:
     console.print(Text(f"ledger   {out / 'ledger.jsonl'}  sha256 {summary['ledger_sha256'][:16]}", overflow="fold"))
     console.print(f"time     {summary['seconds']['total']:.2f} s")
 
-# %% ../../nbs/95_app/972_backtest_cli.ipynb #0ab207cf
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #c4acae0c
 def backtest(
     source: Annotated[str, typer.Option(help="lean: recorded days in LEAN's format; lake: imported ones; sim: simulated ones.")] = "lean",
-    data: Annotated[Path | None, typer.Option(help="Folder that holds LEAN's Data [default: data.recorded_dir], or the lake [default: data.lake_url].")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder that holds LEAN's Data [default: data.recorded_dir], or the lake [default: data.lake_url].")
+    ] = None,
     symbol: Annotated[list[str] | None, typer.Option(help="Option root, e.g. GOOG or SPXW; may be given again.")] = None,
-    date: Annotated[list[str] | None, typer.Option(help="Trading day, YYYY-MM-DD; may be given again, or several with commas [default: all days of the span].")] = None,
+    date: Annotated[
+        list[str] | None, typer.Option(help="Trading day, YYYY-MM-DD; may be given again, or several with commas [default: all days of the span].")
+    ] = None,
     first: Annotated[str | None, typer.Option("--from", help="First day of a span, YYYY-MM-DD.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last day of a span, YYYY-MM-DD.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of a simulated market.")] = 1,
     sessions: Annotated[int, typer.Option(help="How many sessions of a simulated market.")] = 5,
-    strategy: Annotated[list[str] | None, typer.Option(help="Name in the configuration, module or module:Class; may be given again [default: all enabled].")] = None,
-    slippage_spread: Annotated[float | None, typer.Option(help="How much worse than shown orders fill, as a share of the spread [default: execution.slippage_spread].")] = None,
+    strategy: Annotated[
+        list[str] | None, typer.Option(help="Name in the configuration, module or module:Class; may be given again [default: all enabled].")
+    ] = None,
+    slippage_spread: Annotated[
+        float | None, typer.Option(help="How much worse than shown orders fill, as a share of the spread [default: execution.slippage_spread].")
+    ] = None,
     slippage_ticks: Annotated[float | None, typer.Option(help="And in price steps [default: execution.slippage_ticks].")] = None,
     tick: Annotated[float | None, typer.Option(help="The price step, dollars [default: execution.slippage_tick].")] = None,
     latency: Annotated[int | None, typer.Option(help="Steps from a decision to its first possible fill [default: execution.latency_steps].")] = None,
@@ -143,8 +181,21 @@ def backtest(
     roots = tuple(dict.fromkeys(s.upper() for s in symbol or ()))
     target = out or config.paths.runs_dir / "-".join(("backtest", *(roots or ("SIM",)), source, *((f"seed{seed}",) if source == "sim" else ())))
     folder = data or (config.data.recorded_dir if source == "lean" else None)
-    request = BacktestRequest(source, target, folder, roots, days_of(date), day_of("--from", first), day_of("--to", last), seed, sessions,
-                              tuple(strategy) if strategy else None, costs_of(slippage_spread, slippage_ticks, tick, latency, commissions), level, capital)
+    request = BacktestRequest(
+        source,
+        target,
+        folder,
+        roots,
+        days_of(date),
+        day_of("--from", first),
+        day_of("--to", last),
+        seed,
+        sessions,
+        tuple(strategy) if strategy else None,
+        costs_of(slippage_spread, slippage_ticks, tick, latency, commissions),
+        level,
+        capital,
+    )
     with progress_bar(f"testing {', '.join(roots) or 'SIM'}") as progress:
         summary = run_backtest(request, config, progress)
     if as_json:
@@ -156,7 +207,7 @@ def backtest(
     if report:
         _render(target, as_json)
 
-
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #d4d60508
 def _render(run: Path, quiet: bool) -> None:
     from quanticity.reports.backtest_page import render_backtest
 

@@ -134,7 +134,7 @@ def print_report(report: "BiasReport") -> None:
     if not report.proposals:
         console.print(Text("  It proposed nothing on this day: what it would choose could not be judged. Try another day, or other parameters."))
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #7aa994cd
+# %% ../../nbs/95_app/973_bias_cli.ipynb #02aaed98
 def bias(
     strategy: Annotated[str, typer.Option("--strategy", "-s", help="NAME in the configuration, or a module, or module:Class.")],
     source: Annotated[str, typer.Option(help="sim: a simulated day; lean: a recorded one in LEAN's format; lake: an imported one.")] = "sim",
@@ -161,7 +161,10 @@ def bias(
 
       quanticity bias --strategy zero_dte --source lean --data ../shared/data --symbol GOOG --date 2015-12-24 --json
     """
+    from quanticity.core.logs import configure_logging
+
     config = _config()
+    configure_logging("error", config.logging.format == "json", secrets=[v for _, v in config.secrets])  # the day's own warnings are not the strategy's
     age = config.market.max_quote_age_seconds if stale_seconds is None else stale_seconds
     if not 0 < age < float("inf"):
         raise UserError(f"--stale-seconds: got {age:g}", "a number of seconds above 0")

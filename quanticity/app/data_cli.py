@@ -172,7 +172,7 @@ def list_(symbol: _Symbol = None, lake: _Lake = None,
         typer.echo(f"  {r['symbol']:<8}{r['day']:<12}{r['source']:<12}{r['contracts']:>10,}{r['quotes']:>12,}{r['trades']:>9,}{r['refused']:>9,}"
                    f"{quality:>9}{r['bytes'] / 1e6:>8.2f}  {r['licence']}")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #a388cefe
+# %% ../../nbs/95_app/970_data_cli.ipynb #f7a255df
 def _stored_keys(archive: "Archive", symbol: str, day: Any, source: str | None) -> "list[SessionKey]":
     """The sessions of the lake under a symbol and day, by their folders, whatever state they are in."""
     from urllib.parse import unquote
@@ -199,6 +199,8 @@ def remove(
 
       quanticity data remove GOOG 2015-12-24 --source columns --yes
     """
+    from quanticity.store.archive import remove_session
+
     archive, day = _archive(_config(), lake), _day(date)
     keys = _stored_keys(archive, symbol.upper(), day, source)
     if not keys:
@@ -211,7 +213,7 @@ def remove(
     if not yes and not typer.confirm(f"remove {keys[0]} from {archive.files.url}?"):
         typer.echo("  nothing removed")
         return
-    typer.echo(f"  {keys[0]}: removed, {archive.remove(keys[0])} files")
+    typer.echo(f"  {keys[0]}: removed, {remove_session(archive, keys[0])} files")
 
 # %% ../../nbs/95_app/970_data_cli.ipynb #e711ef59
 _What = Annotated[str, typer.Argument(help="An option root of the lake (GOOG), or a file or folder of a known format.")]

@@ -133,7 +133,7 @@ def _sniff(path: Path) -> bool:
         return path.stat().st_size <= LIMITS.json_bytes and any(_looks_so(body) for _, body in islice(_files(path), 1))
     return _looks_so(head)
 
-# %% ../../nbs/25_feeds/252_alphavantage.ipynb #5cad067a
+# %% ../../nbs/25_feeds/252_alphavantage.ipynb #b26012a5
 def _moment(options: Mapping[str, str], day: date) -> int | None:
     """The option `at` as a moment of a day, nanoseconds UTC; None where it is not given."""
     text = options.get("at")
@@ -144,7 +144,7 @@ def _moment(options: Mapping[str, str], day: date) -> int | None:
     except ValueError:
         raise UserError(f"option at of the importer alphavantage: got {text!r}, wants a time of day in New York", "for instance 11:30") from None
 
-
+# %% ../../nbs/25_feeds/252_alphavantage.ipynb #d48143e0
 @dataclass(frozen=True)
 class AlphaVantageImporter:
     """Alpha Vantage option chains as JSON. Options: `at` (HH:MM in New York, when a realtime chain was taken), `rate`, `dividend`."""

@@ -110,7 +110,7 @@ def at_place(place: str, ts: IntArray, index: IntArray | None, opens: int, close
     out[ends if place.startswith("first") else n - 1 - ends] = True
     return out
 
-# %% ../../nbs/25_feeds/286_fault_desk.ipynb #04f6df93
+# %% ../../nbs/25_feeds/286_fault_desk.ipynb #4272ebbd
 def apart(ts: IntArray, times: Sequence[int], minutes: int = 3) -> BoolArray:
     """Whether each of `ts` is at least some minutes from all of `times`."""
     out = np.ones(len(ts), np.bool_)
@@ -118,7 +118,7 @@ def apart(ts: IntArray, times: Sequence[int], minutes: int = 3) -> BoolArray:
         out &= np.abs(ts - t) >= minutes * _MINUTE
     return out
 
-
+# %% ../../nbs/25_feeds/286_fault_desk.ipynb #d3488ac2
 class FaultDesk:
     """What the kinds of faults work with: the session, edits of its tapes, and which contracts are still untouched."""
 

@@ -78,7 +78,7 @@ def _download(url: str, part: Path, size: int, advance: Callable[[int], None]) -
                 if out.tell() > size:
                     raise DataError(f"{url} sends more than the {size:,} bytes that are pinned", "the published file has changed")
 
-# %% ../../nbs/25_feeds/254_fetch.ipynb #5caa597d
+# %% ../../nbs/25_feeds/254_fetch.ipynb #988d3521
 @dataclass(frozen=True)
 class Fetched:
     """What a fetch came to: files newly fetched and already there, bytes that came over the network, and the folder."""
@@ -121,7 +121,7 @@ def fetch(pinned: PinnedSet, folder: Path, progress: Progress | None = None, bas
         progress(pinned.size, pinned.size, "")
     return Fetched(counts["fetched"], counts["present"], counts["bytes"], Path(keeper.path))
 
-
+# %% ../../nbs/25_feeds/254_fetch.ipynb #c9ef2eb2
 def _keeper(pinned: PinnedSet, folder: Path, base_url: str | None) -> "pooch.Pooch":
     import logging
 

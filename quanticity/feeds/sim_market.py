@@ -155,7 +155,7 @@ def clock_until(symbol: str, grid: DayGrid, expires_at: IntArray, variance: Floa
         today = following.date
     return np.round(out, 12)
 
-# %% ../../nbs/25_feeds/282_sim_market.ipynb #c6157ad5
+# %% ../../nbs/25_feeds/282_sim_market.ipynb #2754cd08
 def _monthlies(after: date, count: int) -> list[date]:
     year, month = after.year, after.month
     out: list[date] = []
@@ -187,7 +187,7 @@ def listed_expiries(symbol: str, day: date, count: int = 4) -> list[date]:
         chosen += [nearer, further]
     return sorted(list(dict.fromkeys(chosen))[:count])
 
-
+# %% ../../nbs/25_feeds/282_sim_market.ipynb #8f847adf
 def listing(symbol: str, day: date, spot: float, p: SimulatorParameters, held: IntArray | None = None) -> Contracts:
     """The contracts of a root on a day, by expiry, strike, call before put.
 
@@ -217,7 +217,7 @@ def listing(symbol: str, day: date, spot: float, p: SimulatorParameters, held: I
                      np.tile([True, False], n), np.full(2 * n, 100.0),
                      Exercise.EUROPEAN if index else Exercise.AMERICAN, Settlement.CASH if index else Settlement.PHYSICAL)
 
-
+# %% ../../nbs/25_feeds/282_sim_market.ipynb #49bdac48
 def settles_at(listed: Contracts) -> IntArray:
     """When it is known what each contract pays, nanoseconds UTC: at the opening of its expiry date where the root settles so, else when it stops trading."""
     style = INDEX_ROOTS.get(listed.symbol)

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['REGIMES', 'EdgeKind', 'PRICE_STEPS', 'CENT_ROOTS', 'generator', 'normals', 'counts', 'poisson', 'wandering', 'Regime',
-           'PlantedEdge', 'SimulatorParameters', 'price_steps']
+           'PlantedEdge', 'UnderlyingParameters', 'OptionParameters', 'FlowParameters', 'SimulatorParameters',
+           'price_steps']
 
 # %% ../../nbs/25_feeds/281_sim_parameters.ipynb #5631b97e
 import hashlib
@@ -25,7 +26,7 @@ def generator(seed: int, *names: object) -> np.random.Generator:
     name = "|".join([str(seed), *(str(n) for n in names)])
     return np.random.Generator(np.random.PCG64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")))
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #7f3a857d
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #b1351476
 def normals(rng: np.random.Generator, *shape: int) -> FloatArray:
     """Standard normals, to nine places; float64 of the shape."""
     from scipy.special import ndtri
@@ -58,6 +59,7 @@ def poisson(rng: np.random.Generator, mean: FloatArray) -> IntArray:
         count = np.where(mean > 50, np.maximum(normal, 0), count)
     return count
 
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #b5ecbf22
 def wandering(rng: np.random.Generator, seconds: FloatArray, memory_seconds: float) -> FloatArray:
     """A standard normal that wanders (an AR(1) over steps of given lengths), to nine places; it forgets within `memory_seconds`."""
     keep = np.round(np.exp(-np.asarray(seconds) / memory_seconds), 12)
@@ -109,15 +111,11 @@ class PlantedEdge:
         if self.kind not in ("momentum", "reversion", "flow", "time_of_day") or not (abs(self.size) < 0.1 and self.half_life > 0 and self.lookback > 0):
             raise ConfigError(f"simulator: no such edge: {self}", "expected momentum, reversion, flow or time_of_day, |size| < 0.1, times above 0")
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #c430316e
-PRICE_STEPS = {"cent": (10_000, 10_000), "penny": (10_000, 50_000), "nickel": (50_000, 100_000), "fine": (100, 100)}  # millionths of a dollar
-
-
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #7e9bb446
 @dataclass(frozen=True)
-class SimulatorParameters:
-    """What a simulated market is made of. Volatilities are per year, prices dollars, rates continuous per year."""
+class UnderlyingParameters:
+    """How the underlying moves. Volatilities are per year, prices dollars."""
 
-    # the underlying
     spot: float = 500.0  # previous close of the first day
     volatility: float = 0.18  # long-run, at the money
     gap: float = 0.004  # standard deviation of the overnight log return
@@ -134,7 +132,12 @@ class SimulatorParameters:
     underlying_spread_noise: float = 0.4  # standard deviation of the log of the underlying's spread
     underlying_volume: float = 6e6  # shares a session
     underlying_trades: float = 30.0  # prints a minute
-    # the options' surface (SSVI): correlation rho, curvature eta and how it fades with time, and how much both move
+
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #88098899
+@dataclass(frozen=True)
+class OptionParameters(UnderlyingParameters):
+    """And what options there are, what they are worth, how they are quoted. Rates are continuous per year."""
+
     skew: float = -0.6
     curvature: float = 1.2
     curvature_decay: float = 0.5
@@ -150,7 +153,12 @@ class SimulatorParameters:
     price_grid: str = "auto"  # cent, penny, nickel, fine; auto: by the symbol
     spread: float = 0.25  # of the calibrated spread, which is that of a stock few made markets in
     stickiness: float = 0.4  # a quote stays while its value moves by less than this part of the half spread
-    # trades and positions
+
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #136ea4be
+@dataclass(frozen=True)
+class FlowParameters(OptionParameters):
+    """And who trades, who holds what, how dealers hedge."""
+
     trades: float = 60.0  # option trades a minute, on average
     open_interest: float = 2_000.0  # contracts, at a round strike at the money
     retail: float = 0.45  # share of trades
@@ -160,9 +168,45 @@ class SimulatorParameters:
     dealer_gamma: float = 0.0  # part of it that they are long in both (negative: short)
     # dealers' hedging
     feedback: bool = True
-    impact: float = 8.0  # log return in daily volatilities, over shares in daily volumes: 1% of a volume moves the price by 0.08 deviations
+    impact: float = 8.0  # log return in daily volatilities, over shares in daily volumes
     hedge_seconds: float = 120.0  # time in which dealers work off most of an imbalance
-    # events: (minute after the open, standard deviation of the log return), (minute after the open, minutes)
+
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #b72528fe
+PRICE_STEPS = {"cent": (10_000, 10_000), "penny": (10_000, 50_000), "nickel": (50_000, 100_000), "fine": (100, 100)}  # millionths of a dollar
+_POSITIVE = ("spot", "volatility", "curvature", "strike_step", "strikes", "spread", "expiries", "hedge_seconds", "underlying_volume")
+_SIGNED = ("skew", "rate", "dividend", "leverage", "dealer_tilt", "dealer_gamma", "correlation", "variance_premium")
+_BOUNDS = {"u_shape": 2.9, "correlation": 1.0, "dealer_tilt": 1.0, "dealer_gamma": 1.0, "retail": 1.0, "variance_premium": 0.9, "stickiness": 1.0,
+           "curvature_decay": 0.5, "block": 1.0, "sweep": 1.0}
+
+
+def _check_numbers(p: FlowParameters) -> None:
+    """ConfigError for a number of the wrong sign, or none."""
+    for f in fields(p):
+        value = getattr(p, f.name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            positive = f.name in _POSITIVE
+            if value != value or abs(value) > 1e12 or (f.name not in _SIGNED and value < 0) or (positive and value <= 0):
+                raise ConfigError(f"simulator: {f.name} = {value!r}", "expected a number above 0" if positive else "expected a number")
+
+
+def _check_options(p: FlowParameters) -> None:
+    """ConfigError for a smile with arbitrage, strikes below zero, a number beyond its bound, an unknown grid of prices."""
+    if abs(p.skew) >= 1 or p.curvature * (1 + abs(p.skew)) > 2:
+        raise ConfigError(f"simulator: skew {p.skew} and curvature {p.curvature} allow arbitrage", "keep curvature * (1 + |skew|) at 2 or less, |skew| below 1")
+    if p.strike_step * p.strikes >= p.spot:
+        raise ConfigError(f"simulator: {p.strikes} strikes of {p.strike_step} reach below zero", "use fewer or closer strikes")
+    for name, bound in _BOUNDS.items():
+        if abs(getattr(p, name)) > bound:
+            raise ConfigError(f"simulator: {name} = {getattr(p, name)!r}", f"expected at most {bound:g}")
+
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #b0195c86
+@dataclass(frozen=True)
+class SimulatorParameters(FlowParameters):
+    """What a simulated market is made of. Volatilities are per year, prices dollars, rates continuous per year.
+
+    `news` are pairs of a minute after the open and a standard deviation of the log return, `halts` of a minute after the open and minutes.
+    """
+
     news: tuple[tuple[float, float], ...] = ()
     halts: tuple[tuple[float, float], ...] = ()
     halt_rate: float = 0.0  # expected number of unscheduled halts of five minutes a session
@@ -171,24 +215,8 @@ class SimulatorParameters:
     fair: bool = False
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if not isinstance(value, int | float) or isinstance(value, bool):
-                continue
-            positive = f.name in ("spot", "volatility", "curvature", "strike_step", "strikes", "spread", "expiries", "hedge_seconds", "underlying_volume")
-            signed = f.name in ("skew", "rate", "dividend", "leverage", "dealer_tilt", "dealer_gamma", "correlation", "variance_premium")
-            if value != value or abs(value) > 1e12 or (not signed and value < 0) or (positive and value <= 0):
-                raise ConfigError(f"simulator: {f.name} = {value!r}", "expected a number above 0" if positive else "expected a number")
-        if abs(self.skew) >= 1 or self.curvature * (1 + abs(self.skew)) > 2:
-            raise ConfigError(f"simulator: skew {self.skew} and curvature {self.curvature} allow arbitrage",
-                              "keep curvature * (1 + |skew|) at 2 or less, |skew| below 1")
-        if self.strike_step * self.strikes >= self.spot:
-            raise ConfigError(f"simulator: {self.strikes} strikes of {self.strike_step} reach below zero", "use fewer or closer strikes")
-        bounds = {"u_shape": 2.9, "correlation": 1.0, "dealer_tilt": 1.0, "dealer_gamma": 1.0, "retail": 1.0, "variance_premium": 0.9, "stickiness": 1.0,
-                  "curvature_decay": 0.5, "block": 1.0, "sweep": 1.0}
-        for name, bound in bounds.items():
-            if abs(getattr(self, name)) > bound:
-                raise ConfigError(f"simulator: {name} = {getattr(self, name)!r}", f"expected at most {bound:g}")
+        _check_numbers(self)
+        _check_options(self)
         if self.price_grid not in ("auto", *PRICE_STEPS) or not self.regimes:
             raise ConfigError(f"simulator: price_grid {self.price_grid!r}, {len(self.regimes)} regimes",
                               "price_grid is one of auto, cent, penny, nickel, fine; at least one regime")

@@ -21,7 +21,7 @@ NANO = 1_000_000_000  # the log spot counts in billionths
 _HALT_SECONDS = 300.0
 _BURST_SECONDS = 180.0
 
-# %% ../../nbs/25_feeds/2861_sim_path.ipynb #417ce784
+# %% ../../nbs/25_feeds/2861_sim_path.ipynb #8ef378ab
 @dataclass(frozen=True, eq=False)
 class DayPlan:
     """What is drawn for each step of a day, rows by `grid.times`; row 0 is the night before.
@@ -70,7 +70,7 @@ def _halts(grid: DayGrid, p: SimulatorParameters, rng: np.random.Generator) -> t
             out.append((int(grid.times[first]), int(grid.times[last])))
     return tuple(out)
 
-
+# %% ../../nbs/25_feeds/2861_sim_path.ipynb #b76b7f7d
 def plan_day(seed: int, symbol: str, grid: DayGrid, regime: Regime, night_years: float, p: SimulatorParameters) -> DayPlan:
     """Everything that is drawn for the spot and the surface on one day."""
     rng, market, n = generator(seed, grid.day, symbol, "path"), generator(seed, grid.day, "market"), len(grid.times)

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['Hedge', 'Stock', 'stock_quotes', 'stock_prints']
 
-# %% ../../nbs/25_feeds/28621_sim_stock.ipynb #e53babbd
+# %% ../../nbs/25_feeds/28621_sim_stock.ipynb #8715103b
 import numpy as np
 
 from .sim_calibration import Calibration
 from .sim_flow import stock_orders
 from .sim_market import DayGrid
 from .sim_parameters import SimulatorParameters, generator, normals, wandering
-from .sim_path import NANO, DayPlan
+from .sim_path import DayPlan
 from .sim_truth import FlowKind, Participant, TradeTruth
 from ..market.chain import BoolArray, IntArray
 from ..market.tape import Quotes, Trades

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".txt", ".gz", ".zip", ".parquet", ".pq")
 Kind = Literal["text", "number", "whole"]
 
-# %% ../../nbs/25_feeds/2525_tables.ipynb #34351d4c
+# %% ../../nbs/25_feeds/2525_tables.ipynb #6bfd368a
 @dataclass(frozen=True)
 class Table:
     """A table that can be read: `name` within its path, `where` as errors call it, and its first bytes (unpacked)."""
@@ -45,7 +45,6 @@ class Table:
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-
     def ends_whole(self) -> bool:
         """Whether its last line is ended. A CSV whose is not may have been cut, in the middle of a number perhaps."""
         with self.open() as stream:
@@ -55,7 +54,7 @@ class Table:
             stream.seek(max(stream.tell() - 4, 0))
             return stream.read().rstrip(b"\x00")[-1:] in (b"\n", b"\r")
 
-
+# %% ../../nbs/25_feeds/2525_tables.ipynb #7665e94f
 class _Bounded(io.RawIOBase):
     """A gzip stream that is unpacked as it is read, within the limits."""
 

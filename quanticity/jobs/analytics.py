@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['Publish', 'dealer_flow', 'volatility', 'SessionCalculators', 'AnalyticsJob', 'LOOKBACK_MINUTES']
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #aa9a7b80
+# %% ../../nbs/80_jobs/815_analytics.ipynb #9d2f7ea4
 import math
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -172,7 +173,7 @@ class SessionCalculators:
             source.clear()
         return raised
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #86e32269
+# %% ../../nbs/80_jobs/815_analytics.ipynb #de45bd21
 Publish = Callable[[Sequence[Write]], object]
 _AUCTION = 15 * _MINUTE  # before the close
 _ALERTS = 50  # kept
@@ -200,6 +201,7 @@ class AnalyticsJob:
         self._tape = TapeReader(desk.state, desk.symbol, self._opens)
         self._flow: SessionFlow | None = None
         self._ran: dict[str, int] = {}
+        self._shift = zlib.crc32(desk.symbol.encode()) % 60 * _SECOND  # so that a worker's symbols do not all have their minute at once
         self._seen = self._until_told = self._failures_told = 0
         self.reader.listeners.append(self._offered)
 
@@ -242,9 +244,10 @@ class AnalyticsJob:
 
     def _is_due(self, calculator: Calculator, ts: int) -> bool:
         every = round(calculator.every * _SECOND)
-        if every and (before := self._ran.get(calculator.name)) is not None and ts // every == before // every:
+        turn = (ts + self._shift) // every if every else ts
+        if every and self._ran.get(calculator.name) == turn:
             return False
-        self._ran[calculator.name] = ts
+        self._ran[calculator.name] = turn
         return True
 
     def _take_tape(self, chain: OptionChain) -> bool:
@@ -281,10 +284,10 @@ class AnalyticsJob:
         return [*writes, *saved, *self._raised(), *self._meters(), (heartbeat(self.service), str(now).encode())]
 
     def _raised(self) -> list[Write]:
-        """The latest alerts, where there are new ones; those that are more than information are logged too."""
+        """The latest alerts, where there are new ones. Those that are more than information are logged too, but not in a replay: they are no news."""
         raised = self.session.alerts()
         for alert in raised:
-            if alert.severity != "info":
+            if alert.severity != "info" and not self.desk.state.prefix:
                 _log.warning(alert.kind, symbol=self.desk.symbol, severity=alert.severity, text=alert.text)
         self.alerts = [*self.alerts, *raised][-_ALERTS:]
         return [(monitoring_alerts(self.desk.symbol), alerts_document(self.alerts))] if raised else []

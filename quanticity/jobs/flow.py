@@ -22,7 +22,7 @@ _MINUTE = 60_000_000_000
 _LOOK = 10 * _MINUTE  # how far back the look at a trade reaches
 _MOVE = 30 * _MINUTE  # and that at the underlying
 
-# %% ../../nbs/80_jobs/8151_flow.ipynb #30700056
+# %% ../../nbs/80_jobs/8151_flow.ipynb #58ad48fc
 class KnownPrices:
     """The underlying's price by time. `first` is when the session's first became known (0: none yet)."""
 
@@ -56,7 +56,7 @@ class KnownPrices:
     def forget(self, before: int) -> None:
         """Keep what is needed from `before` on."""
         row = int(np.searchsorted(self.ts, before, side="right")) - 1
-        if row > len(self.ts) // 2:
+        if row > len(self.ts) // 4:
             self.ts, self.price = self.ts[row:].copy(), self.price[row:].copy()
 
 # %% ../../nbs/80_jobs/8151_flow.ipynb #94077966

@@ -30,7 +30,7 @@ from ..store.archive import Archive, Manifest
 
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, where we are
 
-# %% ../../nbs/80_jobs/849_imports.ipynb #6efd51e2
+# %% ../../nbs/80_jobs/849_imports.ipynb #579cd2da
 @dataclass(frozen=True, eq=False)
 class Admitted:
     """What the door makes of a session: the accepted rows, the refused ones by tape, its findings as plain JSON, and the tapes it has given on already."""
@@ -68,32 +68,6 @@ def admit(session: MarketSession, give: Give, parameters: QualityParameters | No
                "refused": _counts(findings, Severity.QUARANTINE), "noted": _counts(findings, Severity.NOTE), "limits": asdict(limits)}
     return Admitted(screened.session, quarantine, said, given)
 
-
-def _in_batches(session: MarketSession, limits: QualityParameters, previous_close: float, large: list[str], give: Give) -> Screened:
-    """What `screen_session` does, batch by batch in order of time."""
-    door = SessionDoor(session.contracts, session.opens, session.closes, limits, rate=session.rate, previous_close=previous_close,
-                       level_names=len(session.level_names))
-    tapes, parts = session.tapes(), list[Findings]()
-    longest = max(tapes.values(), key=len).ts
-    ends = [int(longest[at]) for at in range(LARGE // 2, len(longest), LARGE // 2)] + [_END]
-    start = dict.fromkeys(tapes, 0)
-    for end in ends:
-        stop = {name: int(np.searchsorted(tape.ts, end, side="right")) for name, tape in tapes.items()}
-        rows: dict[str, Any] = {name: tape.rows(start[name], stop[name]) for name, tape in tapes.items()}
-        batch, findings = door.screen(Batch(now=_END, **rows))
-        for name in large:
-            give(name, getattr(batch, name))
-        parts.append(findings)
-        start = stop
-    findings = join_findings([*parts, door.finish()])
-    kept, quarantine = dict[str, Any](), dict[str, tuple[IntArray, Tape]]()
-    for name, tape in tapes.items():
-        if len(rows_refused := _refused_rows(findings, name)[0]):
-            keep = np.ones(len(tape), np.bool_)
-            keep[rows_refused] = False
-            kept[name], quarantine[name] = tape.where(keep), (rows_refused, tape.where(~keep))
-    return Screened(replace(session, **kept) if kept else session, findings, quarantine, session_score(session, findings))
-
 # %% ../../nbs/80_jobs/849_imports.ipynb #723efeb6
 def _plain(value: float) -> float | None:
     """A number as JSON has it: none for not-a-number."""
@@ -123,7 +97,33 @@ def _refused_rows(findings: Findings, tape: str) -> tuple[IntArray, IntArray]:
     rows, first = np.unique(findings.row[found], return_index=True)
     return rows, findings.reason[found][first].astype(np.int64)
 
-# %% ../../nbs/80_jobs/849_imports.ipynb #4d3e1466
+# %% ../../nbs/80_jobs/849_imports.ipynb #96134f3d
+def _in_batches(session: MarketSession, limits: QualityParameters, previous_close: float, large: list[str], give: Give) -> Screened:
+    """What `screen_session` does, batch by batch in order of time."""
+    door = SessionDoor(session.contracts, session.opens, session.closes, limits, rate=session.rate, previous_close=previous_close,
+                       level_names=len(session.level_names))
+    tapes, parts = session.tapes(), list[Findings]()
+    longest = max(tapes.values(), key=len).ts
+    ends = [int(longest[at]) for at in range(LARGE // 2, len(longest), LARGE // 2)] + [_END]
+    start = dict.fromkeys(tapes, 0)
+    for end in ends:
+        stop = {name: int(np.searchsorted(tape.ts, end, side="right")) for name, tape in tapes.items()}
+        rows: dict[str, Any] = {name: tape.rows(start[name], stop[name]) for name, tape in tapes.items()}
+        batch, findings = door.screen(Batch(now=_END, **rows))
+        for name in large:
+            give(name, getattr(batch, name))
+        parts.append(findings)
+        start = stop
+    findings = join_findings([*parts, door.finish()])
+    kept, quarantine = dict[str, Any](), dict[str, tuple[IntArray, Tape]]()
+    for name, tape in tapes.items():
+        if len(rows_refused := _refused_rows(findings, name)[0]):
+            keep = np.ones(len(tape), np.bool_)
+            keep[rows_refused] = False
+            kept[name], quarantine[name] = tape.where(keep), (rows_refused, tape.where(~keep))
+    return Screened(replace(session, **kept) if kept else session, findings, quarantine, session_score(session, findings))
+
+# %% ../../nbs/80_jobs/849_imports.ipynb #5e649b8f
 @dataclass(frozen=True)
 class ImportReport:
     """What became of a session: its manifest, whether anything was written (False: it was there already), and the seconds of each step."""
@@ -170,7 +170,7 @@ def _keep(session: MarketSession, archive: Archive, door: Door, licence: str, fo
     seconds |= {"quality": between - started, "write": monotonic() - between}
     return ImportReport(key, manifest, written, seconds)
 
-
+# %% ../../nbs/80_jobs/849_imports.ipynb #36434474
 def import_session(importer: Importer, path: Path, key: SessionKey, archive: Archive, *, options: Mapping[str, str] | None = None, door: Door = admit,
                    licence: str = "", force: bool = False, progress: Progress | None = None) -> ImportReport:
     """Load a session, let it pass the door, write it to the archive. The same input ends with the same bytes, however often it is imported.

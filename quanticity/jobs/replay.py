@@ -6,7 +6,7 @@
 __all__ = ['STAGES', 'PROFILES', 'Progress', 'Watch', 'NO_COMMISSION', 'SessionRun', 'Moment', 'open_channels', 'slippage_of',
            'profile_steps', 'run_sessions', 'run_session']
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #3300d0a9
+# %% ../../nbs/80_jobs/845_replay.ipynb #6b9d105f
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,14 +28,14 @@ from ..execution.broker import ReplayBroker
 from ..execution.positions import Mark, Totals
 from .analytics import AnalyticsJob
 from .distribution import DistributionJob
-from .execution import Carried, ExecutionJob
+from .execution import NO_MONEY, Carried, ExecutionJob
 from .market import MarketJob, MarketStep
 from .signals import SignalsJob
 from .wiring import ChainReader, Desk, LoadedStrategy, load_strategies
 from ..market.chain import nanoseconds, timestamp
 from ..market.commissions import CommissionSchedule, schedule_on
 from ..market.matching import MatchingEngine, Quote, Slippage
-from ..market.session import Batch, MarketSession, batches
+from ..market.session import Batch, MarketSession, batches, known_at
 from ..signals.features import METRICS
 from ..store.ledger import ledger_lines
 from ..store.state import State
@@ -43,13 +43,14 @@ from ..store.state import State
 STAGES = ("market", "broker", "analytics", "signals", "execution", "distribution")
 PROFILES = 9
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #676fea85
+# %% ../../nbs/80_jobs/845_replay.ipynb #8d122a07
 @dataclass
 class SessionRun:
     """What came of a session: ledger lines, a row a step, profiles at selected steps, money, counts and seconds by stage.
 
     `pnl` is the session's own; `opening` and `totals` are the money of the whole run before and after it, and so is that of the `rows`. `unsettled` positions
-    should have been settled and could not, `held` ones go on to the next session, `marks` value them at the close. `shown` is the quote behind each fill, by the fill's id.
+    should have been settled and could not, `held` ones go on to the next session, `marks` value them at the close. `shown` is the quote behind each
+    fill, by the fill's id.
     """
 
     desk: Desk
@@ -62,8 +63,8 @@ class SessionRun:
     taken: int = 0
     unsettled: int = 0
     held: int = 0
-    opening: Totals = Totals(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    totals: Totals = Totals(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    opening: Totals = NO_MONEY
+    totals: Totals = NO_MONEY
     notes: list[str] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     shown: dict[str, Quote] = field(default_factory=dict)
@@ -74,7 +75,10 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Moment:
-    """What a watcher is shown after each step: the step (nanoseconds UTC), its row, its analysed chain (None: it could not be), and the job that holds the book."""
+    """What a watcher is shown after each step.
+
+    The step (nanoseconds UTC), its row, its analysed chain (None: it could not be), and the job that holds the book.
+    """
 
     now: int
     session: MarketSession
@@ -107,7 +111,7 @@ def slippage_of(config: Config) -> Slippage:
     e = config.execution
     return Slippage(e.slippage_spread, e.slippage_ticks, e.slippage_tick)
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #0bb26904
+# %% ../../nbs/80_jobs/845_replay.ipynb #1bc8b484
 class _Loop:
     def __init__(self, session: MarketSession, config: Config, state: State, folder: Path, strategies: tuple[LoadedStrategy, ...] | None = None,
                  schedule: CommissionSchedule | None = None, before: "_Loop | None" = None) -> None:
@@ -123,7 +127,7 @@ class _Loop:
         self.broker: ReplayBroker = before.broker if before else ReplayBroker(MatchingEngine(config.execution.latency_steps, slippage_of(config)), charges)
         self.broker.begin_session(session.date, charges)
         self.analytics = AnalyticsJob(self.desk, reader)
-        self.signals = SignalsJob(self.desk, strategies, reader)
+        self.signals = SignalsJob(self.desk, strategies, reader, lambda now: known_at(session, now))
         self.carried: Carried | None = None  # what this session leaves, once it is over
         carried = before.carried if before else None
         self.execution = ExecutionJob(self.desk, self.broker, {s.name: s.playbook.notional_share for s in strategies}, carried)
@@ -229,16 +233,24 @@ def _in_order(session: MarketSession, before: _Loop | None) -> None:
     if before and session.date <= before.desk.date:
         raise UserError(f"{session.symbol} {session.date} comes after {before.desk.date}", "give the sessions in the order of their days")
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #8e813bc0
-def run_sessions(sessions: Iterable[MarketSession], config: Config, state: State, folder: Path, progress: Progress | None = None,
-                 strategies: tuple[LoadedStrategy, ...] | None = None, schedule: CommissionSchedule | None = None, watch: Watch | None = None,
-                 profiles: bool = True) -> list[SessionRun]:
+# %% ../../nbs/80_jobs/845_replay.ipynb #c3e809f4
+def run_sessions(
+    sessions: Iterable[MarketSession],
+    config: Config,
+    state: State,
+    folder: Path,
+    progress: Progress | None = None,
+    strategies: tuple[LoadedStrategy, ...] | None = None,
+    schedule: CommissionSchedule | None = None,
+    watch: Watch | None = None,
+    profiles: bool = True,
+) -> list[SessionRun]:
     """Run all jobs over sessions in a row, on `state` (its namespace must be empty), with deliveries written under `folder`.
 
     Sessions of one option root follow each other by day and are one run, those of several roots have books of their own. `strategies` takes the place of the
-    configuration's, `schedule` that of the configured commissions; `watch` is shown every step. `progress` is called with (steps done, steps of the session, New
-    York time) after each step. Raises ConfigError before the first step where the configuration names something that is not there, UserError for sessions out
-    of order, DataError for adjusted contracts.
+    configuration's, `schedule` that of the configured commissions; `watch` is shown every step. `progress` is called with (steps done, steps of the
+    session, New York time) after each step. Raises ConfigError before the first step where the configuration names something that is not there,
+    UserError for sessions out of order, DataError for adjusted contracts.
     """
     runs, last = [], dict[str, _Loop]()
     for session in sessions:
@@ -257,7 +269,7 @@ def run_session(session: MarketSession, config: Config, state: State, folder: Pa
     """`run_sessions` for one session."""
     return run_sessions([session], config, state, folder, progress)[0]
 
-
+# %% ../../nbs/80_jobs/845_replay.ipynb #bfcfc824
 def _run(loop: _Loop, progress: Progress | None, watch: Watch | None, profiles: bool) -> None:
     session, seconds = loop.session, loop.desk.config.market.step_seconds
     total = -(-int((session.closes - session.opens) / timedelta(seconds=1)) // seconds) + 1

@@ -94,7 +94,7 @@ def price_action(spots: Spots) -> Calculator:
 
     return Calculator("price_action", ("stretch", "day_move"), calculate)
 
-# %% ../../nbs/80_jobs/8153_volatility_calculators.ipynb #b2da7c14
+# %% ../../nbs/80_jobs/8153_volatility_calculators.ipynb #5646b3f1
 _EVERY_INDEX = 120.0  # seconds of the market's time
 _READINGS = 5 * 196
 _SCORED = 30  # readings without which there is no score
@@ -149,7 +149,7 @@ class VolatilityIndex:
         chain = a.chain
         head, every = self.pairs(chain.contracts)
         near = volatility_index(chain, VIX1D, holidays=self.holidays, pairs=head)
-        if chain.ts - self._month_at >= 5 * _MINUTE or chain.ts < self._month_at:
+        if chain.ts - self._month_at >= 10 * _MINUTE or chain.ts < self._month_at:
             month = volatility_index(chain, VIX, pairs=every)
             self._month, self._month_at, self._month_reason = month.value, chain.ts, month.reason or Reason.NO_QUOTE
         again = len(self.history) > 0 and int(self.history.ts[-1]) >= chain.ts

@@ -217,7 +217,7 @@ def _match(book: _Book, quote_of: QuoteOf) -> None:
             if able:
                 _match_side(book, key, side, able, quote)
 
-# %% ../../nbs/20_market/25_matching.ipynb #9492868a
+# %% ../../nbs/20_market/25_matching.ipynb #9e07b093
 class WorkingOrder(NamedTuple):
     """An open order: filled so far, what may still fill, and the stop in force (NaN where there is none)."""
 
@@ -231,7 +231,8 @@ class WorkingOrder(NamedTuple):
 class MatchingEngine:
     """Holds open orders and fills them against shown quotes, at the earliest `latency_steps` steps after they were sent.
 
-    Every fill is worse than shown by `slippage`. Times are nanoseconds UTC and must not go back. See the module's rules; nothing here reads a clock or does I/O.
+    Every fill is worse than shown by `slippage`. Times are nanoseconds UTC and must not go back. See the module's rules; nothing here reads a clock or
+    does I/O.
     """
 
     def __init__(self, latency_steps: int = 1, slippage: Slippage = Slippage()) -> None:
@@ -264,8 +265,7 @@ class MatchingEngine:
 
     def open_orders(self) -> list[WorkingOrder]:
         """The open orders in the order of submission; `active` where they have contracts to work for now."""
-        return [WorkingOrder(o.ticket, o.filled, o.open, o.available > 0, nan if abs(o.stop) == inf else o.stop)
-                for o in self._book.working.values()]
+        return [WorkingOrder(o.ticket, o.filled, o.open, o.available > 0, nan if abs(o.stop) == inf else o.stop) for o in self._book.working.values()]
 
     def __contains__(self, order_id: str) -> bool:
         """Whether an order by that id was ever submitted."""

@@ -6,10 +6,10 @@
 __all__ = ['Door', 'Screened', 'screen_session', 'session_score', 'Findings', 'QualityParameters', 'QualityScore', 'Severity',
            'chain_quality', 'finding_lines', 'join_findings']
 
-# %% ../../nbs/20_market/26_quality.ipynb #2e9933e2
+# %% ../../nbs/20_market/26_quality.ipynb #4a7da6b0
 from dataclasses import dataclass, fields, replace
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -35,11 +35,18 @@ _FOREVER = 1 << 62
 _WATCHED = ("quotes", "underlying_bars", "underlying_quotes")
 _IN_A_BATCH = tuple(f.name for f in fields(Batch) if f.name != "now")
 
-# %% ../../nbs/20_market/26_quality.ipynb #bc8c4abc
+# %% ../../nbs/20_market/26_quality.ipynb #1bae8154
 def _clocks(opens: int, closes: int, p: QualityParameters) -> dict[str, TapeClock]:
     """A clock a tape: options keep the option session's hours, the rest may come from early morning to evening."""
     start, stop = opens - int(p.before_hours * 3600e9), closes + int(p.after_hours * 3600e9)
     return {name: TapeClock(opens, closes, *((opens, closes) if name in ("quotes", "trades") else (start, stop)), name in _WATCHED, p) for name in _IN_A_BATCH}
+
+
+def _gap_watches(opens: int, closes: int, day: date, p: QualityParameters) -> dict[str, GapWatch]:
+    """Watches for silences; the underlying stops earlier than index options."""
+    hours = session_hours(day)
+    until = min(closes, nanoseconds(hours.closes)) if hours else closes
+    return {name: GapWatch(opens, closes if name == "quotes" else until, p) for name in _WATCHED}
 
 
 def _halts(s: Screening) -> IntArray:
@@ -68,7 +75,7 @@ def _silences(watched: Mapping[str, GapWatch], seen: Mapping[str, int], now: int
         if minutes := watch.silence(now, halts):
             builder.add(name, Severity.NOTE, Reason.GAP, seen[name], watch.last, -1, minutes, watch.shortest / _MINUTE)
 
-# %% ../../nbs/20_market/26_quality.ipynb #f6c30138
+# %% ../../nbs/20_market/26_quality.ipynb #f7d1ef5e
 class Door:
     """Screens one session of an option root, batch by batch, in order of arrival.
 
@@ -83,13 +90,11 @@ class Door:
         self.contracts, self.level_names = contracts, level_names
         self.opens, self.closes = nanoseconds(opens), nanoseconds(closes)
         day = opens.astimezone(NEW_YORK).date()
-        hours = session_hours(day)
-        until = min(self.closes, nanoseconds(hours.closes)) if hours else self.closes  # the underlying stops earlier than index options
         builder = FindingsBuilder()
         self._verdict = check_listing(contracts, day, p, builder)
         self.listing, self._untold = builder.build(), True
         self._clocks = _clocks(self.opens, self.closes, p)
-        self._gaps = {name: GapWatch(self.opens, self.closes if name == "quotes" else until, p) for name in _WATCHED}
+        self._gaps = _gap_watches(self.opens, self.closes, day, p)
         self._repeats = {name: RepeatWatch(name, len(contracts), self.opens) for name in _IN_A_BATCH}
         self._underlying = UnderlyingDoor(p, previous_close)
         self._options = OptionDoor(contracts, self.opens, self.closes, rate, self._verdict, p)
@@ -99,7 +104,7 @@ class Door:
         """The rows of a batch that are accepted, and what was found."""
         builder, tapes = FindingsBuilder(), {name: getattr(batch, name) for name in _IN_A_BATCH}
         screened = self._screen(tapes, batch.now, builder)
-        accepted: dict[str, Any] = {name: screened[name].accepted if name in screened else tape for name, tape in tapes.items()}
+        accepted: dict[str, Any] = tapes | {name: s.accepted for name, s in screened.items()}
         return Batch(batch.now, **accepted), self._told(builder)
 
     def finish(self, now: int | None = None) -> Findings:
@@ -126,9 +131,8 @@ class Door:
             self._halts = np.append(self._halts, _halts(screened["notices"]))
         self._underlying.screen(screened, builder)
         self._options.screen(screened, self._underlying.path, builder)
-        for name, watch in self._gaps.items():
-            if name in screened:
-                watch.screen(screened[name], self._halts)
+        for name in [n for n in _WATCHED if n in screened]:
+            self._gaps[name].screen(screened[name], self._halts)
         if "quotes" in screened:
             _remark(screened["quotes"])
         for name, tape in tapes.items():

@@ -18,13 +18,21 @@ _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
 _NEVER = -(1 << 62)
 
-# %% ../../nbs/20_market/262_sequence_checks.ipynb #21b18bf8
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #d30f2bc4
 def _leap_limit(busy: bool, seen: int, elapsed: IntArray) -> FloatArray:
     """How far ahead is too far: for quiet tapes a hundred times the usual interval, and never before the hundredth row."""
     rows = seen + np.arange(len(elapsed))
     return np.zeros(len(elapsed)) if busy else np.where(rows >= 100, 100.0 * elapsed / np.maximum(rows, 1), np.inf)
 
-# %% ../../nbs/20_market/262_sequence_checks.ipynb #50102e15
+
+def _first_ahead(t: IntArray, opens: int, leap: int) -> int:
+    """How many rows at the start of a tape are ahead of the row behind them by a leap."""
+    at = 0
+    while at + 1 < len(t) and int(t[at]) - max(int(t[at + 1]), opens) > leap:
+        at += 1
+    return at
+
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #87046e87
 class TapeClock:
     """The time of one tape. `start` and `stop` bound what may come at all, `opens` and `closes` the session (nanoseconds UTC).
 
@@ -49,10 +57,10 @@ class TapeClock:
             s.refuse(Reason.OUTSIDE_SESSION, outside, np.where(ts[outside] < self.start, ts[outside] - self.start, ts[outside] - self.stop) / 6e10, 0.0)
         rows = None if s.clean else np.flatnonzero(s.keep)
         t = ts if rows is None else ts[rows]
-        if self.clock == _NEVER and (ahead_of_all := self._ahead(t)):
+        if self.clock == _NEVER and (ahead := _first_ahead(t, self.opens, self.leap)):
             rows = np.arange(len(t)) if rows is None else rows
-            self._refuse_first(s, t[:ahead_of_all + 1], rows[:ahead_of_all])
-            t, rows = t[ahead_of_all:], rows[ahead_of_all:]
+            s.refuse(Reason.CLOCK_SKEW, rows[:ahead], (t[:ahead] - np.maximum(t[1:ahead + 1], self.opens)) / 1e9, self.leap / 1e9)
+            t, rows = t[ahead:], rows[ahead:]
         if len(t):
             if self.first == _NEVER:
                 self.first = max(int(t[0]), self.opens)
@@ -81,25 +89,16 @@ class TapeClock:
     def _leaps(self, ts: int) -> bool:
         return self.clock != _NEVER and ts - max(self.clock, self.opens) > self.leap
 
-    def _ahead(self, t: IntArray) -> int:
-        """How many rows at the start of a tape are ahead of the row behind them by a leap."""
-        at = 0
-        while at + 1 < len(t) and int(t[at]) - max(int(t[at + 1]), self.opens) > self.leap:
-            at += 1
-        return at
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #67db062f
+def _refuse_leap(clock: TapeClock, s: Screening, ts: int, row: IntArray) -> None:
+    """Refuse a row that leaps ahead, unless the row before it did too."""
+    if clock.pending != _NEVER and abs(ts - clock.pending) <= clock.leap:
+        clock.clock, clock.pending = ts, _NEVER
+    else:
+        s.refuse(Reason.CLOCK_SKEW, row, (ts - max(clock.clock, clock.opens)) / 1e9, clock.leap / 1e9)
+        clock.pending = ts
 
-    def _refuse_first(self, s: Screening, t: IntArray, rows: IntArray) -> None:
-        s.refuse(Reason.CLOCK_SKEW, rows, (t[:-1] - np.maximum(t[1:], self.opens)) / 1e9, self.leap / 1e9)
 
-    def leaps(self, s: Screening, ts: int, row: IntArray) -> None:
-        """Refuse a row that leaps ahead, unless the row before it did too."""
-        if self.pending != _NEVER and abs(ts - self.pending) <= self.leap:
-            self.clock, self.pending = ts, _NEVER
-        else:
-            s.refuse(Reason.CLOCK_SKEW, row, (ts - max(self.clock, self.opens)) / 1e9, self.leap / 1e9)
-            self.pending = ts
-
-# %% ../../nbs/20_market/262_sequence_checks.ipynb #e52cde30
 def _walk(clock: TapeClock, s: Screening, t: IntArray, rows: IntArray) -> None:
     at = 0
     while at < len(t):
@@ -116,7 +115,7 @@ def _walk(clock: TapeClock, s: Screening, t: IntArray, rows: IntArray) -> None:
         if upto:
             clock.pending = _NEVER
         if len(leaps):
-            clock.leaps(s, int(rest[upto]), rows[at + upto:at + upto + 1])
+            _refuse_leap(clock, s, int(rest[upto]), rows[at + upto:at + upto + 1])
         at += upto + 1
 
 # %% ../../nbs/20_market/262_sequence_checks.ipynb #731fa972

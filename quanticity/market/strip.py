@@ -208,7 +208,7 @@ def minutes_between(start: int, stop: int, counting: Counting = CALENDAR, holida
     """`minutes_until` of one moment and one end."""
     return float(minutes_until(np.array([start]), np.array([stop]), counting, holidays)[0, 0])
 
-# %% ../../nbs/20_market/23_strip.ipynb #75eb1fdb
+# %% ../../nbs/20_market/23_strip.ipynb #4f6cf0db
 @dataclass(frozen=True, slots=True)
 class Horizon:
     """An index: its `name` and how many `minutes` it looks ahead, over expiries of `shortest` to `longest` days, and how it counts minutes.
@@ -242,7 +242,7 @@ def _pair(when: FloatArray, listed: BoolArray, horizon: int) -> tuple[IntArray, 
 
 
 def index_minutes(h: Horizon, ts: IntArray, ends: IntArray, day: IntArray, holidays: Sequence[date] | None = None) -> FloatArray:
-    """Minutes to each expiry as an index counts them, shape (moments, expiries); NaN for those beyond its reach at every moment. `day` is days since 1970-01-01."""
+    """Minutes to each expiry as an index counts them, shape (moments, expiries); NaN for those beyond its reach. `day` is days since 1970-01-01."""
     out = np.full((len(ts), len(ends)), np.nan)
     today = new_york_time(ts) // _DAY
     near = np.flatnonzero(day <= today.max(initial=0) + h.longest + 7)

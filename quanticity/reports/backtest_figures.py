@@ -14,7 +14,7 @@ from .backtest_run import BacktestRun
 from .figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, Note, _figure, _line
 from .run import new_york
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #d0930737
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #6f970941
 def _time_axis(run: BacktestRun) -> dict[str, Any]:
     return {"type": "date", "tickformat": "%b %d" if run.many_days else "%H:%M"}
 
@@ -25,7 +25,11 @@ def _stacked(run: BacktestRun, titles: tuple[str, ...]) -> dict[str, Any]:
     for i, title in enumerate(titles):
         number, top = "" if i == 0 else str(i + 1), 1 - i / n
         last = i == n - 1
-        out[f"xaxis{number}"] = _time_axis(run) | {"anchor": f"y{number}", "showticklabels": last} | ({"title": {"text": "New York time"}} if last else {"matches": f"x{n}"})
+        out[f"xaxis{number}"] = (
+            _time_axis(run)
+            | {"anchor": f"y{number}", "showticklabels": last}
+            | ({"title": {"text": "New York time"}} if last else {"matches": f"x{n}"})
+        )
         out[f"yaxis{number}"] = {"domain": [top - 0.86 / n, top], "title": {"text": title}, "anchor": f"x{number}"}
     return out
 
@@ -33,11 +37,13 @@ def _stacked(run: BacktestRun, titles: tuple[str, ...]) -> dict[str, Any]:
 def _on(number: int) -> dict[str, Any]:
     return {} if number == 0 else {"xaxis": f"x{number + 1}", "yaxis": f"y{number + 1}"}
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #7f7620ae
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #a7405cad
 def equity_figure(run: BacktestRun) -> Any:
     """Profit or loss of the whole book so far, and under it how far it is below its highest."""
     rows = run.rows()
-    figure = _figure("Profit and loss, and drawdown", "equity.parquet: ts, book_net, drawdown", height=480, **_stacked(run, ("net, dollars", "drawdown, dollars")))
+    figure = _figure(
+        "Profit and loss, and drawdown", "equity.parquet: ts, book_net, drawdown", height=480, **_stacked(run, ("net, dollars", "drawdown, dollars"))
+    )
     figure.add_trace(_line(run.times(rows), run.column("book_net", rows), "net of all costs", BLUE, line={"shape": "hv"}))
     figure.add_trace(_line(run.times(rows), -run.column("drawdown", rows), "below the peak", RED, fill="tozeroy", **_on(1)))
     return figure
@@ -95,9 +101,19 @@ def exposure_figure(run: BacktestRun, symbol: str) -> Any:
         figure.add_trace(_line(run.times(rows), run.column(name, rows), label, colour, line={"shape": "hv"}, **_on(number)))
     return figure
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #6698cea3
-_OF = {"strategy": "by strategy", "symbol": "by symbol", "right": "by right", "expiry": "by days to expiry", "exit": "by exit", "hour": "by hour of the opening (New York)", "day": "by day",
-       "gamma": "by dealers' gamma at the proposal", "volatility": "by volatility regime at the proposal", "feature": "by feature, in its share of the confidence"}
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #29633bcc
+_OF = {
+    "strategy": "by strategy",
+    "symbol": "by symbol",
+    "right": "by right",
+    "expiry": "by days to expiry",
+    "exit": "by exit",
+    "hour": "by hour of the opening (New York)",
+    "day": "by day",
+    "gamma": "by dealers' gamma at the proposal",
+    "volatility": "by volatility regime at the proposal",
+    "feature": "by feature, in its share of the confidence",
+}
 
 
 def group_figure(run: BacktestRun, dimension: str) -> Any:
@@ -108,13 +124,25 @@ def group_figure(run: BacktestRun, dimension: str) -> Any:
     if not groups:
         return Note(f"No trade, so no profit {_OF[dimension]}.")
     labels = [str(g["label"]).replace("_", " ") for g in groups]
-    figure = _figure(f"Net {_OF[dimension]}", "summary.json: attribution", height=150 + 34 * len(groups), barmode="overlay", xaxis={"title": {"text": "dollars"}})
-    figure.update_layout(margin={"l": 190, "r": 60}, showlegend=False, yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]})
-    figure.add_trace(go.Bar(y=labels, x=[g["net"] or 0.0 for g in groups], orientation="h", name="net", marker={"color": BLUE},
-                            text=[f"{g['net'] or 0.0:+,.0f} ({g['trades']})" for g in groups]))
+    figure = _figure(
+        f"Net {_OF[dimension]}", "summary.json: attribution", height=150 + 34 * len(groups), barmode="overlay", xaxis={"title": {"text": "dollars"}}
+    )
+    figure.update_layout(
+        margin={"l": 190, "r": 60}, showlegend=False, yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]}
+    )
+    figure.add_trace(
+        go.Bar(
+            y=labels,
+            x=[g["net"] or 0.0 for g in groups],
+            orientation="h",
+            name="net",
+            marker={"color": BLUE},
+            text=[f"{g['net'] or 0.0:+,.0f} ({g['trades']})" for g in groups],
+        )
+    )
     return figure
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #32f9a474
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #5d0ca768
 def costs_figure(run: BacktestRun) -> Any:
     """Net under other costs, each with its interval. Plotly figure or `Note`."""
     import plotly.graph_objects as go
@@ -123,12 +151,23 @@ def costs_figure(run: BacktestRun) -> Any:
     if not cases:
         return Note("No trade, so nothing to price again.")
     places = [-float(i) for i in range(len(cases))]
-    figure = _figure("The same trades at other costs", "summary.json: sensitivity", height=170 + 40 * len(cases), xaxis={"title": {"text": "net, dollars"}},
-                     yaxis={"tickvals": places, "ticktext": [case["label"] for case in cases], "range": [0.6 - len(cases), 0.6]})
+    figure = _figure(
+        "The same trades at other costs",
+        "summary.json: sensitivity",
+        height=170 + 40 * len(cases),
+        xaxis={"title": {"text": "net, dollars"}},
+        yaxis={"tickvals": places, "ticktext": [case["label"] for case in cases], "range": [0.6 - len(cases), 0.6]},
+    )
     figure.update_layout(margin={"l": 170})
     for place, case in zip(places, cases, strict=True):
         if case["low"] is not None and case["high"] is not None:
-            figure.add_trace(_line([case["low"], case["high"]], [place, place], f"{run.summary['level']:.0%} interval", SKY, line={"width": 4}, showlegend=place == 0))
-    figure.add_trace(go.Scatter(x=[case["net"] for case in cases], y=places, name="net", mode="markers", marker={"symbol": "diamond", "size": 11, "color": BLUE}))
+            figure.add_trace(
+                _line(
+                    [case["low"], case["high"]], [place, place], f"{run.summary['level']:.0%} interval", SKY, line={"width": 4}, showlegend=place == 0
+                )
+            )
+    figure.add_trace(
+        go.Scatter(x=[case["net"] for case in cases], y=places, name="net", mode="markers", marker={"symbol": "diamond", "size": 11, "color": BLUE})
+    )
     figure.add_trace(_line([0, 0], [0.6 - len(cases), 0.6], "no profit", BLACK, "dot"))
     return figure

@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['TRADES', 'EQUITY', 'BacktestRun', 'load_backtest', 'write_backtest_example']
 
-# %% ../../nbs/75_reports/780_backtest_run.ipynb #f13ebd9f
+# %% ../../nbs/75_reports/780_backtest_run.ipynb #a794785a
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
@@ -21,14 +20,47 @@ from ..market.chain import FloatArray
 from .layout import LEDGER, SUMMARY
 from .run import Columns, new_york, read_columns
 
-# %% ../../nbs/75_reports/780_backtest_run.ipynb #c1d9f72f
+# %% ../../nbs/75_reports/780_backtest_run.ipynb #bf030045
 TRADES, EQUITY = "trades.parquet", "equity.parquet"
-_KEYS = ("kind", "run_id", "symbols", "strategies", "costs", "days", "pnl", "statistics", "sensitivity", "significance", "attribution", "not_done", "warnings", "ledger_sha256")
-_TRADE = ("trade", "strategy", "symbol", "contract", "quantity", "opened", "closed", "entry_price", "exit_price", "exit_reason", "premium", "net", "gross", "commission",
-          "spread", "slippage", "confidence", "parts")
+_KEYS = (
+    "kind",
+    "run_id",
+    "symbols",
+    "strategies",
+    "costs",
+    "days",
+    "pnl",
+    "statistics",
+    "sensitivity",
+    "significance",
+    "attribution",
+    "not_done",
+    "warnings",
+    "ledger_sha256",
+)
+_TRADE = (
+    "trade",
+    "strategy",
+    "symbol",
+    "contract",
+    "quantity",
+    "opened",
+    "closed",
+    "entry_price",
+    "exit_price",
+    "exit_reason",
+    "premium",
+    "net",
+    "gross",
+    "commission",
+    "spread",
+    "slippage",
+    "confidence",
+    "parts",
+)
 _EQUITY = ("ts", "symbol", "spot", "net", "value", "open_positions", "delta", "gamma", "vega", "theta", "greeks_of", "book_net", "drawdown")
 
-# %% ../../nbs/75_reports/780_backtest_run.ipynb #7d6c10e3
+# %% ../../nbs/75_reports/780_backtest_run.ipynb #7e29073c
 @dataclass(frozen=True, eq=False)
 class BacktestRun:
     """A loaded backtest folder. `files` maps each file's name to the SHA-256 of its bytes."""
@@ -68,7 +100,7 @@ class BacktestRun:
         values = self.equity[name]
         return values[rows] if isinstance(values, np.ndarray) else np.full(len(rows), np.nan)
 
-
+# %% ../../nbs/75_reports/780_backtest_run.ipynb #ffb53aff
 def load_backtest(folder: Path | str) -> BacktestRun:
     """Load and check a backtest's folder. DataMissing where it or a file is not there, DataError where files do not belong together or lack something."""
     folder = Path(folder)
@@ -90,7 +122,7 @@ def load_backtest(folder: Path | str) -> BacktestRun:
         raise DataError(f"{folder / LEDGER} is not the ledger that {SUMMARY} describes (its SHA-256 differs)", "run the backtest again")
     return BacktestRun(folder, summary, trades, equity, files)
 
-# %% ../../nbs/75_reports/780_backtest_run.ipynb #0dc60240
+# %% ../../nbs/75_reports/780_backtest_run.ipynb #ee21cbcc
 def write_backtest_example(folder: Path, trades: bool = True) -> Path:
     """Write an invented backtest into a folder, with three trades or none."""
     import pyarrow as pa
@@ -101,8 +133,17 @@ def write_backtest_example(folder: Path, trades: bool = True) -> Path:
     ts = [start + timedelta(minutes=30 * i) for start in opens for i in range(14)]
     net = np.cumsum(np.where(np.arange(28) % 5 == 2, -60.0, 25.0)) if trades else np.zeros(28)
     held = (np.arange(28) % 5 < 3) * float(trades)
-    columns: dict[str, Any] = {"ts": pa.array(ts, pa.timestamp("ns", "UTC")), "symbol": ["SIM"] * 28, "spot": 500 + np.sin(np.arange(28) / 4) * 3, "net": net, "value": held * 450.0,
-                               "open_positions": held, "greeks_of": held, "book_net": net, "drawdown": np.maximum(np.maximum.accumulate(net), 0) - net}
+    columns: dict[str, Any] = {
+        "ts": pa.array(ts, pa.timestamp("ns", "UTC")),
+        "symbol": ["SIM"] * 28,
+        "spot": 500 + np.sin(np.arange(28) / 4) * 3,
+        "net": net,
+        "value": held * 450.0,
+        "open_positions": held,
+        "greeks_of": held,
+        "book_net": net,
+        "drawdown": np.maximum(np.maximum.accumulate(net), 0) - net,
+    }
     columns |= {name: held * size for name, size in (("delta", 120.0), ("gamma", 9.0), ("vega", 35.0), ("theta", -80.0))}
     pq.write_table(pa.table(columns), folder / EQUITY)
     pq.write_table(pa.Table.from_pylist(_example_trades() if trades else [], _TRADE_SCHEMA()), folder / TRADES)
@@ -117,29 +158,84 @@ def _TRADE_SCHEMA() -> Any:
     texts, times = ("trade", "strategy", "symbol", "contract", "exit_reason", "parts"), ("opened", "closed")
     return pa.schema([(n, pa.string() if n in texts else pa.timestamp("us", "UTC") if n in times else pa.float64()) for n in _TRADE])
 
-
+# %% ../../nbs/75_reports/780_backtest_run.ipynb #65623a6d
 def _example_trades() -> list[dict[str, Any]]:
     out = []
     for i, (reason, net) in enumerate((("target", 310.0), ("stop", -180.0), ("time", 25.0))):
         at = datetime(2026, 3, 19 + i // 2, 14, 40, tzinfo=UTC) + timedelta(hours=2 * (i % 2))
-        out.append({"trade": f"sig:{i}", "strategy": "zero_dte", "symbol": "SIM", "contract": "SIM260320C00500000", "quantity": 4.0, "opened": at, "closed": at + timedelta(minutes=45),
-                    "entry_price": 1.2, "exit_price": 1.2 + net / 400, "exit_reason": reason, "premium": 480.0, "net": net, "gross": net + 30, "commission": 5.2, "spread": 24.8,
-                    "slippage": 0.0, "confidence": 0.7, "parts": '{"gamma": 0.4, "stretch": 0.9}'})
+        out.append(
+            {
+                "trade": f"sig:{i}",
+                "strategy": "zero_dte",
+                "symbol": "SIM",
+                "contract": "SIM260320C00500000",
+                "quantity": 4.0,
+                "opened": at,
+                "closed": at + timedelta(minutes=45),
+                "entry_price": 1.2,
+                "exit_price": 1.2 + net / 400,
+                "exit_reason": reason,
+                "premium": 480.0,
+                "net": net,
+                "gross": net + 30,
+                "commission": 5.2,
+                "spread": 24.8,
+                "slippage": 0.0,
+                "confidence": 0.7,
+                "parts": '{"gamma": 0.4, "stretch": 0.9}',
+            }
+        )
     return out
 
-# %% ../../nbs/75_reports/780_backtest_run.ipynb #e6265d09
+# %% ../../nbs/75_reports/780_backtest_run.ipynb #4143ec8a
 def _example_summary(net: float, trades: int) -> dict[str, Any]:
-    days = [{"symbol": "SIM", "date": d.isoformat(), "source": "sim", "net": net / 2, "held": 0, "data": "ab", "ledger_sha256": "cd"} for d in (date(2026, 3, 19), date(2026, 3, 20))]
+    days = [
+        {"symbol": "SIM", "date": d.isoformat(), "source": "sim", "net": net / 2, "held": 0, "data": "ab", "ledger_sha256": "cd"}
+        for d in (date(2026, 3, 19), date(2026, 3, 20))
+    ]
     group = {"trades": trades, "gross": net, "costs": 30.0, "wins": 2, "mean": net / 3, "low": -200.0, "high": 250.0}
-    groups = [{**group, "dimension": d, "label": label, "net": share * net} for d, label, share in (
-        ("strategy", "zero_dte", 1.0), ("exit", "target", 1.4), ("exit", "stop", -0.4), ("hour", "10:30-11:30", 0.7), ("hour", "12:30-13:30", 0.3), ("gamma", "dealers long gamma", 1.0),
-        ("feature", "stretch", 0.6), ("feature", "gamma", 0.4))]
-    priced = [{"label": f"{k:g} times the costs", "net": net - 30 * k, "low": net - 400, "high": net + 380, "mean": (net - 30 * k) / 3} for k in (0, 0.5, 1, 2)]
+    groups = [
+        {**group, "dimension": d, "label": label, "net": share * net}
+        for d, label, share in (
+            ("strategy", "zero_dte", 1.0),
+            ("exit", "target", 1.4),
+            ("exit", "stop", -0.4),
+            ("hour", "10:30-11:30", 0.7),
+            ("hour", "12:30-13:30", 0.3),
+            ("gamma", "dealers long gamma", 1.0),
+            ("feature", "stretch", 0.6),
+            ("feature", "gamma", 0.4),
+        )
+    ]
+    priced = [
+        {"label": f"{k:g} times the costs", "net": net - 30 * k, "low": net - 400, "high": net + 380, "mean": (net - 30 * k) / 3}
+        for k in (0, 0.5, 1, 2)
+    ]
     return {
-        "kind": "backtest", "run_id": "SIM-20260319-20260320-sim-00000000", "symbols": ["SIM"], "strategies": {"zero_dte": {"min_stretch": 0.75}}, "days": days, "level": 0.95, "capital": 25_000.0,
+        "kind": "backtest",
+        "run_id": "SIM-20260319-20260320-sim-00000000",
+        "symbols": ["SIM"],
+        "strategies": {"zero_dte": {"min_stretch": 0.75}},
+        "days": days,
+        "level": 0.95,
+        "capital": 25_000.0,
         "costs": {"slippage_spread": 0.0, "slippage_ticks": 0.0, "slippage_tick": 0.05, "latency_steps": 1, "commissions": "interactive_brokers"},
-        "pnl": {"realized": net, "unrealized": 0.0, "commission": 15.6, "net": net, "cash": net, "value": 0.0}, "trades": trades, "independent_trades": trades,
-        "statistics": [{"name": "net", "value": net, "low": -420.0, "high": 690.0, "unit": "dollars", "of": trades}, {"name": "Sharpe ratio a year", "value": None, "low": None, "high": None, "unit": "ratio", "of": 2}],
-        "sensitivity": priced if trades else [], "significance": [{"strategy": "zero_dte", "family": "zero_dte over sim SIM", "trials": 4, "sharpe": 0.1, "probabilistic": 0.55, "deflated": 0.2, "days": 2}],
-        "attribution": groups if trades else [], "not_done": [{"kind": "skip", "strategy": "zero_dte", "reason": "low_confidence", "count": 300}], "counts": {"signal": trades},
-        "warnings": [f"{trades} independent trades: fewer than 30, so every statistic of them is mostly chance"], "ledger_sha256": sha256(b"").hexdigest(), "seconds": {"total": 1.0}, "config": "ef"}
+        "pnl": {"realized": net, "unrealized": 0.0, "commission": 15.6, "net": net, "cash": net, "value": 0.0},
+        "trades": trades,
+        "independent_trades": trades,
+        "statistics": [
+            {"name": "net", "value": net, "low": -420.0, "high": 690.0, "unit": "dollars", "of": trades},
+            {"name": "Sharpe ratio a year", "value": None, "low": None, "high": None, "unit": "ratio", "of": 2},
+        ],
+        "sensitivity": priced if trades else [],
+        "significance": [
+            {"strategy": "zero_dte", "family": "zero_dte over sim SIM", "trials": 4, "sharpe": 0.1, "probabilistic": 0.55, "deflated": 0.2, "days": 2}
+        ],
+        "attribution": groups if trades else [],
+        "not_done": [{"kind": "skip", "strategy": "zero_dte", "reason": "low_confidence", "count": 300}],
+        "counts": {"signal": trades},
+        "warnings": [f"{trades} independent trades: fewer than 30, so every statistic of them is mostly chance"],
+        "ledger_sha256": sha256(b"").hexdigest(),
+        "seconds": {"total": 1.0},
+        "config": "ef",
+    }

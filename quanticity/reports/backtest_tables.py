@@ -16,7 +16,7 @@ from .layout import LEDGER, SUMMARY
 from .run import new_york
 from .tables import Table, money, words
 
-# %% ../../nbs/75_reports/782_backtest_tables.ipynb #f18c354c
+# %% ../../nbs/75_reports/782_backtest_tables.ipynb #c42d6582
 def _share_or_money(value: Any, unit: str) -> str:
     return "" if value is None else f"{value:.1%}".replace("-", "\N{MINUS SIGN}") if unit == "share" else money(value)
 
@@ -29,20 +29,38 @@ def backtest_headline(run: BacktestRun) -> Table:
     """What was run over what, what it cost to trade, and what came of it."""
     s, pnl = run.summary, run.summary["pnl"]
     c = s["costs"]
-    slip = " and ".join(filter(None, (f"{c['slippage_spread']:.0%} of the spread" if c["slippage_spread"] else "", f"{c['slippage_ticks']:g} steps of {c['slippage_tick']:g}" if c["slippage_ticks"] else ""))) or "none"
-    rows = [("sessions", f"{run.title}: {len(s['days'])} from {', '.join(dict.fromkeys(str(d['source']) for d in s['days']))}"), ("strategies", ", ".join(s["strategies"]) or "none"),
-            ("costs", f"commissions {words(c['commissions'])}, slippage {slip}, {c['latency_steps']} steps of latency"),
-            ("trades", f"{s['trades']:,}, of which {s['independent_trades']:,} do not overlap")]
+    slip = (
+        " and ".join(
+            filter(
+                None,
+                (
+                    f"{c['slippage_spread']:.0%} of the spread" if c["slippage_spread"] else "",
+                    f"{c['slippage_ticks']:g} steps of {c['slippage_tick']:g}" if c["slippage_ticks"] else "",
+                ),
+            )
+        )
+        or "none"
+    )
+    rows = [
+        ("sessions", f"{run.title}: {len(s['days'])} from {', '.join(dict.fromkeys(str(d['source']) for d in s['days']))}"),
+        ("strategies", ", ".join(s["strategies"]) or "none"),
+        ("costs", f"commissions {words(c['commissions'])}, slippage {slip}, {c['latency_steps']} steps of latency"),
+        ("trades", f"{s['trades']:,}, of which {s['independent_trades']:,} do not overlap"),
+    ]
     rows += [(f"P&L {name}", f"{money(pnl[name])} dollars") for name in ("realized", "unrealized", "commission", "net")]
     return Table("The backtest", ("", ""), tuple(rows), "ll", f"{SUMMARY}: days, strategies, costs, trades, pnl")
 
 
 def parameters_table(run: BacktestRun) -> Table:
     """The parameters that each strategy ran with."""
-    rows = tuple((strategy, name, f"{value:g}" if isinstance(value, float) else str(value)) for strategy, values in run.summary["strategies"].items() for name, value in values.items())
+    rows = tuple(
+        (strategy, name, f"{value:g}" if isinstance(value, float) else str(value))
+        for strategy, values in run.summary["strategies"].items()
+        for name, value in values.items()
+    )
     return Table("Parameters", ("strategy", "parameter", "value"), rows or (("", "none", ""),), "llr", f"{SUMMARY}: strategies")
 
-# %% ../../nbs/75_reports/782_backtest_tables.ipynb #660608d6
+# %% ../../nbs/75_reports/782_backtest_tables.ipynb #63d02b61
 def warnings_table(run: BacktestRun) -> Table | Note:
     """Every warning, the weightiest first."""
     rows = tuple((str(number), text) for number, text in enumerate(run.summary["warnings"], 1))
@@ -51,29 +69,74 @@ def warnings_table(run: BacktestRun) -> Table | Note:
 
 def statistics_table(run: BacktestRun) -> Table:
     """Each statistic with its interval."""
-    rows = tuple((s["name"], _share_or_money(s["value"], s["unit"]), _span(s["low"], s["high"], s["unit"]), s["unit"], f"{s['of']:,}") for s in run.summary["statistics"])
-    return Table("Results", ("", "value", f"{run.summary['level']:.0%} interval", "unit", "over"), rows, "lrrlr", f"{SUMMARY}: statistics",
-                 ("Intervals of trades by stationary bootstrap, of the Sharpe ratio by its standard error (Mertens). Capital: " + money(run.summary["capital"]) + " dollars.",))
+    rows = tuple(
+        (s["name"], _share_or_money(s["value"], s["unit"]), _span(s["low"], s["high"], s["unit"]), s["unit"], f"{s['of']:,}")
+        for s in run.summary["statistics"]
+    )
+    return Table(
+        "Results",
+        ("", "value", f"{run.summary['level']:.0%} interval", "unit", "over"),
+        rows,
+        "lrrlr",
+        f"{SUMMARY}: statistics",
+        (
+            "Intervals of trades by stationary bootstrap, of the Sharpe ratio by its standard error (Mertens). Capital: "
+            + money(run.summary["capital"])
+            + " dollars.",
+        ),
+    )
 
-
+# %% ../../nbs/75_reports/782_backtest_tables.ipynb #987d5a9d
 def significance_table(run: BacktestRun) -> Table:
     """The Sharpe ratio of days after chance and after all trials."""
-    rows = tuple((s["strategy"], money(s["sharpe"]), _share_or_money(s["probabilistic"], "share"), f"{s['trials']:,}", _share_or_money(s["deflated"], "share"), s["family"])
-                 for s in run.summary["significance"])
-    return Table("Chance, and the number of trials", ("strategy", "Sharpe ratio a day", "probability above 0", "trials so far", "deflated", "counted as"), rows, "lrrrrl",
-                 f"{SUMMARY}: significance", ("Deflated: the probability that the true ratio beats the best of so many trials without skill; 95% is wanted.",))
+    rows = tuple(
+        (
+            s["strategy"],
+            money(s["sharpe"]),
+            _share_or_money(s["probabilistic"], "share"),
+            f"{s['trials']:,}",
+            _share_or_money(s["deflated"], "share"),
+            s["family"],
+        )
+        for s in run.summary["significance"]
+    )
+    return Table(
+        "Chance, and the number of trials",
+        ("strategy", "Sharpe ratio a day", "probability above 0", "trials so far", "deflated", "counted as"),
+        rows,
+        "lrrrrl",
+        f"{SUMMARY}: significance",
+        ("Deflated: the probability that the true ratio beats the best of so many trials without skill; 95% is wanted.",),
+    )
 
-
+# %% ../../nbs/75_reports/782_backtest_tables.ipynb #bfdb448a
 def groups_table(run: BacktestRun) -> Table | Note:
     """Where the money came from, all dimensions."""
-    rows = tuple((g["dimension"], words(g["label"]), f"{g['trades']:,}", f"{g['wins']:,}", money(g["net"]), money(g["costs"]), money(g["mean"]), _span(g["low"], g["high"]))
-                 for g in run.summary["attribution"])
+    rows = tuple(
+        (
+            g["dimension"],
+            words(g["label"]),
+            f"{g['trades']:,}",
+            f"{g['wins']:,}",
+            money(g["net"]),
+            money(g["costs"]),
+            money(g["mean"]),
+            _span(g["low"], g["high"]),
+        )
+        for g in run.summary["attribution"]
+    )
     if not rows:
         return Note("No trade, so nothing to attribute.")
-    return Table("Where it came from", ("by", "", "trades", "won", "net", "costs", "a trade", "interval"), rows, "llrrrrrr", f"{SUMMARY}: attribution",
-                 ("For a feature, net is its share of the profit, and `a trade` the difference between trades in which it stood above and below its median.",))
+    return Table(
+        "Where it came from",
+        ("by", "", "trades", "won", "net", "costs", "a trade", "interval"),
+        rows,
+        "llrrrrrr",
+        f"{SUMMARY}: attribution",
+        ("For a feature, net is its share of the profit, and `a trade` the difference between trades in which it stood above and below its median.",),
+    )
 
-# %% ../../nbs/75_reports/782_backtest_tables.ipynb #b66db147
+# %% ../../nbs/75_reports/782_backtest_tables.ipynb #612e2c95
 MOST_ROWS = 200
 
 
@@ -86,20 +149,43 @@ def trades_table(run: BacktestRun) -> Table | Note:
     t, rows = run.trades, []
     for i in range(min(len(t["trade"]), MOST_ROWS)):
         parts = ", ".join(f"{name} {value:.2f}" for name, value in json.loads(t["parts"][i]).items())
-        rows.append((_time(t["opened"][i]), t["strategy"][i], f"{t['quantity'][i]:g} {t['contract'][i]}", money(t["entry_price"][i]), money(t["exit_price"][i]), _time(t["closed"][i]),
-                     t["exit_reason"][i], money(t["net"][i]), money(t["commission"][i]), money(t["spread"][i]), money(t["slippage"][i]), f"{t['confidence'][i]:.2f}", parts))
+        rows.append(
+            (
+                _time(t["opened"][i]),
+                t["strategy"][i],
+                f"{t['quantity'][i]:g} {t['contract'][i]}",
+                money(t["entry_price"][i]),
+                money(t["exit_price"][i]),
+                _time(t["closed"][i]),
+                t["exit_reason"][i],
+                money(t["net"][i]),
+                money(t["commission"][i] + t["spread"][i] + t["slippage"][i]),
+                f"{t['confidence'][i]:.2f}",
+                parts,
+            )
+        )
     if not rows:
         return Note("No order was filled, so there is no trade.")
     left = len(t["trade"]) - len(rows)
-    return Table("Trades, leg by leg", ("opened", "strategy", "contract", "paid", "received", "closed", "by", "net", "commission", "half spread", "slippage", "confidence", "parts"), tuple(rows),
-                 "lllrrllrrrrrl", f"{TRADES}", (f"{left} more legs are in the file.",) if left else ())
+    return Table(
+        "Trades, leg by leg",
+        ("opened", "strategy", "contract", "paid", "received", "closed", "by", "net", "costs", "confidence", "parts"),
+        tuple(rows),
+        "lllrrllrrrl",
+        TRADES,
+        ("Costs are commission, half spreads and slippage.", *((f"{left} more legs are in the file.",) if left else ())),
+    )
 
-
+# %% ../../nbs/75_reports/782_backtest_tables.ipynb #a473136b
 def not_done_table(run: BacktestRun) -> Table | Note:
     """What was not proposed, vetoed, refused or cancelled, by reason."""
     names = {"skip": "not proposed", "veto": "vetoed", "refusal": "refused by risk", "cancel": "order ended unfilled"}
     rows = tuple((names[r["kind"]], r["strategy"], words(r["reason"]), f"{r['count']:,}") for r in run.summary["not_done"])
-    return Table("What was not done, and why", ("stage", "strategy", "reason", "times"), rows, "lllr", f"{SUMMARY}: not_done") if rows else Note("Nothing was skipped, vetoed, refused or cancelled.")
+    return (
+        Table("What was not done, and why", ("stage", "strategy", "reason", "times"), rows, "lllr", f"{SUMMARY}: not_done")
+        if rows
+        else Note("Nothing was skipped, vetoed, refused or cancelled.")
+    )
 
 
 def days_table(run: BacktestRun) -> Table:

@@ -68,7 +68,7 @@ def headline_rows(record: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("quality", f"{quality['score']:.3f}: {parts}"),
             *([("approximated", "American contracts, priced as European ones")] if record["approximated"] else [])]
 
-# %% ../../nbs/75_reports/774_chain_terminal.ipynb #4a7a7832
+# %% ../../nbs/75_reports/774_chain_terminal.ipynb #20c5c59f
 def convention_rows(record: Mapping[str, Any]) -> list[list[str]]:
     """A row a convention: GEX, DEX, VEX, CHEX, gamma balance, zero gamma, all crossings, walls, 0DTE share."""
     rows = []
@@ -96,7 +96,8 @@ def band_rows(record: Mapping[str, Any]) -> list[list[str]]:
     for name, c in record["conventions"].items():
         if band := c.get("band"):
             zero = band["zero_gamma"]
-            rows.append([name, cell(zero, "low"), cell(zero, "median"), cell(zero, "high"), f"{zero['crossing']:.0%}", _chances(band["call_wall"]), _chances(band["put_wall"])])
+            levels = [cell(zero, "low"), cell(zero, "median"), cell(zero, "high"), f"{zero['crossing']:.0%}"]
+            rows.append([name, *levels, _chances(band["call_wall"]), _chances(band["put_wall"])])
     if rows:
         sure = record["uncertainty"]
         rows.append(["any of them", cell(sure, "zero_gamma_low"), "", cell(sure, "zero_gamma_high"), "", "", ""])

@@ -95,7 +95,7 @@ def days_to_expiry(trade: Trade) -> str:
     days = (trade.legs[0].contract.expiry - trade.opened.astimezone(NEW_YORK).date()).days
     return "0" if days <= 0 else "1" if days == 1 else "2-7" if days <= 7 else "8-30" if days <= 30 else "31+"
 
-# %% ../../nbs/85_research/8961_attribution.ipynb #56586a6e
+# %% ../../nbs/85_research/8961_attribution.ipynb #0056df8a
 def by_feature(trades: Sequence[Trade], level: float = 0.95, seed: int = 0) -> list[Group]:
     """A group a part of the confidence: its share of the profit, and the contrast between trades in which it was high and low."""
     names = sorted({name for trade in trades for name in trade.parts})
@@ -107,7 +107,18 @@ def _feature(name: str, trades: Sequence[Trade], level: float, seed: int) -> Gro
     weight = np.array([_share(t.parts, name) for t in trades])
     contrast, low, high = _contrast(value, net, level, seed)
     costs = np.array([t.costs for t in trades])
-    return Group("feature", name, len(trades), _sum(net * weight), _sum((net + costs) * weight), _sum(costs * weight), int((net > 0).sum()), contrast, low, high)
+    return Group(
+        "feature",
+        name,
+        len(trades),
+        _sum(net * weight),
+        _sum((net + costs) * weight),
+        _sum(costs * weight),
+        int((net > 0).sum()),
+        contrast,
+        low,
+        high,
+    )
 
 
 def _share(parts: Mapping[str, float], name: str) -> float:
@@ -117,7 +128,7 @@ def _share(parts: Mapping[str, float], name: str) -> float:
 
 def _contrast(value: FloatArray, net: FloatArray, level: float, seed: int) -> tuple[float, float, float]:
     above: npt.NDArray[np.bool_] = value > np.median(value) if len(value) else np.empty(0, np.bool_)
-    if not above.any() or above.all() or not np.isfinite(net).all():
+    if min(int(above.sum()), int((~above).sum())) < 2 or not np.isfinite(net).all():  # two on either side, or it is an anecdote
         return math.nan, math.nan, math.nan
 
     def difference(rows: npt.NDArray[np.int64]) -> float:
@@ -129,13 +140,24 @@ def _contrast(value: FloatArray, net: FloatArray, level: float, seed: int) -> tu
     bounds = np.quantile(found, [0.5 - level / 2, 0.5 + level / 2]) if len(found) else (math.nan, math.nan)
     return difference(np.arange(len(net))), float(bounds[0]), float(bounds[1])
 
-# %% ../../nbs/85_research/8961_attribution.ipynb #b168a1c6
+# %% ../../nbs/85_research/8961_attribution.ipynb #ce9460ee
 def attribution(trades: Sequence[Trade], book: Mapping[str, Any], level: float = 0.95, seed: int = 0) -> list[Group]:
-    """Groups by `strategy`, `symbol`, `right`, `expiry` (days), `exit`, `hour`, `day`, `gamma`, `volatility` and `feature`; each but the last adds up to the whole."""
+    """Groups by `strategy`, `symbol`, `right`, `expiry` (days), `exit`, `hour`, `day`, `gamma`, `volatility` and `feature`, in this order.
+
+    The groups of each dimension add up to the whole.
+    """
     then = MarketThen(book)
     dimensions: dict[str, Callable[[Trade], str]] = {
-        "strategy": lambda t: t.strategy, "symbol": lambda t: t.symbol, "right": _rights, "expiry": days_to_expiry, "exit": lambda t: t.exit_reason,
-        "hour": time_of_day, "day": lambda t: t.opened.astimezone(NEW_YORK).date().isoformat(), "gamma": then.gamma, "volatility": then.volatility}
+        "strategy": lambda t: t.strategy,
+        "symbol": lambda t: t.symbol,
+        "right": _rights,
+        "expiry": days_to_expiry,
+        "exit": lambda t: t.exit_reason,
+        "hour": time_of_day,
+        "day": lambda t: t.opened.astimezone(NEW_YORK).date().isoformat(),
+        "gamma": then.gamma,
+        "volatility": then.volatility,
+    }
     out = [group for name, label in dimensions.items() for group in grouped(trades, name, label, level, seed)]
     return out + by_feature(trades, level, seed)
 

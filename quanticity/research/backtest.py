@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Costs', 'strategies_from', 'Day', 'Backtest', 'backtest', 'parameters_of', 'prove']
 
-# %% ../../nbs/85_research/895_backtest.ipynb #d6930928
+# %% ../../nbs/85_research/895_backtest.ipynb #d0ea24e8
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 from ..core.config import Config, load_config
 from ..core.errors import ConfigError, UserError
 from ..core.events import Event, EventKind, parse_event
-from ..jobs.replay import NO_COMMISSION, Progress, SessionRun, run_sessions
+from ..jobs.replay import Progress, SessionRun, run_sessions
 from ..jobs.run import replay_state
 from ..jobs.wiring import LoadedStrategy, load_strategies, strategy_at, strategy_of
 from ..market.chain import FloatArray
@@ -29,14 +29,14 @@ from .trades import Trade, not_done, trades_of
 from ..store.ledger import ledger_digest
 from ..store.state import State
 
-# %% ../../nbs/85_research/895_backtest.ipynb #dfabd62c
+# %% ../../nbs/85_research/895_backtest.ipynb #cd2f73af
 @dataclass(frozen=True)
 class Costs:
     """What trading costs in a backtest; None: as configured.
 
     `slippage_spread` is a share of the quoted spread, `slippage_ticks` a number of price steps of `tick` dollars: how much worse than shown each order fills.
-    `latency_steps` is how many steps after the decision an order can fill first. `commissions` is `interactive_brokers` (the schedule of each day), `none`, or a
-    schedule of one's own. ValueError for a number below 0, or a latency of 0.
+    `latency_steps` is how many steps after the decision an order can fill first. `commissions` is `interactive_brokers` (the schedule of each day),
+    `none`, or a schedule of one's own. ValueError for a number below 0, or a latency of 0.
     """
 
     slippage_spread: float | None = None
@@ -54,8 +54,13 @@ class Costs:
 
     def applied(self, config: Config) -> Config:
         """The configuration with these costs; a schedule of one's own is not part of a configuration."""
-        given = {"slippage_spread": self.slippage_spread, "slippage_ticks": self.slippage_ticks, "slippage_tick": self.tick,
-                 "latency_steps": self.latency_steps, "commissions": self.commissions if isinstance(self.commissions, str) else None}
+        given = {
+            "slippage_spread": self.slippage_spread,
+            "slippage_ticks": self.slippage_ticks,
+            "slippage_tick": self.tick,
+            "latency_steps": self.latency_steps,
+            "commissions": self.commissions if isinstance(self.commissions, str) else None,
+        }
         execution = config.execution.model_copy(update={name: value for name, value in given.items() if value is not None})
         return config.model_copy(update={"execution": execution})
 
@@ -88,7 +93,7 @@ def _strategy(named: Any, configured: Mapping[str, LoadedStrategy]) -> LoadedStr
         return strategy_at(named)
     raise ConfigError(f"no strategy {named!r}", f"there are: {', '.join(configured) or 'none'}; or name a module or module:Class")
 
-# %% ../../nbs/85_research/895_backtest.ipynb #7a42ce5a
+# %% ../../nbs/85_research/895_backtest.ipynb #8d6f1911
 @dataclass(frozen=True)
 class Day:
     """One session of a backtest: what it was, and the money it made (dollars; `net` after commission, marked at its close)."""
@@ -106,7 +111,7 @@ class Day:
     held: int
     ledger_sha256: str
 
-
+# %% ../../nbs/85_research/895_backtest.ipynb #81a8e8fe
 @dataclass(frozen=True, eq=False)
 class Backtest:
     """What came of a backtest.
@@ -154,14 +159,22 @@ class Backtest:
             out[day.date] = round(out.get(day.date, 0.0) + day.net, 6)
         return dict(sorted(out.items()))
 
-# %% ../../nbs/85_research/895_backtest.ipynb #a24887e9
-def backtest(sessions: Iterable[MarketSession], config: Config | None = None, strategies: Sequence[Any] | None = None, costs: Costs = Costs(),
-             state: State | None = None, folder: Path | None = None, progress: Progress | None = None, check: bool = True) -> Backtest:
+# %% ../../nbs/85_research/895_backtest.ipynb #a37b73e7
+def backtest(
+    sessions: Iterable[MarketSession],
+    config: Config | None = None,
+    strategies: Sequence[Any] | None = None,
+    costs: Costs = Costs(),
+    state: State | None = None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    check: bool = True,
+) -> Backtest:
     """Run strategies over sessions in a row and fold what came of it.
 
-    `sessions` in the order of their days (several option roots may alternate); they are taken one at a time, so a generator keeps memory small. `strategies`: see
-    `strategies_from`. `state` is an empty namespace (default: an embedded server of its own), `folder` takes the deliveries (default: a temporary one).
-    `check` proves that the trades add up to the ledgers' cash. Raises UserError and its kinds, one line, for what does not fit.
+    `sessions` in the order of their days (several option roots may alternate); they are taken one at a time, so a generator keeps memory small.
+    `strategies`: see `strategies_from`. `state` is an empty namespace (default: an embedded server of its own), `folder` takes the deliveries (default:
+    a temporary one). `check` proves that the trades add up to the ledgers' cash. Raises UserError and its kinds, one line, for what does not fit.
     """
     if state is None:
         with replay_state(config or load_config()) as own:
@@ -193,9 +206,16 @@ def _noted(sessions: Iterable[MarketSession], note: Callable[[_About], None]) ->
         note(_About(session.symbol, session.date, session.source, session.opens, session.closes, session.files))
         yield session
 
-# %% ../../nbs/85_research/895_backtest.ipynb #2cae7e24
-def _folded(runs: list[SessionRun], sessions: list[_About], strategies: tuple[LoadedStrategy, ...], costs: Costs, config: Config,
-            recorder: BookRecorder, check: bool) -> Backtest:
+# %% ../../nbs/85_research/895_backtest.ipynb #f5e33cfd
+def _folded(
+    runs: list[SessionRun],
+    sessions: list[_About],
+    strategies: tuple[LoadedStrategy, ...],
+    costs: Costs,
+    config: Config,
+    recorder: BookRecorder,
+    check: bool,
+) -> Backtest:
     lines = [line for run in runs for line in run.lines]
     events = [parse_event(line) for line in lines]
     shown = {name: quote for run in runs for name, quote in run.shown.items()}
@@ -203,17 +223,32 @@ def _folded(runs: list[SessionRun], sessions: list[_About], strategies: tuple[Lo
     marks = {mark.contract.occ: mark.price for run in last.values() for mark in run.marks}
     totals = [run.totals for run in last.values()]
     money = {name: round(sum(getattr(t, name) for t in totals), 6) for name in ("realized", "unrealized", "commission", "net", "cash", "value")}
-    notes = [note for run in runs for note in run.notes] + [f"{run.unsettled} positions of {run.desk.session} could not be settled: no spot" for run in runs if run.unsettled]
-    notes += [f"{len(run.marks)} positions in {run.desk.symbol} are still open at the end: they are valued at what they could be sold for"
-              for run in last.values() if run.marks]
-    made = Backtest(tuple(s.name for s in strategies), {s.name: parameters_of(s) for s in strategies}, costs, config,
-                    tuple(_day(run, session) for run, session in zip(runs, sessions, strict=True)), tuple(lines), trades_of(events, shown, marks),
-                    recorder.columns, not_done(events), **money, notes=tuple(dict.fromkeys(notes)))
+    notes = [note for run in runs for note in run.notes] + [
+        f"{run.unsettled} positions of {run.desk.session} could not be settled: no spot" for run in runs if run.unsettled
+    ]
+    notes += [
+        f"{len(run.marks)} positions in {run.desk.symbol} are still open at the end: they are valued at what they could be sold for"
+        for run in last.values()
+        if run.marks
+    ]
+    made = Backtest(
+        tuple(s.name for s in strategies),
+        {s.name: parameters_of(s) for s in strategies},
+        costs,
+        config,
+        tuple(_day(run, session) for run, session in zip(runs, sessions, strict=True)),
+        tuple(lines),
+        trades_of(events, shown, marks),
+        recorder.columns,
+        not_done(events),
+        **money,
+        notes=tuple(dict.fromkeys(notes)),
+    )
     if check:
         prove(made, events)
     return made
 
-
+# %% ../../nbs/85_research/895_backtest.ipynb #5d1482cf
 def parameters_of(strategy: LoadedStrategy) -> dict[str, Any]:
     """A strategy's parameters by name."""
     from dataclasses import fields
@@ -228,20 +263,36 @@ def _day(run: SessionRun, session: _About) -> Day:
 
     data = sha256(orjson.dumps(session.files, option=orjson.OPT_SORT_KEYS)).hexdigest()
     p = run.pnl
-    return Day(session.symbol, session.date, session.source, session.opens, session.closes, data, p["net"], p["realized"], p["unrealized"], p["commission"],
-               run.held, ledger_digest(run.lines))
+    return Day(
+        session.symbol,
+        session.date,
+        session.source,
+        session.opens,
+        session.closes,
+        data,
+        p["net"],
+        p["realized"],
+        p["unrealized"],
+        p["commission"],
+        run.held,
+        ledger_digest(run.lines),
+    )
 
-# %% ../../nbs/85_research/895_backtest.ipynb #806320df
+# %% ../../nbs/85_research/895_backtest.ipynb #13b500dd
 def prove(result: Backtest, events: Sequence[Event]) -> None:
     """AssertionError where trades, book, curve and ledger do not agree to a hundredth of a cent."""
     cash = math.fsum(_cash(event) for event in events)
     legs = [leg for trade in result.trades for leg in trade.legs]
-    claims = {"the legs' cash is the ledger's": (math.fsum(leg.cash for leg in legs), cash), "the book's cash is the ledger's": (result.cash, cash),
-              "the legs' value is the book's": (math.fsum(leg.value for leg in legs), result.value),
-              "the legs' commission is the book's": (math.fsum(leg.commission for leg in legs), result.commission),
-              "net is realized plus unrealized less commission": (result.net, result.realized + result.unrealized - result.commission),
-              "net is cash plus value": (result.net, result.cash + result.value),
-              "the curve ends at net": (float(result.equity()[1][-1]), result.net), "the days add up to net": (math.fsum(d.net for d in result.days), result.net)}
+    claims = {
+        "the legs' cash is the ledger's": (math.fsum(leg.cash for leg in legs), cash),
+        "the book's cash is the ledger's": (result.cash, cash),
+        "the legs' value is the book's": (math.fsum(leg.value for leg in legs), result.value),
+        "the legs' commission is the book's": (math.fsum(leg.commission for leg in legs), result.commission),
+        "net is realized plus unrealized less commission": (result.net, result.realized + result.unrealized - result.commission),
+        "net is cash plus value": (result.net, result.cash + result.value),
+        "the curve ends at net": (float(result.equity()[1][-1]), result.net),
+        "the days add up to net": (math.fsum(d.net for d in result.days), result.net),
+    }
     for claim, (one, other) in claims.items():
         if not abs(one - other) <= 1e-4:
             raise AssertionError(f"{claim}: {one} is not {other}")

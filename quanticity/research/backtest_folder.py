@@ -6,12 +6,12 @@
 __all__ = ['MOST_SESSIONS', 'TRADE_COLUMNS', 'CURVE_COLUMNS', 'BacktestRequest', 'session_days', 'sessions_of', 'trades_table',
            'book_table', 'finite', 'summary_of', 'run_id', 'run_backtest', 'write_folder']
 
-# %% ../../nbs/85_research/896_run_folder.ipynb #c5b0d0a3
+# %% ../../nbs/85_research/896_run_folder.ipynb #df953916
 import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
@@ -38,7 +38,7 @@ from ..store.ledger import ledger_digest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# %% ../../nbs/85_research/896_run_folder.ipynb #c7c08ca7
+# %% ../../nbs/85_research/896_run_folder.ipynb #a676f45a
 MOST_SESSIONS = 2_000
 
 
@@ -46,8 +46,8 @@ MOST_SESSIONS = 2_000
 class BacktestRequest:
     """What to run and where to: `source` as of a `ReplayRequest`; `symbols` option roots; `days` a list of days, else `first` to `last` (None: all there are).
 
-    A simulated market has `count` sessions from `first` on, by `seed`. `strategies` are names of the configuration or `module:Class` (None: the configured ones),
-    `level` is that of the intervals, `capital` dollars what returns are shares of (None: `risk.max_book_notional`).
+    A simulated market has `count` sessions from `first` on, by `seed`. `strategies` are names of the configuration or `module:Class` (None: the
+    configured ones), `level` is that of the intervals, `capital` dollars what returns are shares of (None: `risk.max_book_notional`).
     """
 
     source: str
@@ -60,13 +60,15 @@ class BacktestRequest:
     seed: int = 1
     count: int = 5
     strategies: tuple[str, ...] | None = None
-    costs: Costs = Costs()
+    costs: Costs = field(default_factory=Costs)
     level: float = 0.95
     capital: float | None = None
 
     def __post_init__(self) -> None:
         for symbol in self.symbols or ("SIM",):
-            ReplayRequest(self.source, self.out, self.data_dir, symbol, self.first or date(2000, 1, 3), self.seed)  # the same mistakes, the same words
+            ReplayRequest(
+                self.source, self.out, self.data_dir, symbol, self.first or date(2000, 1, 3), self.seed
+            )  # the same mistakes, the same words
         if self.source == "sim" and (self.days or self.last):
             raise UserError("a simulated market has sessions in a row", "give --from and --sessions, not --date or --to")
         if self.source != "sim" and not self.symbols:
@@ -127,21 +129,58 @@ def sessions_of(request: BacktestRequest, days: list[tuple[date, str]], config: 
     for day, symbol in days:
         yield load_market(ReplayRequest(request.source, request.out, request.data_dir, symbol, day), config)
 
-# %% ../../nbs/85_research/896_run_folder.ipynb #203b115e
+# %% ../../nbs/85_research/896_run_folder.ipynb #2d836530
 _TEXTS = ("trade", "strategy", "symbol", "contract", "right", "side", "exit_reason", "parts")
 _TIMES = ("proposed", "opened", "closed")
-_NUMBERS = ("leg", "strike", "quantity", "held", "entry_price", "exit_price", "premium", "net", "gross", "commission", "spread", "slippage", "cash", "value", "confidence")
+_NUMBERS = (
+    "leg",
+    "strike",
+    "quantity",
+    "held",
+    "entry_price",
+    "exit_price",
+    "premium",
+    "net",
+    "gross",
+    "commission",
+    "spread",
+    "slippage",
+    "cash",
+    "value",
+    "confidence",
+)
 TRADE_COLUMNS: Mapping[str, str] = {
-    "trade": "id of the trade: its first leg's signal", "leg": "number of the leg within the trade", "strategy": "who proposed it", "symbol": "option root",
-    "contract": "OCC symbol", "expiry": "expiry date", "strike": "strike, dollars", "right": "C or P", "side": "side of the entry", "quantity": "contracts that the entry filled",
-    "held": "contracts still held at the end", "proposed": "time of the signal", "opened": "time of the first fill", "closed": "time of the last fill or settlement",
-    "entry_price": "average premium paid, dollars a share", "exit_price": "average premium received, dollars a share", "exit_reason": "target, stop, time, settlement or open",
-    "premium": "what the entry cost, dollars", "net": "profit or loss after all costs, dollars", "gross": "profit or loss at the middle, without commission, dollars",
-    "commission": "commission, dollars", "spread": "what half spreads took, dollars", "slippage": "what fills were worse than shown, dollars",
-    "cash": "cash of fills and settlements, dollars", "value": "what is still held at its mark, dollars", "confidence": "confidence of the proposal", "parts": "its parts, as JSON"}
+    "trade": "id of the trade: its first leg's signal",
+    "leg": "number of the leg within the trade",
+    "strategy": "who proposed it",
+    "symbol": "option root",
+    "contract": "OCC symbol",
+    "expiry": "expiry date",
+    "strike": "strike, dollars",
+    "right": "C or P",
+    "side": "side of the entry",
+    "quantity": "contracts that the entry filled",
+    "held": "contracts still held at the end",
+    "proposed": "time of the signal",
+    "opened": "time of the first fill",
+    "closed": "time of the last fill or settlement",
+    "entry_price": "average premium paid, dollars a share",
+    "exit_price": "average premium received, dollars a share",
+    "exit_reason": "target, stop, time, settlement or open",
+    "premium": "what the entry cost, dollars",
+    "net": "profit or loss after all costs, dollars",
+    "gross": "profit or loss at the middle, without commission, dollars",
+    "commission": "commission, dollars",
+    "spread": "what half spreads took, dollars",
+    "slippage": "what fills were worse than shown, dollars",
+    "cash": "cash of fills and settlements, dollars",
+    "value": "what is still held at its mark, dollars",
+    "confidence": "confidence of the proposal",
+    "parts": "its parts, as JSON",
+}
 """What the columns of `trades.parquet` mean."""
 
-
+# %% ../../nbs/85_research/896_run_folder.ipynb #f96184e7
 def trades_table(trades: tuple[Trade, ...]) -> "pa.Table":
     """A row a leg, see `TRADE_COLUMNS`."""
     import pyarrow as pa
@@ -153,13 +192,28 @@ def trades_table(trades: tuple[Trade, ...]) -> "pa.Table":
     for trade in trades:
         for number, leg in enumerate(trade.legs):
             c = leg.contract
-            rows.append({**{name: getattr(leg, name) for name in (*_NUMBERS[2:], *_TIMES, "exit_reason")}, "trade": trade.id, "leg": number, "strategy": trade.strategy,
-                         "symbol": trade.symbol, "contract": c.occ, "expiry": c.expiry, "strike": c.strike, "right": c.right.value, "side": leg.side.value,
-                         "parts": orjson.dumps(dict(leg.parts)).decode()})
+            rows.append(
+                {
+                    **{name: getattr(leg, name) for name in (*_NUMBERS[2:], *_TIMES, "exit_reason")},
+                    "trade": trade.id,
+                    "leg": number,
+                    "strategy": trade.strategy,
+                    "symbol": trade.symbol,
+                    "contract": c.occ,
+                    "expiry": c.expiry,
+                    "strike": c.strike,
+                    "right": c.right.value,
+                    "side": leg.side.value,
+                    "parts": orjson.dumps(dict(leg.parts)).decode(),
+                }
+            )
     return pa.Table.from_pylist(rows, pa.schema([(name, kind(name)) for name in TRADE_COLUMNS]))
 
 
-CURVE_COLUMNS: Mapping[str, str] = {"book_net": "net of all symbols at that moment, dollars", "drawdown": "how far it is below its highest so far, dollars"}
+CURVE_COLUMNS: Mapping[str, str] = {
+    "book_net": "net of all symbols at that moment, dollars",
+    "drawdown": "how far it is below its highest so far, dollars",
+}
 """What `equity.parquet` holds beside `research.book_rows.BOOK_COLUMNS`."""
 
 
@@ -174,7 +228,7 @@ def book_table(result: Backtest) -> "pa.Table":
     columns = {**result.book, "book_net": curve[at], "drawdown": below[at]}
     return pa.table({name: pa.array(values, pa.timestamp("ns", "UTC")) if name == "ts" else pa.array(values) for name, values in columns.items()})
 
-# %% ../../nbs/85_research/896_run_folder.ipynb #7e1915c2
+# %% ../../nbs/85_research/896_run_folder.ipynb #d74fb697
 def finite(value: Any) -> Any:
     """Nested data with NaN and infinities as None, dates as text: what JSON can say."""
     if isinstance(value, Mapping):
@@ -185,25 +239,50 @@ def finite(value: Any) -> Any:
         return value if math.isfinite(value) else None
     return value if isinstance(value, int | str | bool) or value is None else plain(value) if hasattr(value, "isoformat") else str(value)
 
-
+# %% ../../nbs/85_research/896_run_folder.ipynb #349a5c15
 def summary_of(result: Backtest, performance: Performance, seconds: Mapping[str, float], **more: Any) -> dict[str, Any]:
     """Everything to be said of a backtest but its rows, as JSON's own types."""
     counts = Counter(event.kind.value for event in result.events)
     days = [{**asdict(d), "date": d.date.isoformat(), "opens": plain(d.opens), "closes": plain(d.closes)} for d in result.days]
     e = result.config.execution
-    costs = {"slippage_spread": e.slippage_spread, "slippage_ticks": e.slippage_ticks, "slippage_tick": e.slippage_tick, "latency_steps": e.latency_steps,
-             "commissions": result.costs.schedule.name if result.costs.schedule else e.commissions}
+    costs = {
+        "slippage_spread": e.slippage_spread,
+        "slippage_ticks": e.slippage_ticks,
+        "slippage_tick": e.slippage_tick,
+        "latency_steps": e.latency_steps,
+        "commissions": result.costs.schedule.name if result.costs.schedule else e.commissions,
+    }
     money = {name: getattr(result, name) for name in ("realized", "unrealized", "commission", "net", "cash", "value")}
-    return dict(finite({
-        "kind": "backtest", "run_id": run_id(result), "symbols": list(result.symbols), "strategies": result.parameters, "costs": costs, "days": days, "pnl": money,
-        "counts": {kind.value: counts.get(kind.value, 0) for kind in EventKind}, "trades": len(result.trades), "independent_trades": performance.independent,
-        "not_done": [{"kind": k, "strategy": s, "reason": r, "count": n} for (k, s, r), n in result.not_done.items()],
-        "level": performance.level, "capital": performance.capital, "statistics": [asdict(s) for s in performance.statistics],
-        "sensitivity": [asdict(r) for r in performance.sensitivity], "significance": [asdict(s) for s in performance.significance],
-        "attribution": [asdict(g) for g in performance.attribution], "warnings": list(performance.warnings), "ledger_sha256": ledger_digest(list(result.lines)),
-        "config": result.config.hash(), "seconds": {k: round(v, 4) for k, v in seconds.items()}, **more}))
+    return dict(
+        finite(
+            {
+                "kind": "backtest",
+                "run_id": run_id(result),
+                "symbols": list(result.symbols),
+                "strategies": result.parameters,
+                "costs": costs,
+                "days": days,
+                "pnl": money,
+                "counts": {kind.value: counts.get(kind.value, 0) for kind in EventKind},
+                "trades": len(result.trades),
+                "independent_trades": performance.independent,
+                "not_done": [{"kind": k, "strategy": s, "reason": r, "count": n} for (k, s, r), n in result.not_done.items()],
+                "level": performance.level,
+                "capital": performance.capital,
+                "statistics": [asdict(s) for s in performance.statistics],
+                "sensitivity": [asdict(r) for r in performance.sensitivity],
+                "significance": [asdict(s) for s in performance.significance],
+                "attribution": [asdict(g) for g in performance.attribution],
+                "warnings": list(performance.warnings),
+                "ledger_sha256": ledger_digest(list(result.lines)),
+                "config": result.config.hash(),
+                "seconds": {k: round(v, 4) for k, v in seconds.items()},
+                **more,
+            }
+        )
+    )
 
-
+# %% ../../nbs/85_research/896_run_folder.ipynb #68dbecbc
 def run_id(result: Backtest) -> str:
     """The run's id: symbols, days, sources, and eight digits of what went in (data, configuration, strategies and parameters)."""
     first, last = result.days[0].date, result.days[-1].date
@@ -211,7 +290,7 @@ def run_id(result: Backtest) -> str:
     span = f"{first:%Y%m%d}" + (f"-{last:%Y%m%d}" if last != first else "")
     return f"{'+'.join(result.symbols)}-{span}-{result.days[0].source}-{sha256(orjson.dumps(inputs, option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]}"
 
-# %% ../../nbs/85_research/896_run_folder.ipynb #0bdc14e4
+# %% ../../nbs/85_research/896_run_folder.ipynb #dc60b03c
 def run_backtest(request: BacktestRequest, config: Config, progress: Progress | None = None) -> dict[str, Any]:
     """Run a backtest into `request.out` and return its summary. UserError for what the user can mend; nothing half-written."""
     started = monotonic()
@@ -260,11 +339,16 @@ def write_folder(stage: Path, result: Backtest, summary: Mapping[str, Any]) -> N
     (stage / "ledger.jsonl").write_bytes(b"".join(line + b"\n" for line in result.lines))
     (stage / "summary.json").write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
 
-
+# %% ../../nbs/85_research/896_run_folder.ipynb #62f603c9
 def _provenance(config: Config, result: Backtest, strategies: tuple[LoadedStrategy, ...]) -> dict[str, Any]:
     from quanticity.core.provenance import collect
     from quanticity.research.performance import code_of
 
     root = find_project()
-    made = collect(root, sorted((root / "nbs").rglob("*.ipynb")) if root else (), config=result.config.hash(), data={f"{d.symbol} {d.date}": d.data for d in result.days})
+    made = collect(
+        root,
+        sorted((root / "nbs").rglob("*.ipynb")) if root else (),
+        config=result.config.hash(),
+        data={f"{d.symbol} {d.date}": d.data for d in result.days},
+    )
     return {**made.to_dict(), "strategies": {s.name: code_of(s) for s in strategies}}

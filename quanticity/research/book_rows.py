@@ -43,9 +43,12 @@ BOOK_COLUMNS: Mapping[str, str] = {
 GREEKS = ("delta", "gamma", "vega", "theta")
 _UNITS = {"delta": 1.0, "gamma": 1.0, "vega": 1 / 100, "theta": 1 / 365}
 
-# %% ../../nbs/85_research/8952_book_rows.ipynb #dd89a983
+# %% ../../nbs/85_research/8952_book_rows.ipynb #88e8ec2b
 def book_greeks(held: Sequence[Position], rows: Sequence[int | None], greeks: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, float]:
-    """`delta`, `gamma`, `vega`, `theta` (units above) and `greeks_of` of positions; `rows` are their rows in the arrays of `greeks` per share (None: not listed)."""
+    """`delta`, `gamma`, `vega`, `theta` (units above) and `greeks_of` of positions.
+
+    `rows` are their rows in the arrays of `greeks` per share (None: not listed).
+    """
     out = dict.fromkeys(GREEKS, 0.0)
     known = 0
     for position, row in zip(held, rows, strict=True):

@@ -124,10 +124,11 @@ def sweep_exits(panel: ExitPanel, entries: Entries, sets: ExitSets, latency_step
     paid = np.where(filled >= 0, panel.ask[entries.contract, np.maximum(filled, 0)], 0)
     return ExitSweep(panel, entries, sets, filled, paid, at.T, price.T, how.T)
 
-# %% ../../nbs/85_research/897_exit_sweep.ipynb #535c65d2
+# %% ../../nbs/85_research/897_exit_sweep.ipynb #d5c3caef
 def exit_statistics(swept: ExitSweep, schedule: CommissionSchedule | None = None, fees: bool = True) -> dict[str, FloatArray]:
     """By set: `trades`, `total` and `mean` dollars, `deviation` of a trade, `win_rate`, `profit_factor`, `worst` trade, `drawdown` of the running
-    total in order of exits, `steps_held` on average, and the share of each way out (`target`, `stop`, `time`, `settlement`). NaN where there is no trade."""
+    total in order of exits, `steps_held` on average, and the share of each way out (`by_target`, `by_stop`, `by_time`,
+    `by_settlement`). NaN where there is no trade."""
     profit, traded = swept.profit(schedule, fees), swept.traded
     count = traded.sum(axis=1).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -139,7 +140,7 @@ def exit_statistics(swept: ExitSweep, schedule: CommissionSchedule | None = None
                  "profit_factor": gains / losses, "worst": np.where(count > 0, profit.min(axis=1, initial=0.0), np.nan), "drawdown": _drawdown(profit, swept.exit_step),
                  "steps_held": held}
         for code, name in enumerate(HOW[:4]):
-            found[name] = (swept.how == code).sum(axis=1) / count
+            found[f"by_{name}"] = (swept.how == code).sum(axis=1) / count
     return found
 
 

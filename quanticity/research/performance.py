@@ -6,7 +6,7 @@
 __all__ = ['DRAWS', 'TRADING_DAYS', 'LEAST_DAYS', 'Statistic', 'trade_statistics', 'time_statistics', 'Repriced',
            'cost_sensitivity', 'Significance', 'code_of', 'significance', 'Performance', 'perform', 'warnings_of']
 
-# %% ../../nbs/85_research/896_performance.ipynb #fd695a3b
+# %% ../../nbs/85_research/896_performance.ipynb #3ae81f33
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -14,7 +14,6 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
 from ..jobs.wiring import LoadedStrategy
@@ -124,7 +123,7 @@ def time_statistics(result: Backtest, capital: float, level: float = 0.95) -> tu
             Statistic("steps with a position", float((book["open_positions"] > 0).mean()), nan, nan, "share", len(book["ts"])),
             Statistic("most dollars at risk", float(np.max(book["value"] - book["unrealized"], initial=0.0)), nan, nan, "dollars", len(book["ts"]))], ratio
 
-# %% ../../nbs/85_research/896_performance.ipynb #50f7bbfc
+# %% ../../nbs/85_research/896_performance.ipynb #5aa1cdae
 @dataclass(frozen=True)
 class Repriced:
     """The trades' money under other costs, in dollars: `net` with its interval, and `mean` a trade."""
@@ -144,8 +143,15 @@ def cost_sensitivity(trades: Sequence[Trade], tick: float = 0.05, level: float =
     cases = [(f"{k:g} times the costs", gross - k * costs) for k in (0.0, 0.5, 1.0, 2.0)]
     cases += [(f"{k} price step{'s' * (k > 1)} worse", gross - costs - k * tick * shares) for k in (1, 2)]
     rows = bootstrap_rows(len(trades), DRAWS, block_length(gross - costs), seed) if len(trades) > 1 else None
-    return [Repriced(label, round(float(net.sum()), 6), *(_interval(net[rows].sum(axis=1), level) if rows is not None else (math.nan, math.nan)), float(net.mean()))
-            for label, net in cases]
+    return [
+        Repriced(
+            label,
+            round(float(net.sum()), 6),
+            *(_interval(net[rows].sum(axis=1), level) if rows is not None else (math.nan, math.nan)),
+            float(net.mean()),
+        )
+        for label, net in cases
+    ]
 
 # %% ../../nbs/85_research/896_performance.ipynb #50b722a7
 @dataclass(frozen=True)
@@ -179,7 +185,7 @@ def _bytecode(function: Any) -> bytes:
     consts = [repr(c) for c in code.co_consts if not hasattr(c, "co_code")]
     return bytes(code.co_code) + repr(consts).encode() + b"".join(_bytecode(f) for f in inner if callable(f) and hasattr(getattr(f, "__func__", f), "__code__"))
 
-# %% ../../nbs/85_research/896_performance.ipynb #6a320b8c
+# %% ../../nbs/85_research/896_performance.ipynb #2442607e
 def significance(result: Backtest, trials: TrialLedger | None, strategies: Sequence[LoadedStrategy] = ()) -> list[Significance]:
     """For each strategy (and, of several, for `all` of them) its Sharpe ratio per day, deflated by the trials counted so far; the backtest is counted first.
 
@@ -197,13 +203,25 @@ def significance(result: Backtest, trials: TrialLedger | None, strategies: Seque
         count, deflated = 0, math.nan
         if trials is not None:
             chosen = result.parameters if name == "all" else result.parameters[name]
-            count = trials.record(family, {"parameters": _plain(chosen), "costs": _costs(result)}, data, ratio.value, ratio.observations,
-                                  "+".join(codes.values()) if name == "all" else codes.get(name, ""))
-            deflated = deflated_sharpe_ratio(ratio, count, trials.variance(family))
+            count = trials.record(
+                family,
+                {"parameters": _plain(chosen), "costs": _costs(result)},
+                data,
+                ratio.value,
+                ratio.observations,
+                "+".join(codes.values()) if name == "all" else codes.get(name, ""),
+            )
+            deflated = deflated_sharpe_ratio(ratio, count, _spread_of(trials, family, ratio))
         out.append(Significance(name, family, count, ratio.value, probabilistic_sharpe_ratio(ratio), deflated, ratio.observations))
     return out
 
 
+def _spread_of(trials: TrialLedger, family: str, ratio: SharpeRatio) -> float:
+    """Variance of the family's Sharpe ratios; of fewer than five at least that which chance alone gives them (the squared standard error)."""
+    known, own = trials.variance(family), ratio.standard_error**2
+    return known if len(trials.sharpes(family)) >= 5 or math.isnan(own) else max(known, own)
+
+# %% ../../nbs/85_research/896_performance.ipynb #a5379bb6
 def _daily(result: Backtest, trades: Sequence[Trade]) -> dict[Any, float]:
     """Net by the day on which a trade ended (still open ones: the last day), 0 for days without one."""
     from quanticity.core.clock import NEW_YORK
@@ -225,7 +243,13 @@ def _plain(value: Any) -> Any:
 def _costs(result: Backtest) -> dict[str, Any]:
     e = result.config.execution
     own = result.costs.schedule
-    return {"spread": e.slippage_spread, "ticks": e.slippage_ticks, "tick": e.slippage_tick, "latency": e.latency_steps, "commissions": own.name if own else e.commissions}
+    return {
+        "spread": e.slippage_spread,
+        "ticks": e.slippage_ticks,
+        "tick": e.slippage_tick,
+        "latency": e.latency_steps,
+        "commissions": own.name if own else e.commissions,
+    }
 
 # %% ../../nbs/85_research/896_performance.ipynb #9097bea8
 @dataclass(frozen=True, eq=False)
@@ -267,7 +291,7 @@ def perform(result: Backtest, trials: TrialLedger | None = None, strategies: Seq
 def _independent(trades: Sequence[Trade], end: int) -> int:
     return independent_trades([nanoseconds(t.opened) for t in trades], [nanoseconds(t.closed) if t.closed else end for t in trades]) if trades else 0
 
-# %% ../../nbs/85_research/896_performance.ipynb #ba36ff33
+# %% ../../nbs/85_research/896_performance.ipynb #a3b72902
 LEAST_DAYS = 20
 
 
@@ -275,14 +299,20 @@ def warnings_of(result: Backtest, performance: Performance) -> list[str]:
     """Sentences, the weightiest first; and the run's own notes."""
     out = [text for text in (too_few_trades(performance.independent), _few_days(result)) if text]
     for s in performance.significance:
-        if s.trials > 1 and s.deflated < 0.95:
-            out.append(f"{s.strategy}: after {s.trials} trials the deflated Sharpe ratio is {s.deflated:.2f}: the best of so many may look like this by luck (0.95 wanted)")
+        if s.trials > 1 and s.sharpe > 0 and s.deflated < 0.95:
+            out.append(
+                f"{s.strategy}: after {s.trials} trials the deflated Sharpe ratio is {s.deflated:.2f} (0.95 wanted): "
+                "the best of so many may look like this by luck"
+            )
     if (mean := performance.statistic("net a trade")) and mean.low < 0 < mean.high:
         out.append(f"the interval of the net a trade, {mean.low:+,.2f} to {mean.high:+,.2f} dollars, holds 0: no edge is shown either way")
     priced = {r.label: r for r in performance.sensitivity}
     if result.net > 0:
-        out += [f"the profit does not survive {label}: {priced[label].net:+,.2f} dollars"
-                for label in ("2 times the costs", "1 price step worse") if label in priced and priced[label].net <= 0]
+        out += [
+            f"the profit does not survive {label}: {priced[label].net:+,.2f} dollars"
+            for label in ("2 times the costs", "1 price step worse")
+            if label in priced and priced[label].net <= 0
+        ]
         best = max((t.net for t in result.trades), default=0.0)
         if len(result.trades) > 1 and best > 0.5 * result.net:
             out.append(f"one trade made {best:+,.2f} of {result.net:+,.2f} dollars")

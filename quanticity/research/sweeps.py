@@ -6,9 +6,10 @@
 __all__ = ['MOST_TRIALS', 'Keep', 'Backend', 'Range', 'parameter_sets', 'TrialTask', 'swept_strategy', 'in_worker', 'run_trial',
            'sweep_tasks', 'in_processes', 'Sweep', 'run_sweep']
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #77f0e2be
+# %% ../../nbs/85_research/898_sweeps.ipynb #5ab72f92
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import islice, product
@@ -253,7 +254,7 @@ def run_sweep(tasks: Sequence[TrialTask], out: Path, ledger: TrialLedger, backen
     _write(out / "sweep.json", orjson.dumps(sweep.summary(), option=orjson.OPT_INDENT_2) + b"\n")
     return sweep
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #3a0a7e72
+# %% ../../nbs/85_research/898_sweeps.ipynb #307db86b
 def _recorded(record: Mapping[str, Any]) -> dict[str, Any]:
     trial = dict(record["trial"])
     return trial | {"sharpe": float("nan") if trial["sharpe"] is None else trial["sharpe"]}
@@ -276,7 +277,8 @@ def _write(path: Path, content: bytes) -> None:
         part.write_bytes(content)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror}", "make room, then run the same command again: what is done is kept") from error
 
 # %% ../../nbs/85_research/898_sweeps.ipynb #2aae4336

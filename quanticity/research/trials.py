@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['family_of', 'trial_id', 'Trial', 'TrialLedger']
 
-# %% ../../nbs/85_research/892_trials.ipynb #71e62d43
+# %% ../../nbs/85_research/892_trials.ipynb #2f3d6f5b
 import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -107,7 +108,7 @@ class TrialLedger:
     def _files(self, family: str) -> Iterator[Path]:
         return self._of(family).glob("*.json")
 
-# %% ../../nbs/85_research/892_trials.ipynb #d39b3376
+# %% ../../nbs/85_research/892_trials.ipynb #0db8a823
 def _write(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
@@ -118,7 +119,8 @@ def _write(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise OutputError(f"cannot write the trial {path}: {error.strerror or error}", "trials must be counted: make room or permit it, then run again") from error
 
 

@@ -65,7 +65,7 @@ def _shuffled(tape: TapeOf, rng: np.random.Generator, keep: float) -> TapeOf:
     times = np.sort(tape.ts[order])
     return tape.as_arrived(**{f.name: times if f.name == "ts" else getattr(tape, f.name)[order] for f in fields(tape)})
 
-# %% ../../nbs/85_research/8911_variations.ipynb #081f5928
+# %% ../../nbs/85_research/8911_variations.ipynb #2186daef
 _MOST_RESTATED = 20
 
 
@@ -86,7 +86,7 @@ def _planted(tape: TapeOf, session: MarketSession, now: int, closes: int, rng: n
     """Rows between `now` and the close for a tape that has none; a book, and levels of indices without names, stay empty."""
     names = len(session.level_names) if isinstance(tape, IndexLevels) else len(session.contracts)
     if isinstance(tape, Depth) or not names or closes <= now:
-        return tape
+        return tape.rows(0, 0)
     count, spot = max(50, len(session.contracts)), float(np.median(session.contracts.strike)) if len(session.contracts) else 100.0
     made: dict[str, npt.NDArray[np.generic]] = {}
     for f in fields(tape):

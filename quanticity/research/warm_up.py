@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['check_warm_up']
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #4879e128
+# %% ../../nbs/85_research/8916_warm_up.ipynb #f2fdf4a0
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +85,7 @@ def _able(late: _LateStart, nanos: int) -> list[int]:
     first = nanoseconds(late.steps.opens)
     return [k for k, step in enumerate(late.steps.steps) if step.now - nanos > first and late.cut.rows[k] is not None and late.cut.answers[k] is not None]
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #496db194
+# %% ../../nbs/85_research/8916_warm_up.ipynb #10f26171
 _STARTS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 150, 180, 240, 300)  # minutes
 _NOT_YET = (Reason.OUTSIDE_WINDOW, Reason.TOO_EARLY, Reason.FEATURE_MISSING, Reason.TOO_LITTLE_HISTORY)
 _Witness = tuple[int, Value, Value, str, float]  # step, both values, the part of the answer, minutes of the start
@@ -108,7 +108,8 @@ def _unstated(comparison: Comparison, late: _LateStart, some: Sequence[int], ste
         ask(k, step)
         comparison.compared += 1
         tick()
-    settled = _settling(late, some[-4:], step, ask) if differs else {}
+    often = 20 if ANSWERS in differs else 4  # numbers tell at once; answers are often the same by chance
+    settled = _settling(late, _spread(some[len(some) // 3 :], often), step, ask, differs) if differs else {}
     open_ended = []
     for name in differs:
         minutes = settled.get(name)
@@ -121,17 +122,18 @@ def _unstated(comparison: Comparison, late: _LateStart, some: Sequence[int], ste
     return "no warm-up stated" + (f"; {', '.join(open_ended)} depends on the session since its open" if open_ended else "")
 
 
-def _settling(late: _LateStart, ends: Sequence[int], step: int, ask: Callable[[int, int], set[str]]) -> dict[str, float | None]:
-    """The minutes after which a start does not matter any more, for each feature that differs from some start; None where there is no such number."""
-    out: dict[str, float | None] = {}
-    for minutes in _STARTS:
+def _settling(late: _LateStart, ends: Sequence[int], step: int, ask: Callable[[int, int], set[str]], names: Iterable[str]) -> dict[str, float | None]:
+    """The minutes after which a start does not matter any more, for each feature; None where there is no such number."""
+    starts = [m for m in _STARTS if m * 60_000_000_000 > step]
+    out: dict[str, float | None] = dict.fromkeys(names)
+    for minutes in starts:
         nanos = minutes * 60_000_000_000
         able = [k for k in _able(late, nanos) if k in ends]
-        if nanos < step or len(able) < 3:
-            continue
+        if len(able) < 3:
+            break
         different = {name for k in able for name in ask(k, nanos)}
         for name in {*out, *different}:
-            out[name] = None if name in different else out[name] or float(minutes)
+            out[name] = None if name in different else out.get(name) or float(minutes)
     return out
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Result', 'ROOT', 'MANIFEST', 'FORMAT', 'Choice', 'Attributes', 'SessionName', 'folder_of', 'StoredTable', 'Manifest',
            'encode_manifest', 'decode_manifest', 'folders', 'manifest_in', 'SessionWriter', 'Archive', 'read_rows',
-           'snapshot']
+           'snapshot', 'remove_session']
 
 # %% ../../nbs/10_store/16_archive.ipynb #2478ee07
 import re
@@ -283,7 +283,7 @@ def _hash_of(pieces: "Iterable[pa.Table]") -> str:
         content.add(piece)
     return content.hexdigest()
 
-# %% ../../nbs/10_store/16_archive.ipynb #26c9f991
+# %% ../../nbs/10_store/16_archive.ipynb #4b68c10b
 class Archive:
     """Recorded sessions under `url`: a local folder, or a URL that fsspec knows (`s3://bucket/prefix`)."""
 
@@ -305,21 +305,6 @@ class Archive:
         """
         with self.writer(key, force=force) as writer:
             return writer.finish(tables, attributes)
-
-    def remove(self, key: SessionName) -> int:
-        """Take a session out of the archive, also one whose manifest cannot be read; the number of files removed.
-
-        The manifest goes first: a kill at any moment leaves the whole session or none (what may be left of it is cleared by the next writer). DataMissing
-        where there is no such session, OutputError where another process is writing it.
-        """
-        folder = folder_of(key)
-        if MANIFEST not in self.files.entries(folder):
-            raise DataMissing(f"no session {_label(key)} in {self.files.url}", _present(self, key.symbol))
-        with self.files.locked(folder, f"session {_label(key)}"):
-            rest = [n for n in self.files.entries(folder) if is_staged(n) or _FILE.fullmatch(n)]
-            self.files.remove(f"{folder}/{n}" for n in (MANIFEST, *rest))
-            self.files.remove_folder(folder)
-        return len(rest) + 1
 
     def manifest(self, key: SessionName) -> Manifest:
         """A session's manifest; DataMissing says what is there instead, DataError where it cannot be read."""
@@ -396,3 +381,15 @@ def snapshot(archive: Archive, key: SessionName, read: Callable[[Manifest], Resu
                 lost = f"session {_label(key)} in {archive.files.url} lacks its file {gone[0] if gone else error}"
                 raise DataError(lost, "import it again from its source") from None
             manifest = now
+
+# %% ../../nbs/10_store/16_archive.ipynb #b0491492
+def remove_session(archive: Archive, key: SessionName) -> int:
+    """Take a session out of the archive; the number of files removed. DataMissing where there is none, OutputError where another process is writing it."""
+    files, folder = archive.files, folder_of(key)
+    if MANIFEST not in files.entries(folder):
+        raise DataMissing(f"no session {_label(key)} in {files.url}", _present(archive, key.symbol))
+    with files.locked(folder, f"session {_label(key)}"):
+        rest = [n for n in files.entries(folder) if is_staged(n) or _FILE.fullmatch(n)]
+        files.remove(f"{folder}/{n}" for n in (MANIFEST, *rest))
+        files.remove_folder(folder)
+    return len(rest) + 1

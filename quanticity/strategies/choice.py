@@ -48,7 +48,7 @@ class ChoiceParameters:
         check_between(self, 0, math.inf, "max_relative_spread", "max_quote_age", "max_delta_distance")
         check_between(self, 0, math.inf, "hold_margin", "min_premium", "min_size", "min_open_interest", "min_volume", with_low=True)
 
-# %% ../../nbs/40_strategies/401_choice.ipynb #ebf63ac0
+# %% ../../nbs/40_strategies/401_choice.ipynb #6124914a
 def today(chain: OptionChain) -> int:
     """The chain's day as days since 1970-01-01 (a session lies within one UTC day)."""
     return chain.ts // _DAY
@@ -60,10 +60,8 @@ def choose_expiry(chain: OptionChain, target_days: float, least_days: float, mos
 
     Contracts must still trade after `trades_after` (nanoseconds UTC; 0: after the chain's moment).
     """
-    listed = chain.contracts
-    days = np.unique(listed.expiry_day[listed.expires_at > max(trades_after, chain.ts)])
-    ahead = days - today(chain)
-    days = days[(ahead >= least_days) & (ahead <= most_days)]
+    day, ahead = chain.contracts.expiry_day, chain.contracts.expiry_day - today(chain)
+    days = np.unique(day[(ahead >= least_days) & (ahead <= most_days) & (chain.contracts.expires_at > max(trades_after, chain.ts))])
     if not len(days):
         return None
     distance = np.abs(days - today(chain) - target_days)
@@ -72,7 +70,7 @@ def choose_expiry(chain: OptionChain, target_days: float, least_days: float, mos
         best = int(same[0])
     return int(days[best])
 
-# %% ../../nbs/40_strategies/401_choice.ipynb #86af11ef
+# %% ../../nbs/40_strategies/401_choice.ipynb #57b5a18b
 def rows_of(chain: OptionChain, expiry_day: int, way: int) -> IntArray:
     """Rows of an expiry's calls (`way` +1) or puts (-1)."""
     listed = chain.contracts
@@ -94,11 +92,11 @@ class Candidates:
 
 
 def liquid(chain: OptionChain, rows: IntArray, parameters: ChoiceParameters) -> Candidates:
-    """Which of the rows can be traded, and what took out the others: no bid, no ask, crossed, premium, size, age, spread, open interest, volume."""
+    """Which of the rows can be traded, and what took out the others: adjusted (an unknown multiplier), no bid, no ask, crossed, premium, size, age, spread, open interest, volume."""
     bid, ask, p = chain.bid[rows], chain.ask[rows], parameters
     age = np.where(chain.quote_time[rows] > 0, (chain.ts - chain.quote_time[rows]) / 1e9, np.inf)
     filters: list[tuple[str, BoolArray]] = [
-        ("no bid", bid > 0), ("no ask", ask > 0), ("crossed", bid <= ask), ("premium", ask >= p.min_premium), ("size", np.minimum(chain.ask_size[rows], chain.bid_size[rows]) >= p.min_size),
+        ("adjusted", chain.contracts.multiplier[rows] > 0), ("no bid", bid > 0), ("no ask", ask > 0), ("crossed", bid <= ask), ("premium", ask >= p.min_premium), ("size", np.minimum(chain.ask_size[rows], chain.bid_size[rows]) >= p.min_size),
         ("age", age <= p.max_quote_age), ("spread", ask - bid <= p.max_relative_spread * 0.5 * (ask + bid))]
     if p.min_open_interest > 0:
         filters.append(("open interest", chain.open_interest[rows] >= p.min_open_interest))

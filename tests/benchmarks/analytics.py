@@ -10,6 +10,7 @@ import importlib.util
 import json
 import math
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -208,6 +209,33 @@ print(time.time() - started, "numba" in sys.modules, "scipy" in sys.modules)
 """
 
 
+def opengreeks_ratio(repeats: int = 9) -> dict[str, Any]:
+    """opengreeks over ours in this interpreter: the ratio, its version and Python's."""
+    from quanticity.analytics.compiled import warm_up
+    from quanticity.analytics.exposure import exposures, group_rows
+    from quanticity.analytics.pricing import greeks
+
+    warm_up(None)
+    c, peers = chain(), {}
+    groups = {"strikes": group_rows(c["strike"]), "expiries": group_rows(c["expiry"])}
+    other = peer("opengreeks", opengreeks_call(c), peers)
+    if other is None:
+        return {"ratio": None, "version": peers["opengreeks"]}
+    timed = rounds({"ours": lambda: exposures(SPOT, c["strike"], c["expiry"], c["is_call"], c["interest"], 100,
+                                              greeks(SPOT, c["strike"], c["years"], RATE, DIVIDEND, c["vol"], c["is_call"]), **groups), "theirs": other}, repeats)
+    return {"ratio": statistics.median(r["theirs"] / r["ours"] for r in timed), "version": f"{peers['opengreeks']} on Python {platform.python_version()}"}
+
+
+def opengreeks_elsewhere() -> dict[str, Any] | None:
+    """`opengreeks_ratio` in the interpreter that BENCH_PEER_PYTHON names: its wheel needs Python 3.12. None where none is named."""
+    python = os.environ.get("BENCH_PEER_PYTHON")
+    if not python:
+        return None
+    where = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)}
+    done = subprocess.run([python, __file__, "--opengreeks"], capture_output=True, text=True, check=True, env=where)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
 def first_tick(c: dict[str, Any], price: Any, repeats: int = 5) -> dict[str, Any]:
     """Wall seconds from starting a fresh process to the end of its first tick, with the kernels compiled already."""
     import tempfile
@@ -320,11 +348,14 @@ def measure(repeats: int = 7) -> dict[str, Any]:
     def over(other: str, mine: str) -> float | None:
         return statistics.median(r[other] / r[mine] for r in timed) if other in ms else None
 
+    og = over("opengreeks, greeks", "greeks and exposures")
+    if og is None and (elsewhere := opengreeks_elsewhere()):
+        og, peers["opengreeks"] = elsewhere["ratio"], elsewhere["version"]
     bounds = {
         "greeks and exposures, QuantLib's BlackCalculator loop over ours": (over("QuantLib, greeks", "greeks and exposures"), 400.0),
         "greeks and exposures, numpy over ours": (over("numpy, greeks and exposures", "greeks and exposures"), 4.0),
         "greeks and exposures, fast-vollib's greeks over ours": (over("fast_vollib, greeks", "greeks and exposures"), 2.0),
-        "greeks and exposures, opengreeks over ours": (over("opengreeks, greeks", "greeks and exposures"), 8.0),
+        "greeks and exposures, opengreeks over ours": (og, 8.0),
         "implied volatility, pyvolr over ours": (over("pyvolr, implied volatility", "implied volatility"), 4.0),
         "implied volatility, QuantLib's formula loop over ours": (over("QuantLib, implied volatility", "implied volatility"), 30.0),
         "200-point gamma profile, numpy over ours": (over("numpy, gamma profile", "gamma profile"), 3.0),
@@ -368,7 +399,11 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--accuracy", action="store_true", help="also check 20,000 contracts against 40-digit arithmetic")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--opengreeks", action="store_true", help="only that peer's ratio, as a line of JSON")
     arguments = parser.parse_args()
+    if arguments.opengreeks:
+        print(json.dumps(opengreeks_ratio()))
+        return 0
     result = measure(arguments.repeats)
     if arguments.accuracy:
         result["accuracy"] = accuracy()

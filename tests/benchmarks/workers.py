@@ -25,6 +25,7 @@ import numpy as np
 
 from quanticity.core.config import Config, load_config
 from quanticity.core.keys import analytics, options_chain
+from quanticity.core.logs import configure_logging
 from quanticity.feeds.simulator import DEMO_DAY, SimulatorParameters, stream
 from quanticity.jobs.workers import run_worker
 from quanticity.market.chain import Contracts, OptionChain, encode_chain, nanoseconds, timestamp
@@ -199,6 +200,7 @@ def show(m: dict[str, Any]) -> None:
 def main() -> int:
     """Measure, print, judge."""
     if sys.argv[1:2] == ["worker"]:
+        configure_logging("warning")  # each symbol's first regime is news, but not here
         _, url, prefix, name, symbols, cadence, until = sys.argv[1:]
         print(json.dumps(work(url, prefix, name, symbols.split(","), float(cadence), float(until))))
         return 0

@@ -125,7 +125,8 @@ class Auditor:
         """Step the model along the next lines; how many there were. What is checked is dropped, so that a million fit into memory."""
         entries = self.state.stream_range(ledger(SESSION), first=self.at, count=2000)
         for entry in entries:
-            self.line(parse_event(entry.fields["line"]))
+            if not self.problems:
+                self.line(parse_event(entry.fields["line"]))
         if entries:
             self.at = "(" + entries[-1].id
             self.state.client.execute_command("XTRIM", PREFIX + ledger(SESSION).name, "MINID", entries[-1].id)
@@ -192,11 +193,13 @@ class Auditor:
 def audit(url: str, done: "multiprocessing.synchronize.Event", results: "multiprocessing.queues.Queue[dict[str, object]]") -> None:
     """The auditor's process."""
     auditor = Auditor(url)
-    while not done.is_set():
+    while not done.is_set() and not auditor.problems:
         auditor.look()
         if not auditor.read():
             time.sleep(0.001)
-    auditor.finish()
+    if not auditor.problems:
+        auditor.finish()
+    done.set()  # one fault is enough: what follows it would be told of the model's world, not of this one
     results.put({"steps": auditor.steps, "looks": auditor.looks, "most_live": auditor.most, "problems": auditor.problems, "verdicts": dict(sorted(auditor.reasons.items())),
                  "counts": dict(sorted(auditor.model.counts.items()))})
     auditor.state.close()
@@ -214,18 +217,18 @@ def run(proposals: int, processes: int, seed: int, kill_every: float) -> dict[st
             state.create_group(signals_pending(symbol), "risk")
         state.close()
         done, results = fork.Event(), fork.Queue()
-        auditor = fork.Process(target=audit, args=(server.url, done, results))
+        auditor = fork.Process(target=audit, args=(server.url, done, results), daemon=True)
         auditor.start()
 
         def born(life: int) -> "multiprocessing.process.BaseProcess":
-            process = fork.Process(target=worker, args=(server.url, seed, life, processes))
+            process = fork.Process(target=worker, args=(server.url, seed, life, processes), daemon=True)
             process.start()
             return process
 
         started, lives = time.monotonic(), processes
         workers = [born(life) for life in range(processes)]
         state = connect(server.url, prefix=PREFIX)
-        while sum(int(state.get_field(metrics_signals(s), "proposals") or 0) for s in SYMBOLS) < proposals:
+        while not done.is_set() and sum(int(state.get_field(metrics_signals(s), "proposals") or 0) for s in SYMBOLS) < proposals:
             time.sleep(draw.uniform(0.2, 1.8) * kill_every)
             which = draw.randrange(processes)
             assert workers[which].exitcode is None, f"a worker died of itself: {workers[which].exitcode}"
@@ -240,7 +243,7 @@ def run(proposals: int, processes: int, seed: int, kill_every: float) -> dict[st
         answer = results.get()
         auditor.join()
         state.close()
-    return {"proposals": answer["counts"]["proposals"], "processes": processes, "kills": kills, "seconds": round(fired, 1), "ended": [p.exitcode for p in workers], **answer}
+    return {"proposals": answer["counts"].get("proposals", 0), "processes": processes, "kills": kills, "seconds": round(fired, 1), "ended": [p.exitcode for p in workers], **answer}
 
 
 def mutate(old: str, new: str) -> None:

@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 import pytest
@@ -81,7 +80,7 @@ def config(**overrides: object) -> Config:
     return load_config(environ={}, overrides={**QUICK, **overrides})
 
 
-@lru_cache(maxsize=None)
+@cache
 def days(symbol: str = "SIM", first: date = WEDNESDAY, count: int = 3, seed: int = 3) -> tuple[MarketSession, ...]:
     return tuple(d.session for d in simulate(seed, sessions_from(first, count), (symbol,), FEW, 300.0, BARE))
 

@@ -90,7 +90,7 @@ def test_a_late_fault_is_dated_by_its_first_bar(market: tuple[MarketSession, Ses
     (short,) = report_of("planted_faults:ShortWarmUp", market).findings
     assert short.after is None and short.variation == "the data starting 20 minutes before"
     (unstated,) = report_of("planted_faults:Exponential", market).findings
-    assert unstated.after is not None and "no WARM_UP_MINUTES is stated, and it takes up to 30 minutes to settle" in unstated.variation
+    assert unstated.after is not None and "no WARM_UP_MINUTES is stated, and it takes up to 45 minutes to settle" in unstated.variation
 
 
 def test_what_the_module_kept_does_not_reach_the_next_run(market: tuple[MarketSession, SessionSteps]) -> None:

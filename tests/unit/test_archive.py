@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from quanticity.core.errors import DataError, DataMissing, NoSpaceError, OutputError
-from quanticity.store.archive import Archive, decode_manifest, encode_manifest, folder_of, read_rows, snapshot
+from quanticity.store.archive import Archive, decode_manifest, encode_manifest, folder_of, read_rows, remove_session, snapshot
 from quanticity.store.lake import content_sha256
 from quanticity.store.parquet import ROW_GROUP, read_parquet, write_table
 from quanticity.store.scan import glob, remove, scan, sweep, verify
@@ -457,9 +457,9 @@ def test_a_removal_that_is_killed_leaves_the_session_whole_or_gone(tmp_path: Pat
 
         monkeypatch.setattr(Path, "unlink", killed)
         with pytest.raises(KeyboardInterrupt):
-            archive.remove(GOOG)
+            remove_session(archive, GOOG)
         monkeypatch.setattr(Path, "unlink", unlink)
         assert len(archive.sessions()) == (after == 0) and (after > 0 or archive.read(GOOG, "quotes").num_rows == 5)
         archive.write(GOOG, {"quotes": quotes(5), "trades": quotes(2)}, {})
         assert archive.read(GOOG, "trades").num_rows == 2 and len(archive.files.entries(folder_of(GOOG))) == 3
-    assert archive.remove(GOOG) == 3 and archive.files.entries("sessions") == []
+    assert remove_session(archive, GOOG) == 3 and archive.files.entries("sessions") == []

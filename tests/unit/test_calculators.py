@@ -50,6 +50,13 @@ def test_reasons_of_what_is_there_are_dropped():
     assert values["x"] == 1.0 and missing == {"y": Reason.NO_QUOTE}
 
 
+def test_one_that_sees_the_flow_is_given_it_and_others_are_not():
+    seen = Calculator("seen", ("x",), lambda a, flow: ({"x": float(flow)}, {}), sees_flow=True)
+    apart = Isolated("SIM")
+    assert apart.run(seen, CHAIN, 3) == ({"x": 3.0}, {}) and apart.run(calculator(({"x": 1.0}, {}), ("x",)), CHAIN, 3)[0] == {"x": 1.0}
+    assert apart.run(seen, CHAIN)[1] == {"x": Reason.CALCULATOR_FAILED}  # there is no flow: its own failure
+
+
 def test_the_same_failure_is_logged_once_and_another_again():
     meter, written = Meter(), io.StringIO()
     configure_logging(stream=written)

@@ -160,6 +160,13 @@ def test_each_filter_takes_a_contract_out_and_is_counted(column, value, filter_n
     assert found.rows.tolist() == [rows[0], rows[2]] and found.taken_out == ((filter_name, 1),) and found.why == f"3 looked at: {filter_name} 1"
 
 
+def test_a_contract_of_unknown_multiplier_is_not_traded():
+    c = make_chain(NOW, DAYS, (745.0, 750.0))
+    rows = rows_of(c, today(c), 1)
+    odd = replace(c, contracts=replace(c.contracts, multiplier=np.where(np.arange(len(c)) == rows[0], np.nan, 100.0)))
+    assert liquid(odd, rows, ChoiceParameters()).taken_out == (("adjusted", 1),) and liquid(odd, rows, ChoiceParameters()).rows.tolist() == [rows[1]]
+
+
 def test_what_is_not_asked_for_may_be_unknown():
     c = make_chain(NOW, DAYS, STRIKES)
     bare = replace(c, volume=np.full(len(c), np.nan), open_interest=np.full(len(c), np.nan))

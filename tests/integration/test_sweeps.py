@@ -1,0 +1,176 @@
+"""Sweeps: the same results in one process, in several and on Dask; killed and taken up again; every trial counted."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quanticity.core.config import load_config
+from quanticity.core.errors import ConfigError, OutputError, UserError
+from quanticity.research.backtest import Costs
+from quanticity.research.backtest_folder import BacktestRequest
+from quanticity.research.sweeps import Range, in_processes, parameter_sets, run_sweep, run_trial, sweep_tasks
+from quanticity.research.trials import TrialLedger
+
+PROJECT = Path(__file__).parent.parent.parent
+QUICK = {"market.step_seconds": 900, "signals.time_to_live_seconds": 2700.0, "signals.min_confidence": 0.3, "market.max_quote_age_seconds": 2000.0}
+SETS = parameter_sets({"stop_loss": [0.3, 0.6], "target_return": [0.4, 1.2]})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A sweep in this process: (tasks, sweep, folder, ledger, configuration)."""
+    folder = tmp_path_factory.mktemp("sweep")
+    config = load_config(environ={}, overrides={**QUICK, "paths.state_dir": str(folder / "state")})
+    tasks = sweep_tasks("zero_dte", SETS, BacktestRequest("sim", folder, seed=4, count=1), config)
+    ledger = TrialLedger(folder / "trials")
+    return tasks, run_sweep(tasks, folder / "out", ledger), folder / "out", ledger, config
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted((folder / "trials").iterdir())}
+
+
+def flow_module():
+    spec = importlib.util.spec_from_file_location("quanticity_flows_sweep", PROJECT / "flows" / "sweep.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_sweep_keeps_every_trial_and_counts_it(made):
+    tasks, sweep, folder, ledger, _ = made
+    assert len(files(folder)) == len(tasks) == 4 and sweep.made == 4
+    assert ledger.families() == {"zero_dte over sim SIM": 4} and sweep.counted == sweep.guards.trials == 4
+    assert sweep.profits.shape == (1, 4)
+    for task, record in zip(tasks, sweep.records):
+        assert record["key"] == task.key and record["given"] == dict(task.given)
+        assert {name: record["parameters"][name] for name in task.given} == dict(task.given)
+        assert record["net"] == pytest.approx(sum(record["daily"].values())) and record["net"] == pytest.approx(sum(t["net"] for t in record["trades"]))
+    assert len({r["net"] for r in sweep.records}) > 1  # the parameters matter
+    summary = json.loads((folder / "sweep.json").read_text())
+    assert summary["guards"]["passed"] is False and summary["trials"] == 4 and len(summary["table"]) == 4
+
+
+def test_a_trial_is_the_backtest_of_its_parameters(made):
+    from quanticity.feeds.simulator import simulate, sessions_from, DEMO_DAY
+    from quanticity.research.backtest import backtest
+    from quanticity.jobs.wiring import load_strategy
+
+    tasks, sweep, _, _, config = made
+    entry = config.strategies["zero_dte"]
+    loaded = load_strategy("zero_dte", entry.model_copy(update={"parameters": {**entry.parameters, **SETS[1]}}))
+    result = backtest((d.session for d in simulate(4, sessions_from(DEMO_DAY, 1))), config, [loaded])
+    assert sweep.records[1]["ledgers"] == [d.ledger_sha256 for d in result.days]
+
+
+def test_done_trials_are_not_made_again(made, tmp_path):
+    tasks, sweep, folder, ledger, _ = made
+    never = lambda tasks, keep: pytest.fail("nothing was left to do")
+    again = run_sweep(tasks, folder, ledger, never)
+    assert again.made == 0 and again.summary()["table"] == sweep.summary()["table"] and ledger.count(sweep.family) == 4
+    other = TrialLedger(tmp_path)
+    assert run_sweep(tasks, folder, other, never).counted == 4 and other.count(sweep.family) == 4  # a ledger that was lost is filled again
+
+
+def test_what_was_changed_has_another_key(made, tmp_path):
+    tasks, _, _, _, config = made
+    market = tasks[0].market
+    key = lambda given=SETS[0], market=market, config=config: sweep_tasks("zero_dte", [given], market, config)[0].key
+    from dataclasses import replace
+    changed = [key(SETS[1]), key(market=replace(market, seed=5)), key(market=replace(market, costs=Costs(slippage_ticks=1.0))),
+               key(config=load_config(environ={}, overrides={**QUICK, "signals.min_confidence": 0.31, "paths.state_dir": str(tmp_path)}))]
+    assert key() == tasks[0].key and len({tasks[0].key, *changed}) == 5
+
+
+def test_processes_give_the_same_files(made, tmp_path):
+    tasks, _, folder, _, _ = made
+    ledger = TrialLedger(tmp_path / "trials")
+    run_sweep(tasks[:3], tmp_path / "out", ledger, in_processes(2))
+    assert files(tmp_path / "out") == {name: content for name, content in files(folder).items() if name[:-5] in {t.key for t in tasks[:3]}}
+    assert ledger.count("zero_dte over sim SIM") == 3
+
+
+@pytest.mark.slow
+def test_dask_gives_the_same_files(made, tmp_path, monkeypatch):
+    """The flow of flows/sweep.py on a Dask cluster of this machine (one worker), with a Prefect server of its own."""
+    pytest.importorskip("prefect_dask")
+    from quanticity.app.demo import prefect_environment
+
+    tasks, _, folder, _, config = made
+    (config.paths.state_dir / "prefect").mkdir(parents=True, exist_ok=True)
+    for name, value in prefect_environment(config).items():
+        monkeypatch.setenv(name, value)
+    sweep = run_sweep(tasks[:2], tmp_path / "out", TrialLedger(tmp_path / "trials"), flow_module().on_dask(1))
+    assert sweep.made == 2
+    assert files(tmp_path / "out") == {name: content for name, content in files(folder).items() if name[:-5] in {t.key for t in tasks[:2]}}
+
+
+def test_killed_in_the_middle_it_goes_on(made, tmp_path):
+    """A sweep of its own process, killed with -9 after its first result: what it kept is whole, and the rest is made, with the same result."""
+    tasks, sweep, folder, _, config = made
+    code = f"""
+from pathlib import Path
+from quanticity.core.config import load_config
+from quanticity.research.backtest_folder import BacktestRequest
+from quanticity.research.sweeps import parameter_sets, run_sweep, sweep_tasks
+from quanticity.research.trials import TrialLedger
+config = load_config(environ={{}}, overrides={{**{QUICK!r}, "paths.state_dir": {str(config.paths.state_dir)!r}}})
+tasks = sweep_tasks("zero_dte", {SETS!r}, BacktestRequest("sim", Path("x"), seed=4, count=1), config)
+run_sweep(tasks, Path({str(tmp_path / 'out')!r}), TrialLedger(Path({str(tmp_path / 'trials')!r})))
+"""
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "out" / "trials").glob("*.json")) and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    kept = len(list((tmp_path / "out" / "trials").glob("*.json")))
+    assert 1 <= kept < 4
+    ledger = TrialLedger(tmp_path / "trials")
+    again = run_sweep(tasks, tmp_path / "out", ledger)
+    assert again.made == 4 - kept and ledger.count(again.family) == 4
+    assert {k: v for k, v in files(tmp_path / "out").items() if not k.startswith(".")} == files(folder)
+
+
+def test_a_killed_worker_is_one_line(made, tmp_path):
+    from dataclasses import replace
+    tasks, _, _, ledger, _ = made
+    bad = replace(tasks[0], key="0" * 24, strategy="os:kill_the_worker")
+    with pytest.raises(ConfigError, match="no kill_the_worker"):
+        run_trial(bad)
+    with pytest.raises(OutputError, match="something else than a sweep"):
+        (tmp_path / "thesis.txt").write_text("x")
+        run_sweep(tasks, tmp_path, ledger)
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--set", "stop_los=1,2"], "unknown parameter stop_los"), (["--set", "stop_loss"], "wants NAME=VALUE"), (["--set", "stop_loss=0.2..0.6"], "stop_loss is a range"),
+    (["--set", "stop_loss=0.2", "--backend", "moon"], "choose one of processes, dask"), ([], "nothing to try"), (["--set", "stop_loss=0.2", "--strategy", "ten_dte"], "ten_dte")])
+def test_mistakes_on_the_command_line_are_one_line(tmp_path, monkeypatch, capsys, arguments, words):
+    from quanticity.app.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["quanticity", "sweep", *([] if "--strategy" in arguments else ["--strategy", "zero_dte"]), "--source", "sim", "--sessions", "1", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        sys.exit(main())
+    said = capsys.readouterr()
+    assert ended.value.code == 2 and words in said.err and len(said.err.strip().splitlines()) == 1 and not said.out
+
+
+def test_samples_are_drawn_by_their_seed():
+    values = {"a": Range(0.0, 1.0), "b": Range(1, 9), "c": ["x", "y"]}
+    assert parameter_sets(values, 6, 3) == parameter_sets(values, 6, 3) != parameter_sets(values, 6, 4)
+    assert all(0 <= s["a"] <= 1 and 1 <= s["b"] <= 9 and isinstance(s["b"], int) for s in parameter_sets(values, 20))
+    assert len({repr(s) for s in parameter_sets(values, 20)}) == 20
+    for bad, words in (({}, "values to try"), ({"a": Range(1, 1)}, "below its high end")):
+        with pytest.raises(UserError, match=words):
+            parameter_sets(bad, 2)
+    assert np.isfinite([s["a"] for s in parameter_sets(values, 3)]).all()
