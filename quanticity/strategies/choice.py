@@ -21,7 +21,7 @@ from .inputs import check_between
 _DAY = 86_400_000_000_000
 _EPOCH = date(1970, 1, 1)
 
-# %% ../../nbs/40_strategies/401_choice.ipynb #83f7d631
+# %% ../../nbs/40_strategies/401_choice.ipynb #cd7ab157
 @dataclass(frozen=True, slots=True)
 class ChoiceParameters:
     """How a contract is chosen.
@@ -29,8 +29,8 @@ class ChoiceParameters:
     `target_delta`: absolute delta of the contract aimed at. `max_delta_distance`: how far from it a contract's delta may be; a far one
     is another trade. `hold_margin`: by how much nearer the target (in delta) another contract must be than the one chosen last.
     `max_relative_spread`: widest quote taken, share of its midpoint. `min_premium`: cheapest ask taken, dollars. `max_quote_age`: oldest
-    quote taken, seconds. `min_size`: fewest contracts shown on either side (what is bought must be sold again). `min_open_interest`, `min_volume`: fewest contracts open this
-    morning and traded today; at 0 they are not asked for, so that unknown ones pass.
+    quote taken, seconds. `min_size`: fewest contracts shown on either side (what is bought must be sold again). `min_open_interest`,
+    `min_volume`: fewest contracts open this morning and traded today; at 0 they are not asked for, so that unknown ones pass.
     """
 
     target_delta: float = 0.45
@@ -70,7 +70,7 @@ def choose_expiry(chain: OptionChain, target_days: float, least_days: float, mos
         best = int(same[0])
     return int(days[best])
 
-# %% ../../nbs/40_strategies/401_choice.ipynb #57b5a18b
+# %% ../../nbs/40_strategies/401_choice.ipynb #a8fb210e
 def rows_of(chain: OptionChain, expiry_day: int, way: int) -> IntArray:
     """Rows of an expiry's calls (`way` +1) or puts (-1)."""
     listed = chain.contracts
@@ -92,11 +92,15 @@ class Candidates:
 
 
 def liquid(chain: OptionChain, rows: IntArray, parameters: ChoiceParameters) -> Candidates:
-    """Which of the rows can be traded, and what took out the others: adjusted (an unknown multiplier), no bid, no ask, crossed, premium, size, age, spread, open interest, volume."""
+    """Which of the rows can be traded, and what took out the others.
+
+    The filters: adjusted (an unknown multiplier), no bid, no ask, crossed, premium, size, age, spread, open interest, volume.
+    """
     bid, ask, p = chain.bid[rows], chain.ask[rows], parameters
     age = np.where(chain.quote_time[rows] > 0, (chain.ts - chain.quote_time[rows]) / 1e9, np.inf)
     filters: list[tuple[str, BoolArray]] = [
-        ("adjusted", chain.contracts.multiplier[rows] > 0), ("no bid", bid > 0), ("no ask", ask > 0), ("crossed", bid <= ask), ("premium", ask >= p.min_premium), ("size", np.minimum(chain.ask_size[rows], chain.bid_size[rows]) >= p.min_size),
+        ("adjusted", chain.contracts.multiplier[rows] > 0), ("no bid", bid > 0), ("no ask", ask > 0), ("crossed", bid <= ask),
+        ("premium", ask >= p.min_premium), ("size", np.minimum(chain.ask_size[rows], chain.bid_size[rows]) >= p.min_size),
         ("age", age <= p.max_quote_age), ("spread", ask - bid <= p.max_relative_spread * 0.5 * (ask + bid))]
     if p.min_open_interest > 0:
         filters.append(("open interest", chain.open_interest[rows] >= p.min_open_interest))

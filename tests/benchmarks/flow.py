@@ -4,11 +4,10 @@
 """
 
 import json
+import time
 from typing import Any
 
 import numpy as np
-
-from quanticity.core.clock import monotonic
 
 TRADES, BUCKETS = 2_000_000, 2_000
 SLOW_TRADES = 100_000  # a loop in Python, a trade at a time: its rate is measured on fewer
@@ -54,24 +53,24 @@ def pandas_bulk(price: Any, size: Any, sign: Any, volume: float, n: int) -> Any:
 
 
 def _orderflow_metrics(price: Any, size: Any, volume: float, n: int) -> tuple[float, float]:
-    """Seconds and the final VPIN of the package; making its trade objects is not counted."""
+    """Processor seconds and the final VPIN of the package; making its trade objects is not counted."""
     from orderflow_metrics import Side, Trade, bucket_by_volume, vpin
 
     side = Side.BUY if hasattr(Side, "BUY") else "buy"
     trades = [Trade(price=p, size=s, side=side) for p, s in zip(price.tolist(), size.tolist(), strict=True)]
-    started = monotonic()
+    started = time.process_time()
     value = vpin(bucket_by_volume(trades, volume), n)
-    return monotonic() - started, value
+    return time.process_time() - started, value
 
 
 def _in_turn(functions: dict[str, Any], repeats: int) -> dict[str, float]:
-    """The least seconds of each, run in turn, so that a busy machine is busy for all."""
+    """The least processor seconds of each, run in turn, so that a busy machine is busy for all."""
     seen: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats + 1):
         for name, function in functions.items():
-            started = monotonic()
+            started = time.process_time()
             function()
-            seen[name].append(monotonic() - started)
+            seen[name].append(time.process_time() - started)
     return {name: min(times[1:]) for name, times in seen.items()}
 
 
