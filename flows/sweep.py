@@ -1,7 +1,8 @@
 """A sweep's trials as one flow run on Dask: `quanticity sweep --backend dask`.
 
-The flow only carries tasks to workers and results back; what a trial is, and where its result is kept, is `quanticity.research.sweeps`. Trials travel in chunks, since a
-task run costs more than a short trial. A cluster that is there is used by `DASK_SCHEDULER_ADDRESS`; otherwise one is started on this machine.
+The flow only carries tasks to workers and results back; what a trial is, and where its result is kept, is `quanticity.research.sweeps`. Trials
+travel in chunks, since a task run costs more than a short trial. A cluster that is there is used by
+`DASK_SCHEDULER_ADDRESS`; otherwise one is started on this machine.
 """
 
 import logging

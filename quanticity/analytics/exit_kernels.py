@@ -54,11 +54,14 @@ def first_exit(bid: Any, row: int, filled: int, end: int, latency: int, target: 
                 return 3 * t
     return -1
 
-# %% ../../nbs/30_analytics/307_exit_kernels.ipynb #5985cf14
+# %% ../../nbs/30_analytics/307_exit_kernels.ipynb #29cd92e5
 def sweep(sets: int, entries: int, steps: int, latency: int, tick: int, bid: Any, ask: Any, ends: Any, settles: Any, contract: Any, decided: Any, limit: Any,
           good: Any, low: Any, high: Any, target: Any, stop: Any, trail: Any, hold: Any, filled: Any, at: Any, price: Any, how: Any) -> None:
-    """Every entry under every set of exits. `low` and `high` are the bid and ask that stops and targets refer to; `target`, `stop`, `trail` basis points (0: none) of
-    them, `hold` steps from the decision to the exit by time (0: none). `filled` is the step of an entry's fill, -1 where nobody sold."""
+    """Every entry under every set of exits.
+
+    `low` and `high` are the bid and ask that stops and targets refer to; `target`, `stop`, `trail` basis points (0: none) of them, `hold` steps from the
+    decision to the exit by time (0: none). `filled` is the step of an entry's fill, -1 where nobody sold.
+    """
     for e in range(entries):
         row, end = contract[e] * steps, ends[contract[e]]
         f = first_fill(ask, row, decided[e] + latency, min(good[e], end), limit[e])

@@ -8,7 +8,8 @@ __all__ = ['TRADE_FEATURES', 'SIDE_TERMS', 'LOOK_TERMS', 'KIND_TERMS', 'DEFAULT_
            'ParticipantModel', 'ParticipantOdds', 'participant_odds', 'institutional_probability', 'FlowSums',
            'flow_sums', 'ParticipantFlow', 'ParticipantFlows', 'participant_flows']
 
-# %% ../../nbs/30_analytics/391_participants.ipynb #3867b2e3
+# %% ../../nbs/30_analytics/391_participants.ipynb #245a6f07
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,33 +21,42 @@ from ..market.chain import NANOSECONDS_A_YEAR, BoolArray, Contracts, FloatArray,
 from ..market.session import MarketSession
 from ..market.tape import Trades
 
-# %% ../../nbs/30_analytics/391_participants.ipynb #b7679d2c
+# %% ../../nbs/30_analytics/391_participants.ipynb #9c3b2748
 def prints_before(ts: IntArray, group: IntArray, window_ns: int) -> IntArray:
     """For each row, how many earlier rows of its group are within `window_ns` before it. Rows are in order of time; the group is a whole number from 0."""
+    return _prints_before(ts, group, np.argsort(group, kind="stable"), (window_ns,))[0]
+
+
+def _prints_before(ts: IntArray, group: IntArray, order: IntArray, windows: tuple[int, ...]) -> list[IntArray]:
+    """`prints_before` for several windows; `order` sorts the rows by group."""
     if not len(ts):
-        return np.empty(0, np.int64)
-    first = int(ts[0]) - window_ns
+        return [np.empty(0, np.int64) for _ in windows]
+    first = int(ts[0]) - max(windows)
     span = int(ts[-1]) - first + 2
     if (int(group.max()) + 1) > 2**63 // span:
         raise ValueError("too many groups over too long a time to be keyed in 64 bits")
-    order = np.argsort(group, kind="stable")
-    key = group[order] * span + (ts[order] - first)
-    begin = np.searchsorted(key, key - window_ns, side="left")
-    head = np.searchsorted(group[order], group[order], side="left")
-    out = np.empty(len(ts), np.int64)
-    out[order] = np.arange(len(ts)) - np.maximum(begin, head)
-    return out
+    mine = group[order]
+    key, head, row = mine * span + (ts[order] - first), np.searchsorted(mine, mine, side="left"), np.arange(len(ts))
+    found = []
+    for window in windows:
+        out = np.empty(len(ts), np.int64)
+        out[order] = row - np.maximum(np.searchsorted(key, key - window, side="left"), head)
+        found.append(out)
+    return found
 
 
 def sum_before(value: FloatArray, group: IntArray, prints: IntArray) -> FloatArray:
     """For each row, the sum of `value` over the `prints` rows of its group that stand right before it (as counted by `prints_before`)."""
-    order = np.argsort(group, kind="stable")
+    return _sum_before(value, np.argsort(group, kind="stable"), prints)
+
+
+def _sum_before(value: FloatArray, order: IntArray, prints: IntArray) -> FloatArray:
     total = np.concatenate(([0.0], np.cumsum(value[order])))
     row, out = np.arange(len(value)), np.empty(len(value))
     out[order] = total[row] - total[row - prints[order]]
     return out
 
-# %% ../../nbs/30_analytics/391_participants.ipynb #ffb67ecf
+# %% ../../nbs/30_analytics/391_participants.ipynb #a6fca637
 TRADE_FEATURES = ("log_size", "log_premium", "log_days", "distance", "call", "place", "burst", "pieces", "busy", "share", "lean", "lean_long")
 _MILLISECOND, _MINUTE = 1_000_000, 60_000_000_000
 _SHORTEST = 1.0 / (365 * 24 * 60)  # years: a minute
@@ -77,9 +87,10 @@ def trade_features(signed: SignedTrades, contracts: Contracts, spot: FloatArray)
     years = np.maximum((contracts.expires_at[t.index] - t.ts) / NANOSECONDS_A_YEAR, _SHORTEST)
     place = place_in_spread(t.price, signed.bid, signed.ask)
     touch = _touch(place)
-    burst, pieces, busy = (prints_before(t.ts, t.index, window) for window in (_MILLISECOND, _MINUTE, 10 * _MINUTE))
-    every = prints_before(t.ts, np.zeros(len(t), np.int64), _MINUTE)
-    lean, lean_long = (sum_before(touch, t.index, prints) for prints in (pieces, busy))
+    order = np.argsort(t.index, kind="stable")
+    burst, pieces, busy = _prints_before(t.ts, t.index, order, (_MILLISECOND, _MINUTE, 10 * _MINUTE))
+    every = np.arange(len(t)) - np.searchsorted(t.ts, t.ts - _MINUTE, side="left")
+    lean, lean_long = (_sum_before(touch, order, prints) for prints in (pieces, busy))
     with np.errstate(divide="ignore", invalid="ignore"):
         size, premium = (np.log(np.where(x > 0, x, np.nan)) for x in (t.size, t.price * t.size * contracts.multiplier[t.index]))
         distance = np.abs(np.log(contracts.strike[t.index] / spot)) / (0.2 * np.sqrt(years))
@@ -123,7 +134,7 @@ def kind_terms(features: FloatArray, side: FloatArray, looks: FloatArray | None 
     call, lean = features[:, TRADE_FEATURES.index("call")], features[:, TRADE_FEATURES.index("lean")]
     return np.column_stack((look_terms(features) if looks is None else looks, call, side, side * call, side * lean))
 
-# %% ../../nbs/30_analytics/391_participants.ipynb #8287f887
+# %% ../../nbs/30_analytics/391_participants.ipynb #676deb03
 @dataclass(frozen=True)
 class Logistic:
     """A logistic regression on standardized terms: `mean`, `scale` and `weights` in the order of `terms`."""
@@ -141,10 +152,15 @@ class Logistic:
         if not all(s > 0 for s in self.scale):
             raise ValueError("scale must be above 0")
 
+    @functools.cached_property
+    def _arrays(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return np.array(self.mean), np.array(self.scale), np.array(self.weights)
+
     def odds(self, terms: FloatArray) -> FloatArray:
         """The probability, 0 to 1, of each row; a term that is not a number counts as its mean."""
-        standard = np.nan_to_num((terms - np.array(self.mean)) / np.array(self.scale), nan=0.0)
-        score = np.clip(self.intercept + (standard * np.array(self.weights)).sum(axis=1), -40.0, 40.0)  # not BLAS: a row's odds do not depend on its neighbours
+        mean, scale, weights = self._arrays
+        standard = np.nan_to_num((terms - mean) / scale, nan=0.0)
+        score = np.clip(self.intercept + (standard * weights).sum(axis=1), -40.0, 40.0)  # not BLAS: a row's odds do not depend on its neighbours
         return 1.0 / (1.0 + np.exp(-score))
 
 # %% ../../nbs/30_analytics/391_participants.ipynb #4a9e15b5
@@ -181,7 +197,7 @@ DEFAULT_MODEL = ParticipantModel(
     together=((0.268, 0.316, 0), (0.025, 0.096, 0.317)),
     trained_on='simulated sessions of 2026-03-20, seeds 101 to 112, with their truth')
 
-# %% ../../nbs/30_analytics/391_participants.ipynb #4a03d521
+# %% ../../nbs/30_analytics/391_participants.ipynb #dd4d7c35
 @dataclass(frozen=True, eq=False)
 class ParticipantOdds:
     """For each trade: `buy`, the probability that the buyer initiated; `institutional`, that an institution did; `institutional_buy` and
@@ -217,8 +233,9 @@ def participant_odds(features: FloatArray, model: ParticipantModel | None = None
     """The odds of every trade from its look (`trade_features`)."""
     m = model or DEFAULT_MODEL
     told = np.isfinite(features[:, :2]).all(axis=1)
-    buy, looks, one = m.side.odds(side_terms(features)), look_terms(features), np.ones(len(features))
-    if_bought, if_sold = (m.kind.odds(kind_terms(features, side * one, looks)) for side in (1.0, -1.0))
+    buy, looks, side = m.side.odds(side_terms(features)), look_terms(features), np.repeat([1.0, -1.0], len(features))
+    both = kind_terms(np.concatenate((features, features)), side, np.concatenate((looks, looks)))
+    if_bought, if_sold = np.split(m.kind.odds(both), 2)
     bought, sold = buy * if_bought, (1.0 - buy) * if_sold
     return ParticipantOdds(*(np.where(told, x, np.nan) for x in (buy, bought + sold, bought, sold)))
 

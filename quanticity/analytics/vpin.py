@@ -6,11 +6,12 @@
 __all__ = ['flow', 'VolumeBuckets', 'signed_buckets', 'trailing_sigma', 'bulk_buckets', 'vpin', 'Classification', 'Vpin',
            'vpin_of', 'ControlTest', 'control_test']
 
-# %% ../../nbs/30_analytics/36_vpin.ipynb #6f7ef1f7
+# %% ../../nbs/30_analytics/36_vpin.ipynb #4032ec71
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+import numpy.typing as npt
 
 from .compiled import Library
 from .trade_signs import SignArray, SignRule, bulk_buy_share, sign_trades
@@ -70,7 +71,7 @@ def signed_buckets(price: FloatArray, size: FloatArray, sign: SignArray, volume:
 def _why_none(trades: int) -> Reason:
     return Reason.TOO_LITTLE_HISTORY if trades else Reason.NO_TRADES
 
-# %% ../../nbs/30_analytics/36_vpin.ipynb #5a538aec
+# %% ../../nbs/30_analytics/36_vpin.ipynb #80f38349
 def _window_sums(values: FloatArray, window: int) -> FloatArray:
     """Sums of the `window` values up to and with each; fewer at the start."""
     padded = np.concatenate((np.zeros(window - 1), values))
@@ -79,6 +80,13 @@ def _window_sums(values: FloatArray, window: int) -> FloatArray:
         part = padded[first:first + rows + window - 1]
         out[first:first + rows] = np.lib.stride_tricks.sliding_window_view(part, window).sum(axis=1)
     return out
+
+
+def _window_counts(known: npt.NDArray[np.bool_], window: int) -> IntArray:
+    """How many of the `window` values up to and with each are known."""
+    counts = np.cumsum(known, dtype=np.int64)
+    counts[window:] -= counts[:-window].copy()
+    return counts
 
 
 def trailing_sigma(change: FloatArray, window: int = 250, least: int = 20) -> FloatArray:
@@ -90,7 +98,7 @@ def trailing_sigma(change: FloatArray, window: int = 250, least: int = 20) -> Fl
         raise ValueError(f"window = {window}, least = {least}, expected 1 <= least <= window")
     known = np.isfinite(change)
     squares = np.concatenate(([0.0], _window_sums(np.where(known, change, 0.0) ** 2, window)))[:-1]
-    n = np.concatenate(([0.0], _window_sums(known.astype(np.float64), window)))[:-1]
+    n = np.concatenate(([0], _window_counts(known, window)))[:-1]
     return np.where(n >= least, np.sqrt(squares / np.maximum(n, 1.0)), np.nan)
 
 # %% ../../nbs/30_analytics/36_vpin.ipynb #19f550d6
@@ -110,14 +118,14 @@ def bulk_buckets(price: FloatArray, size: FloatArray, volume: float, sigma: floa
     reason = None if np.isfinite(share).any() else Reason.CONSTANT_HISTORY if np.isfinite(known).any() else Reason.TOO_LITTLE_HISTORY
     return VolumeBuckets(volume, last, close, volume * (2.0 * share - 1.0), reason)
 
-# %% ../../nbs/30_analytics/36_vpin.ipynb #0202c2eb
+# %% ../../nbs/30_analytics/36_vpin.ipynb #2e459f55
 def vpin(buckets: VolumeBuckets, n: int = 50) -> FloatArray:
     """VPIN after each bucket over the last `n`: between 0 and 1, NaN where not all of them are known. ValueError for n below 1."""
     if n < 1:
         raise ValueError(f"n = {n}, expected at least 1 bucket")
     size = np.abs(buckets.imbalance)
     known = np.isfinite(size)
-    full = _window_sums(known.astype(np.float64), n) == n
+    full = _window_counts(known, n) == n
     return np.where(full, _window_sums(np.where(known, size, 0.0), n) / (n * buckets.volume), np.nan)
 
 # %% ../../nbs/30_analytics/36_vpin.ipynb #7238d6dd

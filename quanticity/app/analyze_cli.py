@@ -100,7 +100,7 @@ def evening_before(session: "MarketSession", earlier: _Earlier, most: int) -> "t
         held = carried_position(before, held)
     return held, [before.date for before in reversed(found)]
 
-# %% ../../nbs/95_app/971_analyze_cli.ipynb #8b962faa
+# %% ../../nbs/95_app/971_analyze_cli.ipynb #fa50a26c
 @dataclass(frozen=True, eq=False)
 class Analysed:
     """A session's snapshot and its record, with where it is from and what the door found."""
@@ -116,6 +116,7 @@ def analyse_session(session: "MarketSession", config: "Config", what: str, at: s
     `earlier` gives the root's session of another day: dealers' positions are carried from up to `before` sessions in a row. `draws` and `seed` are
     those of the bands (0: none).
     """
+    from quanticity.analytics.flow_record import flow_record
     from quanticity.analytics.snapshot import carried_position, follow, session_flow, whole_snapshot
     from quanticity.app.data_cli import quality_record
     from quanticity.market.quality import screen_session
@@ -126,10 +127,11 @@ def analyse_session(session: "MarketSession", config: "Config", what: str, at: s
     chain, state = follow(accepted, moment, step_seconds=market.step_seconds, max_age_seconds=market.max_quote_age_seconds)
     evening, days = evening_before(session, earlier, before) if earlier else (None, [])
     held = None if evening is None else carried_position(accepted, evening, moment)
-    whole = whole_snapshot(chain, session_flow(accepted, moment), state, span=limits.zero_gamma_range, points=limits.zero_gamma_points,
+    flow = session_flow(accepted, moment)
+    whole = whole_snapshot(chain, flow, state, span=limits.zero_gamma_range, points=limits.zero_gamma_points,
                            held=held, before=days, draws=draws, seed=seed)
     about = {"from": what, "source": session.source, "day": str(session.date), "door": quality_record(screened), "notes": list(session.notes)}
-    return Analysed(whole, {**about, **whole.record})
+    return Analysed(whole, {**about, **whole.record, "flow": flow_record(accepted, flow, whole.naive)})
 
 
 def indices_together(analysed: Sequence[Analysed]) -> list[dict[str, Any]]:
@@ -148,8 +150,8 @@ def indices_together(analysed: Sequence[Analysed]) -> list[dict[str, Any]]:
             out.append({"underlying": underlying, "symbols": sorted(roots), "ts": next(iter(roots.values())).record["ts"], "indices": indices})
     return out
 
-# %% ../../nbs/95_app/971_analyze_cli.ipynb #012910e5
-_KEYS = ("expiry", "strike", "move", "name")  # what tells the records of a list apart
+# %% ../../nbs/95_app/971_analyze_cli.ipynb #5b5d2e1a
+_KEYS = ("kind", "expiry", "strike", "move", "name")  # what tells the records of a list apart
 _IDENTITY = ("from", "source", "day", "symbol", "ts", "snapshot_id")
 _Path = tuple[str, ...]
 
@@ -165,8 +167,8 @@ def _numbers(record: Mapping[str, Any], path: _Path = (), keys: _Path = ()) -> I
         elif isinstance(value, list):
             for n, item in enumerate(value):
                 if isinstance(item, Mapping):
-                    label = next((f"{k}={item[k]}" for k in _KEYS if k in item), f"row={n}")
-                    inner = {k: v for k, v in item.items() if not label.startswith(f"{k}=")}
+                    label = ",".join(f"{k}={item[k]}" for k in _KEYS if k in item) or f"row={n}"
+                    inner = {k: v for k, v in item.items() if k not in _KEYS}
                     yield from _numbers(inner, (*path, name), (*keys, label))
                 elif isinstance(item, int | float):
                     yield (*path, name), (*keys, f"row={n}"), name, float(item), ""
@@ -228,7 +230,7 @@ def _print(analysed: Sequence[Analysed], together: Sequence[Mapping[str, Any]], 
     for group in together:
         print_indices(group["indices"], console, " and ".join(group["symbols"]))
 
-# %% ../../nbs/95_app/971_analyze_cli.ipynb #e1340455
+# %% ../../nbs/95_app/971_analyze_cli.ipynb #25134f5c
 _Files = Annotated[list[str], typer.Argument(help="Files or folders of a known format, or option roots of the lake.")]
 
 
@@ -243,12 +245,12 @@ def analyze(
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="A setting of the importer, NAME=VALUE, e.g. rate=0.04.")] = None,
     strikes: Annotated[int, typer.Option(help="How many strikes to print.", min=1)] = 15,
     before: Annotated[int, typer.Option(help="Carry dealers' positions from up to so many sessions before, if at the same place.", min=0, max=60)] = 5,
-    draws: Annotated[int, typer.Option(help="Draws of premiums within their quotes, for the bands of zero gamma and walls [0: none].", min=0, max=10_000)] = 100,
+    draws: Annotated[int, typer.Option(help="Draws of premiums within their quotes, for bands of zero gamma and walls [0: none].", min=0, max=10_000)] = 100,
     seed: Annotated[int, typer.Option(help="The seed of the draws.", min=0)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output, and nothing else.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Also write everything to a file: JSON or Parquet, by its suffix.")] = None,
 ) -> None:
-    """Analyse an option chain: exposures under each dealer convention, zero gamma and walls with their bands, skew, volatility indices, quality.
+    """Analyse an option chain: exposures under each dealer convention, zero gamma and walls with bands, skew, volatility indices, flow, quality.
 
     A number that cannot be computed says why.
 

@@ -129,7 +129,7 @@ def show_backtest(summary: Mapping[str, Any], out: Path) -> None:
     console.print(Text(f"ledger   {out / 'ledger.jsonl'}  sha256 {summary['ledger_sha256'][:16]}", overflow="fold"))
     console.print(f"time     {summary['seconds']['total']:.2f} s")
 
-# %% ../../nbs/95_app/972_backtest_cli.ipynb #c4acae0c
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #f57e76a6
 def backtest(
     source: Annotated[str, typer.Option(help="lean: recorded days in LEAN's format; lake: imported ones; sim: simulated ones.")] = "lean",
     data: Annotated[
@@ -178,6 +178,8 @@ def backtest(
     from quanticity.research.backtest_folder import BacktestRequest, run_backtest
 
     config = _config()
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # a strategy's module may lie where the command is given
     roots = tuple(dict.fromkeys(s.upper() for s in symbol or ()))
     target = out or config.paths.runs_dir / "-".join(("backtest", *(roots or ("SIM",)), source, *((f"seed{seed}",) if source == "sim" else ())))
     folder = data or (config.data.recorded_dir if source == "lean" else None)

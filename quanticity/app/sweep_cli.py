@@ -90,7 +90,7 @@ def backend_of(name: str, jobs: int, config: "Config") -> "Backend":
     backend: Backend = module.on_dask(jobs)
     return backend
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #861f57fc
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #f6c5b76a
 def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out: Path, rows: int = 10) -> None:
     """Print the best trials, then what each guard says."""
     from rich.console import Console
@@ -99,14 +99,15 @@ def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out
 
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     days, table = summary["days"], summary["table"]
-    console.print(Text(f"{summary['strategy']}: {summary['trials']:,} sets over {len(days)} day{'s' * (len(days) != 1)}, {days[0]}{f' to {days[-1]}' if len(days) > 1 else ''}; "
-                       f"{summary['made']:,} ran now; {summary['counted']:,} trials of {summary['family']} so far", style="bold"))
+    span = days[0] + (f" to {days[-1]}" if len(days) > 1 else "")
+    console.print(Text(f"{summary['strategy']}: {summary['trials']:,} sets over {len(days)} day{'s' * (len(days) != 1)}, {span}; {summary['made']:,} ran now; {summary['counted']:,} trials of {summary['family']} so far", style="bold"))
     names = [name for name in table[0] if name not in ("net", "trades", "sharpe")]
     shown = Table(*names, "net", "trades", "Sharpe a day", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in shown.columns:
         column.justify = "right"
     for row in table[:rows]:
-        shown.add_row(*(str(row[name]) for name in names), f"{row['net']:+,.2f}", f"{row['trades']:,}", "-" if row["sharpe"] is None else f"{row['sharpe']:.3f}")
+        ratio = "-" if row["sharpe"] is None else f"{row['sharpe']:.3f}"
+        shown.add_row(*(str(row[name]) for name in names), f"{row['net']:+,.2f}", f"{row['trades']:,}", ratio)
     console.print(shown)
     if len(table) > rows:
         console.print(Text(f"... and {len(table) - rows:,} more in {out / 'sweep.json'}", style="dim"))
@@ -115,24 +116,24 @@ def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out
     for name, text in lines:
         console.print(Text(f"  {name:<18} {text}", style="yellow" if name == "warning" else ""))
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #e315ac81
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #5971ea5e
 def sweep(
     strategy: Annotated[str, typer.Option(help="Name in the configuration, module or module:Class.")],
-    settings: Annotated[list[str] | None, typer.Option("--set", help="What to try: NAME=VALUE,VALUE,... or NAME=LOW..HIGH (with --sample); may be given again.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE,VALUE,... or NAME=LOW..HIGH (with --sample); may be given again.")] = None,
     sample: Annotated[int | None, typer.Option(help="Draw so many different sets instead of trying every combination.")] = None,
     sample_seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 1,
     source: Annotated[str, typer.Option(help="lean: recorded days in LEAN's format; lake: imported ones; sim: simulated ones.")] = "lean",
-    data: Annotated[Path | None, typer.Option(help="Folder that holds LEAN's Data [default: data.recorded_dir], or the lake [default: data.lake_url].")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of LEAN's Data [default: data.recorded_dir], or the lake [default: data.lake_url].")] = None,
     symbol: Annotated[list[str] | None, typer.Option(help="Option root, e.g. GOOG or SPXW; may be given again.")] = None,
-    date: Annotated[list[str] | None, typer.Option(help="Trading day, YYYY-MM-DD; may be given again, or several with commas [default: all days of the span].")] = None,
+    date: Annotated[list[str] | None, typer.Option(help="Trading day, YYYY-MM-DD; may be given again, or with commas [default: all of the span].")] = None,
     first: Annotated[str | None, typer.Option("--from", help="First day of a span, YYYY-MM-DD.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last day of a span, YYYY-MM-DD.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of a simulated market.")] = 1,
     sessions: Annotated[int, typer.Option(help="How many sessions of a simulated market.")] = 5,
     jobs: Annotated[int, typer.Option(help="Processes to run trials in.", min=1)] = 1,
     backend: Annotated[str, typer.Option(help="processes: on this machine; dask: a Prefect flow on a Dask cluster (flows/sweep.py).")] = "processes",
-    slippage_ticks: Annotated[float | None, typer.Option(help="How many price steps worse than shown orders fill [default: execution.slippage_ticks].")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write, or one to go on with [default: runs/sweep-<strategy>-<symbols>-<source>].")] = None,
+    slippage_ticks: Annotated[float | None, typer.Option(help="Price steps that orders fill worse than shown [default: execution.slippage_ticks].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write, or to go on with [default: runs/sweep-<strategy>-<symbols>-<source>].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as one JSON object on standard output, and nothing else.")] = False,
 ) -> None:
     """Try many sets of a strategy's parameters over the same days, and ask the guards about the best of them.

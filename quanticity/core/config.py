@@ -145,7 +145,7 @@ class MarketConfig(Section):
 _ROOT = r"^[A-Z][A-Z0-9.]*$"
 _NAME = r"^[a-z][a-z0-9_]*$"
 
-# %% ../../nbs/00_core/03_config.ipynb #9b425db3
+# %% ../../nbs/00_core/03_config.ipynb #a076f5dc
 _Triple = tuple[float, float, float]
 _THREE = "a list of three rising numbers"
 
@@ -185,7 +185,8 @@ class DriftConfig(Section):
     """Which features are compared with their own history, and when that is an alert."""
 
     features: tuple[Annotated[str, Field(pattern=_NAME)], ...] = key(
-        ("atm_volatility", "put_skew_25", "gamma_balance", "quoted_share", "quality", "institutional_flow", "retail_flow", "vpin"), "", "features that are watched")
+        ("atm_volatility", "put_skew_25", "gamma_balance", "quoted_share", "quality", "institutional_flow", "retail_flow", "vpin"), "",
+        "features that are watched")
     sessions: int = key(20, "sessions", "history that is kept", ge=2, le=250)
     least_sessions: int = key(3, "sessions", "earlier sessions without which nothing is tested", ge=1, le=100)
     recent_minutes: float = key(390.0, "minutes of trading", "the recent values that are compared with those before", ge=30, le=3900)

@@ -72,7 +72,7 @@ def _why_no_exposure(a: ChainAnalytics) -> Reason:
         return Reason.NO_SPOT
     return max(a.exposure.left_out, key=lambda r: a.exposure.left_out[r], default=Reason.NO_OPEN_INTEREST)
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #0077caf1
+# %% ../../nbs/80_jobs/815_analytics.ipynb #736a45d6
 class _Terms:
     """The term slope of successive snapshots of the same contracts."""
 
@@ -96,7 +96,8 @@ class _Terms:
         for width in (1, 2):
             wanted = sorted({e for at in around for e in range(max(0, at - width), min(len(self._ends), at + width)) if self._ends[e] > a.chain.ts})
             found |= {e: self._at_the_money(a, e) for e in wanted if e not in found}
-            terms = structure_of(self._ends[wanted], np.array([self._years(a, e) for e in wanted]), np.array([found[e][0] for e in wanted]), tuple(found[e][1] for e in wanted))
+            years, values = (np.array(column) for column in ([self._years(a, e) for e in wanted], [found[e][0] for e in wanted]))
+            terms = structure_of(self._ends[wanted], years, values, tuple(found[e][1] for e in wanted))
             slope = term_slope(terms, *self.days)
             if slope.reason is None or all(found[e][1] is None for e in wanted):
                 break
@@ -128,7 +129,7 @@ def volatility(config: FlowConfig) -> Calculator:
 
     return Calculator("volatility", ("atm_volatility", "risk_reversal_25", "put_skew_25", "quoted_share", "expected_move", "term_slope"), calculate)
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #07845921
+# %% ../../nbs/80_jobs/815_analytics.ipynb #4dde302c
 class SessionCalculators:
     """All calculators of one session of one symbol, and their memories; `known` gives the latest values of all features by name (for drift)."""
 
@@ -156,8 +157,9 @@ class SessionCalculators:
     def made(self) -> tuple[Calculator, ...]:
         """As the job runs them; to be asked for once everything is restored."""
         flow, dollars = self.desk.config.analytics.flow, self.volume.dollar_volume(self.desk.symbol)
-        return (dealer_flow(dollars), volatility(flow), price_action(self.spots), participant_calculator(True), participant_calculator(False), self.volume.calculator,
-                self.kinds.calculator, self.auction.calculator, UnusualPrints().calculator, self.index.calculator, self.regime.calculator, *self.further, self.drift.calculator)
+        return (dealer_flow(dollars), volatility(flow), price_action(self.spots), participant_calculator(True), participant_calculator(False),
+                self.volume.calculator, self.kinds.calculator, self.auction.calculator, UnusualPrints().calculator, self.index.calculator,
+                self.regime.calculator, *self.further, self.drift.calculator)
 
     def to_save(self, now: int, last: bool) -> list[Write]:
         """Memories whose time has come; all of them with the session's `last` step."""
@@ -173,7 +175,7 @@ class SessionCalculators:
             source.clear()
         return raised
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #de45bd21
+# %% ../../nbs/80_jobs/815_analytics.ipynb #d6878e0c
 Publish = Callable[[Sequence[Write]], object]
 _AUCTION = 15 * _MINUTE  # before the close
 _ALERTS = 50  # kept
@@ -274,7 +276,7 @@ class AnalyticsJob:
 
     def _writes(self, chain: OptionChain, a: ChainAnalytics | None, results: Mapping[str, Result], now: int) -> list[Write]:
         symbol, ts = self.desk.symbol, timestamp(chain.ts)
-        writes: list[Write] = [(analytics(symbol, metric), metric_document(ts, chain.id, values, missing, metric)) for metric, (values, missing) in results.items()]
+        writes: list[Write] = [(analytics(symbol, metric), metric_document(ts, chain.id, *result, metric)) for metric, result in results.items()]
         if a is not None and self.sector is not None:
             snapshot = self.isolated.guard("exposure", Reason.CALCULATOR_FAILED, len(chain), lambda: _exposure(a, self.sector or ""))
             writes += [(analytics(symbol, "exposure"), snapshot)] if snapshot is not None else []

@@ -22,7 +22,7 @@ _A_SESSION = 82  # rows, at most
 _NAMES = ("drift", "safe_mode")
 _DAY = 86_400_000_000_000
 
-# %% ../../nbs/80_jobs/8154_drift_calculator.ipynb #300b75e0
+# %% ../../nbs/80_jobs/8154_drift_calculator.ipynb #f1eb0b09
 class FeatureDrift:
     """Drift of one symbol's features; `known` gives their latest values by name."""
 
@@ -60,7 +60,8 @@ class FeatureDrift:
         watched = {name: column for name, column in columns.items() if np.isfinite(column[:before]).any()}
         reports = drift({name: x[:before] for name, x in watched.items()}, {name: x[before:] for name, x in watched.items()}, limits)
         alerting = frozenset((r.feature, r.safe_mode) for r in reports if r.alert)
-        self.alerts += [Alert(now, "drift", "critical" if r.safe_mode else "warning", r.text) for r in reports if r.alert and (r.feature, r.safe_mode) not in self._alerting]
+        grown = [r for r in reports if r.alert and (r.feature, r.safe_mode) not in self._alerting]
+        self.alerts += [Alert(now, "drift", "critical" if r.safe_mode else "warning", r.text) for r in grown]
         self._alerting = alerting
         shifts = [abs(r.statistic) for r in reports if r.test is DriftTest.LOCATION and r.reason is None]
         return {"drift": max(shifts, default=math.nan), "safe_mode": float(bool(in_safe_mode(reports)))}, {"drift": Reason.TOO_LITTLE_HISTORY}

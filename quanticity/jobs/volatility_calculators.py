@@ -79,7 +79,7 @@ class Spots:
         """Take them back."""
         self.history = History.from_bytes(blob, self.history.names, self.history.most, now)
 
-# %% ../../nbs/80_jobs/8153_volatility_calculators.ipynb #173e6cd6
+# %% ../../nbs/80_jobs/8153_volatility_calculators.ipynb #fe1e5048
 def price_action(spots: Spots) -> Calculator:
     """The calculator `price_action`: it also feeds `spots`."""
 
@@ -89,7 +89,8 @@ def price_action(spots: Spots) -> Calculator:
         spots.add(now, spot)
         first, why = spots.first(), a.at_the_money_reason or Reason.TOO_FEW_STRIKES
         moved = math.log(spot / first) / (volatility / math.sqrt(_SESSIONS)) if spot > 0 and first > 0 and volatility > 0 else math.nan
-        missing = {"stretch": Reason.NO_SPOT if not spot > 0 else Reason.TOO_EARLY if math.isnan(before) else why, "day_move": why if spot > 0 else Reason.NO_SPOT}
+        blind = None if spot > 0 else Reason.NO_SPOT
+        missing = {"stretch": blind or (Reason.TOO_EARLY if math.isnan(before) else why), "day_move": blind or why}
         return {"stretch": stretch(spot, before, LOOKBACK_MINUTES, volatility), "day_move": moved}, missing
 
     return Calculator("price_action", ("stretch", "day_move"), calculate)
@@ -167,7 +168,7 @@ class VolatilityIndex:
         """Take the history back."""
         self.history = History.from_bytes(blob, self.history.names, self.history.most, now)
 
-# %% ../../nbs/80_jobs/8153_volatility_calculators.ipynb #46e888f1
+# %% ../../nbs/80_jobs/8153_volatility_calculators.ipynb #f1738545
 def regime_parameters(config: RegimeConfig) -> RegimeParameters:
     """The thresholds of the configuration; ConfigError that names the key where they do not rise, or are left above where they are entered."""
     inputs = {}
@@ -223,6 +224,7 @@ class VolatilityRegime:
                 return
             at = tuple(math.nan if value is None else float(value) for value in head["asked_value"])
             regime = None if head["regime"] is None else Regime(head["regime"])
-            self.state = RegimeState(regime, head["since"], tuple(head["asked"]), at, tuple(head["asked_at"]), tuple(head["seen"]), head["pending"], head["pending_since"])
+            asked, asked_at, seen = (tuple(head[name]) for name in ("asked", "asked_at", "seen"))
+            self.state = RegimeState(regime, head["since"], asked, at, asked_at, seen, head["pending"], head["pending_since"])
         except (KeyError, ValueError, TypeError) as error:
             raise DataError(f"this is no state of a regime: {error}", "delete the key analytics:memory:... and start afresh") from None

@@ -32,7 +32,7 @@ def _first_ahead(t: IntArray, opens: int, leap: int) -> int:
         at += 1
     return at
 
-# %% ../../nbs/20_market/262_sequence_checks.ipynb #87046e87
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #cf737b08
 class TapeClock:
     """The time of one tape. `start` and `stop` bound what may come at all, `opens` and `closes` the session (nanoseconds UTC).
 
@@ -57,10 +57,10 @@ class TapeClock:
             s.refuse(Reason.OUTSIDE_SESSION, outside, np.where(ts[outside] < self.start, ts[outside] - self.start, ts[outside] - self.stop) / 6e10, 0.0)
         rows = None if s.clean else np.flatnonzero(s.keep)
         t = ts if rows is None else ts[rows]
-        if self.clock == _NEVER and (ahead := _first_ahead(t, self.opens, self.leap)):
+        if self.clock == _NEVER and (wrong := _first_ahead(t, self.opens, self.leap)):
             rows = np.arange(len(t)) if rows is None else rows
-            s.refuse(Reason.CLOCK_SKEW, rows[:ahead], (t[:ahead] - np.maximum(t[1:ahead + 1], self.opens)) / 1e9, self.leap / 1e9)
-            t, rows = t[ahead:], rows[ahead:]
+            s.refuse(Reason.CLOCK_SKEW, rows[:wrong], (t[:wrong] - np.maximum(t[1:wrong + 1], self.opens)) / 1e9, self.leap / 1e9)
+            t, rows = t[wrong:], rows[wrong:]
         if len(t):
             if self.first == _NEVER:
                 self.first = max(int(t[0]), self.opens)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['money', 'cell', 'headline_rows', 'convention_rows', 'band_rows', 'position_text', 'expiry_rows', 'strike_rows',
-           'print_chain', 'print_indices']
+           'print_chain', 'print_flow', 'print_indices']
 
 # %% ../../nbs/75_reports/774_chain_terminal.ipynb #a23046ad
 from collections.abc import Mapping, Sequence
@@ -141,7 +141,7 @@ def strike_rows(record: Mapping[str, Any], most: int = 15) -> list[list[str]]:
              *(cell(found[g["strike"]], "gex", "$") if g["strike"] in found else "–" for found in by.values()),
              ("+" if (g["gex"] or 0.0) > 0 else "-") * round(12 * abs(g["gex"] or 0.0) / largest)] for g in near]
 
-# %% ../../nbs/75_reports/774_chain_terminal.ipynb #e22dfdbf
+# %% ../../nbs/75_reports/774_chain_terminal.ipynb #b12525a1
 def print_chain(record: Mapping[str, Any], console: "Console", strikes: int = 15) -> None:
     """Print an analysed chain: headline, exposures under each convention, by expiry and by strike, hedge flow, indices."""
     from rich.text import Text
@@ -170,6 +170,33 @@ def print_chain(record: Mapping[str, Any], console: "Console", strikes: int = 15
     traded = [[name, *(cell(h, "dollars", "$") for h in flow)] for name, flow in hedge.items()]
     _table(console, "Dealers trade, dollars, when spot moves by", ("dealers", *moves), traded)
     print_indices(record["indices"], console, record["symbol"])
+    if "flow" in record:
+        print_flow(record["flow"], console)
+
+
+def print_flow(flow: Mapping[str, Any], console: "Console", most: int = 5) -> None:
+    """Print a session's flow: premium by participant, the largest unusual items, VPIN; a line where nothing traded."""
+    from rich.text import Text
+
+    vpin = f"VPIN of the underlying {cell(flow['vpin'], 'value', '{:.2f}')}"
+    if not flow["trades"]:
+        console.print(Text(f"  flow: no trades; {vpin}", style="dim"))
+        return
+    rows = []
+    for name in ("institutional", "retail"):
+        p = flow["participants"][name]
+        rows.append([name, cell(p, "share", "{:.0%}"), *(f"{cell(p, n, '$')} ± {cell(p, f'{n}_deviation', '$')}" for n in ("premium", "delta"))])
+    title = f"Flow: {flow['trades']:,} trades, {money(flow['premium']['gross'])} of premium; {vpin}"
+    _table(console, title, ("who", "of the volume", "premium bought less sold, $", "delta bought less sold, $"), rows)
+    sides = {1: "bought", -1: "sold", 0: ""}
+    items = []
+    for u in flow["unusual"]["largest"][:most]:
+        when, premium = datetime.fromisoformat(u["ts"]).astimezone(_NEW_YORK), "" if u["premium"] is None else money(u["premium"])
+        items.append([u["name"], u["kind"].replace("_", " "), f"{when:%H:%M:%S}", sides[u["side"]], cell(u, "size", "{:,.0f}"), premium,
+                      f"{u['measure']:,.4g}", f"{u['threshold']:,.4g}"])
+    if items:
+        heads = ("contract", "what", "at", "side", "contracts", "premium, $", "measure", "threshold")
+        _table(console, f"Unusual: {_counted({k: n for k, n in flow['unusual']['counts'].items() if n})}", heads, items, 4)
 
 
 def print_indices(indices: Sequence[Mapping[str, Any]], console: "Console", of: str) -> None:

@@ -52,14 +52,14 @@ def shade(table: Map) -> list[str]:
     step = np.where(np.isfinite(table.values), np.clip(np.ceil(rank * 4), 1, 4), 0).astype(int)
     return ["".join(_SHADES[s] for s in row) for row in step.tolist()]
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #d1b79481
-def _rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> Any:
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #7fa8af62
+def _rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int] = (0,)) -> Any:
     from rich import box
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(head):
-        table.add_column(name, justify="left" if i < words or not name else "right", no_wrap=i == 0)
+        table.add_column(name, justify="left" if i in words or not name else "right", no_wrap=i == 0)
     for row in rows:
         table.add_row(*row)
     return table
@@ -87,28 +87,28 @@ def print_market(session: MarketSession, console: "Console", findings: Sequence[
                        + "".join(f", {k} {v}" for k, v in known.items())))
     console.print()
     for name, bars, said in _profiles(session, bins):
-        console.print(Text.assemble((f"{name:<18}", "dim"), (bars, "cyan"), (f"  {said}", "dim")), no_wrap=True, overflow="ellipsis")
+        console.print(Text(f"{name:<18}{bars}  {said}"), no_wrap=True, overflow="ellipsis")
     console.print()
     holes = gap_rows(gaps(session), 8)
-    silent = _rich_table("Holes", ("tape", "from", "to", "minutes"), holes) if holes else Text("No tape is silent for five minutes or longer.\n", style="dim")
+    silent = _rich_table("Holes", ("tape", "from", "to", "minutes"), holes) if holes else Text("No tape is silent for five minutes or longer.\n")
     console.print(silent)
     if len(session.contracts):
         console.print(_rich_table("Expiries", EXPIRY_HEAD, expiry_rows(session)))
         _print_maps(session, console, bins)
     if findings:
         rows = [(f.reason.replace("_", " "), f.done, f"{f.rows:,}", f.example) for f in findings]
-        console.print(_rich_table("What the door found", ("reason", "done", "rows", "the first of them"), rows, 2))
+        console.print(_rich_table("What the door found", ("reason", "done", "rows", "the first of them"), rows, (0, 1, 3)))
     for note in session.notes:
-        console.print(Text(f"note: {note}", style="dim"))
+        console.print(Text(f"note: {note}"))
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #65d69395
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #45388cea
 def _print_maps(session: MarketSession, console: "Console", bins: int) -> None:
     from rich.text import Text
 
     activity = strike_map(session, bins, 16)
     console.print(Text("Quote rows by strike (highest first) and time", style="bold"))
     for name, cells in reversed(list(zip(activity.rows, shade(activity), strict=True))):
-        console.print(Text.assemble((f"{name:>17} ", "dim"), (cells, "cyan")), no_wrap=True, overflow="ellipsis")
+        console.print(Text(f"{name:>17} {cells}"), no_wrap=True, overflow="ellipsis")
     spreads = spread_map(session)
     shown = [[name, *(f"{v:.0%}" if v == v else "" for v in row)] for name, row in zip(spreads.rows, spreads.values.tolist(), strict=True)]
     console.print()

@@ -118,12 +118,13 @@ def _sides(session: MarketSession, times: IntArray, rows: IntArray) -> tuple[Int
     there = known >= 0
     return np.where(there, np.append(bid, 0)[known], 0), np.where(there, np.append(ask, 0)[known], 0)
 
-# %% ../../nbs/85_research/8970_exit_panel.ipynb #2f4a98fb
+# %% ../../nbs/85_research/8970_exit_panel.ipynb #3a0d19f0
 def settlement_spot(session: MarketSession, now: int) -> float:
     """The underlying's price as known at `now` (nanoseconds UTC); DataError where there is none."""
     state = ChainState(session.contracts, session.open_interest, session.prior_volatility, session.rate, session.dividend)
     tapes = session.tapes()
-    until = {name: tapes[name].rows(0, int(np.searchsorted(tapes[name].ts, now, side="right"))) for name in ("quotes", "underlying_bars", "underlying_quotes")}
+    names = ("quotes", "underlying_bars", "underlying_quotes")
+    until = {name: tapes[name].rows(0, int(np.searchsorted(tapes[name].ts, now, side="right"))) for name in names}
     state.apply(until["quotes"], empty(Trades), until["underlying_bars"], until["underlying_quotes"])  # type: ignore[arg-type]
     spot, source = state.spot()
     if source == "none":
@@ -133,7 +134,7 @@ def settlement_spot(session: MarketSession, now: int) -> float:
         raise DataError(f"{session.symbol} {session.date}: no spot is known at the end to settle at", "import the underlying's bars or quotes, too")
     return float(spot)
 
-# %% ../../nbs/85_research/8970_exit_panel.ipynb #22aaf6d2
+# %% ../../nbs/85_research/8970_exit_panel.ipynb #fe7cd514
 @dataclass(frozen=True, eq=False)
 class Entries:
     """Purchases of one contract each, one row an entry, int64: `contract` (row of the panel), `step` of the decision, `bid` and `ask` seen then, `limit` (0: none)
@@ -157,7 +158,7 @@ def entries(panel: ExitPanel, contract: npt.ArrayLike, step: npt.ArrayLike, slip
     UserError for a row or a step that the panel does not have.
     """
     c, s = (np.asarray(values, np.int64).ravel() for values in np.broadcast_arrays(contract, step))
-    if len(c) and not (0 <= c.min() and c.max() < len(panel) and 0 <= s.min() and s.max() < panel.steps):
+    if len(c) and (min(c.min(), s.min()) < 0 or c.max() >= len(panel) or s.max() >= panel.steps):
         raise UserError(f"entries name contracts or steps that are not there: the panel has {len(panel)} contracts and {panel.steps} steps")
     if good_steps < 1 or tick < 1 or (slippage is not None and not slippage >= 0):
         raise UserError(f"entries with slippage {slippage}, good for {good_steps} steps, tick {tick}", "slippage from 0, good_steps and tick from 1")

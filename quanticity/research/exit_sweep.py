@@ -26,7 +26,7 @@ exit_kernels = Library("exit_kernels", ("blocks", "special"), {"sweep": 23})
 HOW = ("target", "stop", "time", "settlement", "not entered")
 _SHARES = ("target", "stop", "trail")
 
-# %% ../../nbs/85_research/897_exit_sweep.ipynb #07a4071f
+# %% ../../nbs/85_research/897_exit_sweep.ipynb #1d72e0d3
 @dataclass(frozen=True, eq=False)
 class ExitSets:
     """Sets of exits, one row a set, int64: `target`, `stop`, `trail` in basis points, `steps` to the exit by time; 0: none."""
@@ -38,8 +38,8 @@ class ExitSets:
 
     def __post_init__(self) -> None:
         for name in (*_SHARES, "steps"):
-            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), np.int64))
-            column = getattr(self, name)
+            column = np.ascontiguousarray(getattr(self, name), np.int64)
+            object.__setattr__(self, name, column)
             if column.ndim != 1 or len(column) != len(self.target) or (len(column) and column.min() < 0):
                 raise UserError(f"exit sets: {name} must be a column of whole numbers from 0, as long as the others")
         if len(self.stop) and (self.stop.max() > 10_000 or max(self.target.max(), self.trail.max()) > 10_000_000):
@@ -53,20 +53,22 @@ class ExitSets:
         return {**{name: float(getattr(self, name)[number]) / 10_000 for name in _SHARES}, "steps": float(self.steps[number])}
 
 
-def exit_grid(target: Sequence[float] = (0.0,), stop: Sequence[float] = (0.0,), trail: Sequence[float] = (0.0,), steps: Sequence[int] = (0,)) -> ExitSets:
+def exit_grid(target: Sequence[float] = (0.0,), stop: Sequence[float] = (0.0,), trail: Sequence[float] = (0.0,),
+              steps: Sequence[int] = (0,)) -> ExitSets:
     """Every combination of the given values, shares as shares; the last varies fastest."""
     sets = list(product(*([round(v * 10_000) for v in values] for values in (target, stop, trail)), steps))
-    return ExitSets(*np.array(sets, np.int64).reshape(-1, 4).T)
+    columns = np.array(sets, np.int64).reshape(-1, 4).T
+    return ExitSets(columns[0], columns[1], columns[2], columns[3])
 
 
-def exit_random(count: int, seed: int, target: tuple[float, float] = (0.1, 2.0), stop: tuple[float, float] = (0.1, 0.9), trail: tuple[float, float] = (0.0, 0.0),
-                steps: tuple[int, int] = (5, 240)) -> ExitSets:
+def exit_random(count: int, seed: int, target: tuple[float, float] = (0.1, 2.0), stop: tuple[float, float] = (0.1, 0.9),
+                trail: tuple[float, float] = (0.0, 0.0), steps: tuple[int, int] = (5, 240)) -> ExitSets:
     """`count` sets drawn evenly between bounds, from a seed."""
     random = np.random.default_rng(seed)
     shares = [np.rint(random.uniform(*bounds, count) * 10_000).astype(np.int64) for bounds in (target, stop, trail)]
-    return ExitSets(*shares, random.integers(steps[0], steps[1] + 1, count))
+    return ExitSets(shares[0], shares[1], shares[2], random.integers(steps[0], steps[1] + 1, count))
 
-# %% ../../nbs/85_research/897_exit_sweep.ipynb #294a7063
+# %% ../../nbs/85_research/897_exit_sweep.ipynb #61aeae10
 @dataclass(frozen=True, eq=False)
 class ExitSweep:
     """What every set (rows) would have made of every entry (columns); prices in units of 1e-4 dollars.
@@ -109,22 +111,24 @@ def _fees(price: IntArray, side: Side, schedule: CommissionSchedule, multiplier:
 
 
 def sweep_exits(panel: ExitPanel, entries: Entries, sets: ExitSets, latency_steps: int = 1, tick: int = 100) -> ExitSweep:
-    """Trade every entry under every set. `latency_steps` is how long an order travels, `tick` the price step of targets and stops in units of 1e-4 dollars.
+    """Trade every entry under every set. `latency_steps` is how long an order travels, `tick` the price step of targets and stops in 1e-4 dollars.
 
-    A latency of 0 (an order is there, and a stop sold, in the very step that it answers to) is what other backtesters suppose, to compare with them; no engine here allows it.
+    A latency of 0 (an order is there, and a stop sold, in the very step that it answers to) is what other backtesters suppose, to compare with them;
+    the matching engine does not allow it.
     """
     if latency_steps < 0 or tick < 1:
         raise UserError(f"a sweep with latency {latency_steps} and tick {tick}", "latency is a whole number from 0, tick one from 1")
     n, m = len(entries), len(sets)
     filled, at, price, how = np.full(n, -1, np.int64), np.empty((n, m), np.int64), np.empty((n, m), np.int64), np.empty((n, m), np.uint8)
-    columns = [np.ascontiguousarray(a, np.int64) for a in (panel.bid, panel.ask, panel.ends, panel.settles, entries.contract, entries.step, entries.limit, entries.good,
-                                                           entries.bid, entries.ask, sets.target, sets.stop, sets.trail, sets.steps)]
+    e = entries
+    columns = [np.ascontiguousarray(a, np.int64) for a in (panel.bid, panel.ask, panel.ends, panel.settles, e.contract, e.step, e.limit, e.good, e.bid, e.ask,
+                                                           sets.target, sets.stop, sets.trail, sets.steps)]
     if n and m:
         exit_kernels["sweep"](m, n, panel.steps, latency_steps, tick, *columns, filled, at, price, how)
     paid = np.where(filled >= 0, panel.ask[entries.contract, np.maximum(filled, 0)], 0)
     return ExitSweep(panel, entries, sets, filled, paid, at.T, price.T, how.T)
 
-# %% ../../nbs/85_research/897_exit_sweep.ipynb #d5c3caef
+# %% ../../nbs/85_research/897_exit_sweep.ipynb #76c915f2
 def exit_statistics(swept: ExitSweep, schedule: CommissionSchedule | None = None, fees: bool = True) -> dict[str, FloatArray]:
     """By set: `trades`, `total` and `mean` dollars, `deviation` of a trade, `win_rate`, `profit_factor`, `worst` trade, `drawdown` of the running
     total in order of exits, `steps_held` on average, and the share of each way out (`by_target`, `by_stop`, `by_time`,
@@ -136,9 +140,9 @@ def exit_statistics(swept: ExitSweep, schedule: CommissionSchedule | None = None
         spread = np.sqrt(np.where(traded, (profit - mean[:, None]) ** 2, 0.0).sum(axis=1) / (count - 1))
         gains, losses = np.maximum(profit, 0).sum(axis=1), -np.minimum(profit, 0).sum(axis=1)
         held = np.where(traded, swept.exit_step - swept.entry_step, 0).sum(axis=1) / count
+        worst = np.where(count > 0, np.where(traded, profit, np.inf).min(axis=1, initial=np.inf), np.nan)
         found = {"trades": count, "total": profit.sum(axis=1), "mean": mean, "deviation": spread, "win_rate": (profit > 0).sum(axis=1) / count,
-                 "profit_factor": gains / losses, "worst": np.where(count > 0, profit.min(axis=1, initial=0.0), np.nan), "drawdown": _drawdown(profit, swept.exit_step),
-                 "steps_held": held}
+                 "profit_factor": gains / losses, "worst": worst, "drawdown": _drawdown(profit, swept.exit_step), "steps_held": held}
         for code, name in enumerate(HOW[:4]):
             found[f"by_{name}"] = (swept.how == code).sum(axis=1) / count
     return found

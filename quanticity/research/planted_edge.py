@@ -104,7 +104,7 @@ def _decayed(sign: FloatArray, q: float) -> FloatArray:
 
     return np.asarray(lfilter([1 - q], [1, -q], sign), np.float64)
 
-# %% ../../nbs/85_research/8973_planted_edge.ipynb #896df6ac
+# %% ../../nbs/85_research/8973_planted_edge.ipynb #ce46578f
 @dataclass(frozen=True)
 class EdgeFound:
     """What a study says: the best hypothesis, its deflated Sharpe ratio after all of them, whether that is significant, and the size (log return a signal)
@@ -133,7 +133,8 @@ def find_edge(paths: Sequence[FloatArray], hypotheses: Sequence[Hypothesis] = HY
     kept = _as_good(sums[:half], best, [h.kind == hypotheses[best].kind for h in hypotheses])
     measured = [_size(sums[half:, h]) for h in kept]
     size = measured[kept.index(best)][0]
-    return EdgeFound(hypotheses[best], float(values[best]), deflated, deflated > level, size, min(low for _, low, _ in measured), max(high for _, _, high in measured), len(kept))
+    low, high = min(m[1] for m in measured), max(m[2] for m in measured)
+    return EdgeFound(hypotheses[best], float(values[best]), deflated, deflated > level, size, low, high, len(kept))
 
 
 def _sums(path: FloatArray, h: Hypothesis) -> tuple[float, float]:
@@ -160,10 +161,10 @@ def _as_good(sums: FloatArray, best: int, alike: Sequence[bool]) -> list[int]:
     error = behind.std(axis=0, ddof=1) / np.sqrt(len(fit))
     return [h for h in range(len(alike)) if h == best or (alike[h] and behind[:, h].mean() <= 1.645 * error[h])]
 
-# %% ../../nbs/85_research/8973_planted_edge.ipynb #3925019a
+# %% ../../nbs/85_research/8973_planted_edge.ipynb #d59b9b01
 @dataclass(frozen=True)
 class EdgeStudy:
-    """Many markets: in how many shares of them an edge was called found, of the right kind, and its interval covered the true size; the mean of the estimates."""
+    """Many markets: the shares of them in which an edge was called found, of the right kind, and its interval covered the truth; the mean estimate."""
 
     size: float
     seeds: int
@@ -176,8 +177,8 @@ class EdgeStudy:
     def __str__(self) -> str:
         planted = f"planted {self.size:.1e} a signal" if self.size else "no edge planted"
         right = f" (right kind {self.right_kind:.0%})" if self.size else ""
-        return (f"{planted}, {self.seeds} markets of {self.days} days: called found in {self.found:.1%}{right}, 95% interval covers the truth in {self.covered:.1%}, "
-                f"mean estimate {self.mean_size:+.2e}")
+        return (f"{planted}, {self.seeds} markets of {self.days} days: called found in {self.found:.1%}{right}, "
+                f"95% interval covers the truth in {self.covered:.1%}, mean estimate {self.mean_size:+.2e}")
 
 
 def edge_study(size: float, seeds: int = 100, days: int = 120, kind: str = "momentum", first_seed: int = 1) -> EdgeStudy:
@@ -186,5 +187,5 @@ def edge_study(size: float, seeds: int = 100, days: int = 120, kind: str = "mome
     calendar = sessions_from(date(2026, 1, 5), days)
     results = [find_edge(spot_paths(seed, calendar, p)) for seed in range(first_seed, first_seed + seeds)]
     right = [r.found and (r.best.kind == kind or not size) for r in results]
-    return EdgeStudy(size, seeds, days, float(np.mean([r.found for r in results])), float(np.mean(right)), float(np.mean([r.low <= size <= r.high for r in results])),
-                     float(np.mean([r.size for r in results])))
+    covered = [r.low <= size <= r.high for r in results]
+    return EdgeStudy(size, seeds, days, float(np.mean([r.found for r in results])), float(np.mean(right)), float(np.mean(covered)), float(np.mean([r.size for r in results])))

@@ -63,7 +63,7 @@ def fair_market(seed: int, days: int, p: SimulatorParameters = FAIR) -> FairMark
     night, bars = _clock(p)
     return FairMarket(_fair_returns(random, night * variance, law, p), _fair_returns(random, bars * variance[:, None], law, p), variance)
 
-# %% ../../nbs/85_research/8972_random_strategies.ipynb #358c22a6
+# %% ../../nbs/85_research/8972_random_strategies.ipynb #8093518d
 _LOOKS = (1, 2, 4, 8, 13, 26)
 
 
@@ -86,7 +86,8 @@ def timing_profits(random: np.random.Generator, market: FairMarket, trials: int,
     """Daily profits (days x trials) of random rules; `alike`: neighbours of one rule, which differ in threshold and holding time only."""
     known = _features(market)
     kinds = 1 if alike else trials
-    feature, above, side = (np.resize(draw, trials) for draw in (random.integers(0, len(known), kinds), random.random(kinds) < 0.5, random.choice([-1.0, 1.0], kinds)))
+    drawn = random.integers(0, len(known), kinds), random.random(kinds) < 0.5, random.choice([-1.0, 1.0], kinds)
+    feature, above, side = (np.resize(draw, trials) for draw in drawn)
     threshold = np.linspace(-1.0, 1.0, 10)[np.arange(trials) % 10] if alike else random.normal(0.0, 0.7, trials)
     hold = 1 + np.arange(trials) // 10 % 8 if alike else random.integers(1, 9, trials)
     out = np.empty((len(market.night), trials))
@@ -131,7 +132,7 @@ def option_profits(random: np.random.Generator, market: FairMarket, trials: int,
         out[:, s] = np.where(days, made, 0.0) * random.choice([-1.0, 1.0])
     return out
 
-# %% ../../nbs/85_research/8972_random_strategies.ipynb #09a88833
+# %% ../../nbs/85_research/8972_random_strategies.ipynb #fcd82ddb
 @dataclass(frozen=True, eq=False)
 class NoiseStudy:
     """What a number of sweeps over fair markets came to, a row a sweep: the best trial's Sharpe ratio per day, its probability of being above 0 as if it were
@@ -146,9 +147,10 @@ class NoiseStudy:
     losses: FloatArray
 
     def called(self, level: float = 0.95) -> dict[str, float]:
-        """Share of sweeps whose best is called significant: `alone` (no guard), `deflated` (corrected for trials), `guarded` (and with losses enough to judge by)."""
+        """Share of sweeps whose best is called significant: `alone` (no guard), `deflated` (corrected for trials), `guarded` (and with losses enough)."""
         after = self.deflated > level
-        return {"alone": float(np.mean(self.probabilistic > level)), "deflated": float(np.mean(after)), "guarded": float(np.mean(after & (self.losses >= LEAST_LOSSES)))}
+        guarded = after & (self.losses >= LEAST_LOSSES)
+        return {"alone": float(np.mean(self.probabilistic > level)), "deflated": float(np.mean(after)), "guarded": float(np.mean(guarded))}
 
 
 def profits_of(family: Family, seed: int, trials: int, days: int) -> FloatArray:
@@ -170,5 +172,6 @@ def noise_study(family: Family, sweeps: int = 1000, trials: int = 50, days: int 
         ratios = np.divide(mean, spread, out=np.zeros_like(mean), where=spread > 0)
         best = int(np.argmax(ratios))
         found = sharpe_ratio(profits[:, best])
-        rows[number] = found.value, probabilistic_sharpe_ratio(found), deflated_sharpe_ratio(found, trials, luck_variance(float(np.var(ratios, ddof=1)), days)), np.sum(profits[:, best] < 0)
+        variance = luck_variance(float(np.var(ratios, ddof=1)), days)
+        rows[number] = found.value, probabilistic_sharpe_ratio(found), deflated_sharpe_ratio(found, trials, variance), np.sum(profits[:, best] < 0)
     return NoiseStudy(family, trials, days, *rows.T)

@@ -107,14 +107,14 @@ def minimum_track_record(returns: npt.ArrayLike | SharpeRatio, benchmark: float 
     spread = 1.0 - found.skewness * found.value + (found.kurtosis - 1.0) / 4.0 * found.value**2
     return 1.0 + spread * (float(ndtri(level)) / (found.value - benchmark)) ** 2
 
-# %% ../../nbs/85_research/894_significance.ipynb #296e9b68
+# %% ../../nbs/85_research/894_significance.ipynb #98366f72
 def expected_maximum_sharpe(variance: float, trials: int) -> float:
     """Expected best of `trials` Sharpe ratios without skill whose variance across trials is `variance`; 0 for a single trial.
 
     In the unit of the ratios (per period, if their variance is of ratios per period). Raises UserError for a negative variance or no trial.
     """
     if trials < 1 or not variance >= 0.0:
-        raise UserError(f"no expected maximum of {trials} trials with a variance of {variance}", "count at least one trial, and take the variance of their Sharpe ratios")
+        raise UserError(f"no expected maximum of {trials} trials with a variance of {variance}", "count at least one, and take the variance of their ratios")
     if trials == 1:
         return 0.0
     return math.sqrt(variance) * ((1 - np.euler_gamma) * float(ndtri(1 - 1 / trials)) + np.euler_gamma * float(ndtri(1 - 1 / (trials * math.e))))

@@ -32,7 +32,7 @@ from .performance import code_of, significance
 from .trials import TrialLedger
 from .validation import Labels
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #192262b2
+# %% ../../nbs/85_research/898_sweeps.ipynb #d41d79d9
 MOST_TRIALS = 100_000
 
 
@@ -51,8 +51,11 @@ class Range:
 
 
 def parameter_sets(values: Mapping[str, Sequence[Any] | Range], sample: int | None = None, seed: int = 1) -> list[dict[str, Any]]:
-    """Every combination (the last name varies fastest), or `sample` different ones drawn by a seed; UserError for nothing to try, too much, or a range without a sample."""
-    if not values or any(isinstance(v, Range) and not v.low < v.high or not isinstance(v, Range) and not v for v in values.values()):
+    """Every combination (the last name varies fastest), or `sample` different ones drawn by a seed.
+
+    UserError for nothing to try, too much, or a range without a sample.
+    """
+    if not values or any(not v.low < v.high if isinstance(v, Range) else not v for v in values.values()):
         raise UserError("a sweep needs values to try", "give each parameter at least one value, or a range whose low end is below its high end")
     if sample is None:
         if ranges := [name for name, v in values.items() if isinstance(v, Range)]:
@@ -195,11 +198,14 @@ def in_processes(jobs: int = 1) -> Backend:
 
     return run
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #04140521
+# %% ../../nbs/85_research/898_sweeps.ipynb #fe2cf6cf
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """A finished sweep: `records` of the trials in the order of the sets, `days` and dollars made on them (days x trials), the number of the `best` by Sharpe
-    ratio, and the `guards`' judgement of it after all `counted` trials of its `family`. `made` trials ran now, the others were kept from before."""
+    """A finished sweep: `records` of the trials in the order of the sets, `days` and dollars made on them (days x trials).
+
+    `best` is the number of the best by Sharpe ratio, `guards` their judgement of it after all `counted` trials of the `family`. `made` trials ran
+    now, the others were kept from before.
+    """
 
     strategy: str
     family: str
@@ -221,8 +227,8 @@ class Sweep:
     def summary(self) -> dict[str, Any]:
         """Everything but single trades, as JSON's own types."""
         best = self.records[self.best]
-        return dict(finite({"kind": "sweep", "strategy": self.strategy, "family": self.family, "trials": len(self.records), "made": self.made, "counted": self.counted,
-                            "days": list(self.days), "best": {"given": best["given"], "parameters": best["parameters"], "net": best["net"], "daily": best["daily"]},
+        return dict(finite({"kind": "sweep", "strategy": self.strategy, "family": self.family, "trials": len(self.records), "made": self.made,
+                            "counted": self.counted, "days": list(self.days), "best": {n: best[n] for n in ("given", "parameters", "net", "daily")},
                             "guards": self.guards.record(), "table": self.table()}))
 
 

@@ -108,7 +108,7 @@ class TrialLedger:
     def _files(self, family: str) -> Iterator[Path]:
         return self._of(family).glob("*.json")
 
-# %% ../../nbs/85_research/892_trials.ipynb #0db8a823
+# %% ../../nbs/85_research/892_trials.ipynb #a16948e2
 def _write(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
@@ -121,7 +121,8 @@ def _write(path: Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-        raise OutputError(f"cannot write the trial {path}: {error.strerror or error}", "trials must be counted: make room or permit it, then run again") from error
+        remedy = "trials must be counted: make room or permit it, then run again"
+        raise OutputError(f"cannot write the trial {path}: {error.strerror or error}", remedy) from error
 
 
 def _read(path: Path) -> Trial:

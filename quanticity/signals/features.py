@@ -33,9 +33,9 @@ def read_metric(document: bytes) -> dict[str, Any]:
     return {"ts": datetime.fromisoformat(raw["ts"]), "snapshot_id": raw["snapshot_id"], "metric": raw.get("metric", ""), "values": raw["values"],
             "missing": {k: Reason(v) for k, v in raw["missing"].items()}}
 
-# %% ../../nbs/55_signals/55_features.ipynb #ab838a59
-METRICS = ("dealer_flow", "volatility", "price_action", "quality", "institutional_flow", "retail_flow", "vpin", "flow_clusters", "closing_imbalance", "unusual_activity",
-           "volatility_index", "regime", "drift")
+# %% ../../nbs/55_signals/55_features.ipynb #c8e2452a
+METRICS = ("dealer_flow", "volatility", "price_action", "quality", "institutional_flow", "retail_flow", "vpin", "flow_clusters", "closing_imbalance",
+           "unusual_activity", "volatility_index", "regime", "drift")
 MAX_AGES: Mapping[str, float] = MappingProxyType({
     **dict.fromkeys(("institutional_flow", "retail_flow", "vpin", "flow_clusters", "unusual_activity"), 150.0),
     **dict.fromkeys(("volatility_index", "regime"), 300.0), "closing_imbalance": 30.0, "drift": 750.0})

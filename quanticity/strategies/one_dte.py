@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NAME', 'INPUTS', 'Parameters', 'Overnight', 'overnight', 'Pressure', 'pressure', 'terms', 'confidence', 'propose']
 
-# %% ../../nbs/40_strategies/41_one_dte.ipynb #9caca200
+# %% ../../nbs/40_strategies/41_one_dte.ipynb #c6636108
 import math
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +17,7 @@ from ..analytics.pricing import greeks, implied_vol
 from ..core.clock import next_session
 from ..core.reasons import Reason
 from ..core.types import Contract, Features, Proposal, Skip
-from ..market.chain import OptionChain, nanoseconds, timestamp
+from ..market.chain import FloatArray, IntArray, OptionChain, nanoseconds, timestamp
 from .choice import choose_expiry, today
 from .entry import EntryParameters, buy, skip
 from .inputs import (
@@ -29,13 +29,13 @@ NAME = "one_dte"
 INPUTS = (Input("spot"), Input("quality", Fallback.REFUSE), Input("vix1d_zscore", Fallback.NEUTRAL), Input("institutional_flow", Fallback.NEUTRAL),
           Input("institutional_confidence", Fallback.NEUTRAL, 0.0))
 
-# %% ../../nbs/40_strategies/41_one_dte.ipynb #9b028ed5
+# %% ../../nbs/40_strategies/41_one_dte.ipynb #20f2e572
 @dataclass(frozen=True, slots=True)
 class Parameters(EntryParameters):
     """What can be set of the 1DTE strategy, besides `EntryParameters`.
 
     `min_pressure`, `full_pressure`: the least overnight pressure that is traded, and the one that counts as full confidence. `exposure_days`: expiries up to
-    so many calendar days ahead count. `vol_reversion`: vol points that volatility is expected to come back overnight for each standard deviation it is away.
+    so many calendar days ahead count. `min_coverage`: least share of their open interest (0 to 1) whose strike must show a volatility. `vol_reversion`: vol points that volatility is expected to come back overnight for each standard deviation it is away.
     `full_zscore`: how far above its usual level volatility is dear outright. `exit_minutes_after_open`: sold this long after the next open.
     `exit_minutes`: out this long before the contract stops trading, whatever else.
     The weights are those of the confidence's parts and sum to 1.
@@ -46,9 +46,10 @@ class Parameters(EntryParameters):
     max_relative_spread: float = 0.30
     target_return: float = 0.80
     stop_loss: float = 0.50
-    min_pressure: float = 0.10
-    full_pressure: float = 0.40
+    min_pressure: float = 0.05
+    full_pressure: float = 0.20
     exposure_days: float = 10.0
+    min_coverage: float = 0.25
     vol_reversion: float = 1.0
     full_zscore: float = 2.0
     exit_minutes_after_open: float = 90.0
@@ -65,36 +66,57 @@ class Parameters(EntryParameters):
             raise ValueError(f"min_pressure {self.min_pressure:g} must be above 0 and at most full_pressure {self.full_pressure:g}")
         check_between(self, 0, math.inf, "exposure_days", "full_zscore")
         check_between(self, 0, math.inf, "vol_reversion", "exit_minutes_after_open", "exit_minutes", with_low=True)
+        if not 0 <= self.min_coverage <= 1:
+            raise ValueError(f"min_coverage {self.min_coverage:g} must be from 0 to 1")
 
-# %% ../../nbs/40_strategies/41_one_dte.ipynb #efc7badc
+# %% ../../nbs/40_strategies/41_one_dte.ipynb #e459893a
 @dataclass(frozen=True, slots=True)
 class Overnight:
     """Dealers' exposures under the naive convention without today's expiry: `charm` dollars per calendar day, `vanna` dollars per vol point, `gamma` gross
-    dollars per 1% move, and the gamma-weighted `volatility` (decimal, per year) of the `counted` contracts."""
+    dollars per 1% move, the gamma-weighted `volatility` (decimal, per year) of the `counted` contracts, and
+    the `coverage` (0..1): the share of the open interest whose strike shows a volatility."""
 
     charm: float
     vanna: float
     gamma: float
     volatility: float
     counted: int
+    coverage: float
+
+
+def _volatilities(chain: OptionChain, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+    """The volatilities of rows, from the quotes out of the money of each expiry, and 1.0 where the row's own strike has such a quote (0.0 elsewhere)."""
+    listed = chain.contracts
+    strike, is_call, day = listed.strike[rows], listed.is_call[rows], listed.expiry_day[rows]
+    quoted = (chain.bid[rows] > 0) & (chain.bid[rows] <= chain.ask[rows]) & (is_call == (strike >= chain.spot))
+    mid = np.where(quoted, 0.5 * (chain.bid[rows] + chain.ask[rows]), np.nan)
+    own, _ = implied_vol(mid, chain.spot, strike, chain.years[rows], chain.rate, chain.dividend, is_call)
+    volatility, known = np.full(len(rows), np.nan), np.zeros(len(rows))
+    for one in np.unique(day):
+        here, shown = np.flatnonzero(day == one), np.flatnonzero((day == one) & np.isfinite(own))
+        if len(shown) >= 2:
+            shown = shown[np.argsort(strike[shown], kind="stable")]
+            volatility[here] = np.interp(strike[here], strike[shown], own[shown])
+            known[here] = np.isin(strike[here], strike[shown])
+    return volatility, known
 
 
 def overnight(chain: OptionChain, most_days: float) -> Overnight | Reason:
     """The exposures of expiries after today, up to `most_days` calendar days ahead; or why there are none."""
     listed, ahead = chain.contracts, chain.contracts.expiry_day - today(chain)
-    there = (ahead > 0) & (ahead <= most_days) & (chain.bid > 0) & (chain.bid <= chain.ask) & (listed.expires_at > chain.ts)
+    there = (ahead > 0) & (ahead <= most_days) & (listed.expires_at > chain.ts)
     rows = np.flatnonzero(there & (chain.open_interest > 0))
     if not len(rows):
-        return Reason.NO_OPEN_INTEREST if there.any() else Reason.NO_QUOTE
-    strike, is_call, years = listed.strike[rows], listed.is_call[rows], chain.years[rows]
-    volatility, reason = implied_vol(0.5 * (chain.bid[rows] + chain.ask[rows]), chain.spot, strike, years, chain.rate, chain.dividend, is_call)
-    found = exposures(chain.spot, strike, listed.expiry_day[rows], is_call, chain.open_interest[rows], listed.multiplier[rows],
-                      greeks(chain.spot, strike, years, chain.rate, chain.dividend, volatility, is_call), reason=reason)
+        return Reason.NO_OPEN_INTEREST if there.any() else Reason.NO_SUCH_EXPIRY
+    volatility, known = _volatilities(chain, rows)
+    strike, is_call, interest = listed.strike[rows], listed.is_call[rows], chain.open_interest[rows]
+    found = exposures(chain.spot, strike, listed.expiry_day[rows], is_call, interest, listed.multiplier[rows],
+                      greeks(chain.spot, strike, chain.years[rows], chain.rate, chain.dividend, volatility, is_call))
     if not found.gross_gex > 0:
-        return max(found.left_out, key=lambda why: found.left_out[why], default=Reason.NO_OPEN_INTEREST)
+        return Reason.NO_QUOTE if chain.spot > 0 else Reason.NO_SPOT
     weight = np.where(np.isfinite(found.gex), np.abs(found.gex), 0.0)
     level = float(np.sum(weight * np.where(weight > 0, volatility, 0.0)) / np.sum(weight))
-    return Overnight(found.total_chex, found.total_vex, found.gross_gex, level, found.counted)
+    return Overnight(found.total_chex, found.total_vex, found.gross_gex, level, found.counted, float(known @ interest / interest.sum()))
 
 # %% ../../nbs/40_strategies/41_one_dte.ipynb #c6e58fc1
 @dataclass(frozen=True, slots=True)
@@ -129,7 +151,7 @@ def confidence(seen: Readings, pushed: Pressure, way: int, parameters: Parameter
     """The weighted sum of the terms, in 0..1, with its parts."""
     return weigh(terms(seen, pushed, way, parameters), weights_of(parameters))
 
-# %% ../../nbs/40_strategies/41_one_dte.ipynb #96bac5ee
+# %% ../../nbs/40_strategies/41_one_dte.ipynb #04a8118e
 def propose(features: Features, chain: OptionChain, parameters: Parameters, held: Contract | None = None) -> tuple[Proposal, ...] | Skip:
     """At most one proposal: an option of the next session's expiry, to be sold there; or why there is none."""
     seen = read(features, INPUTS, parameters.min_feature_quality)
@@ -146,6 +168,8 @@ def propose(features: Features, chain: OptionChain, parameters: Parameters, held
     found = overnight(chain, parameters.exposure_days)
     if isinstance(found, Reason):
         return skip(NAME, features, Reason.FEATURE_MISSING, f"overnight exposure: {found.text}")
+    if found.coverage < parameters.min_coverage:
+        return skip(NAME, features, Reason.LOW_QUALITY, f"{found.coverage:.0%} of the open interest shows a volatility, {parameters.min_coverage:.0%} wanted")
     pushed = pressure(found, nights, -parameters.vol_reversion * seen["vix1d_zscore"])
     if not abs(pushed.total) >= parameters.min_pressure:
         return skip(NAME, features, Reason.LOW_CONFIDENCE, f"overnight pressure {pushed.total:+.3f} within {parameters.min_pressure:g}")

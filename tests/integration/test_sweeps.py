@@ -21,7 +21,7 @@ from quanticity.research.trials import TrialLedger
 
 PROJECT = Path(__file__).parent.parent.parent
 QUICK = {"market.step_seconds": 900, "signals.time_to_live_seconds": 2700.0, "signals.min_confidence": 0.3, "market.max_quote_age_seconds": 2000.0}
-SETS = parameter_sets({"stop_loss": [0.3, 0.6], "target_return": [0.4, 1.2]})
+SETS = parameter_sets({"target_delta": [0.25, 0.45, 0.6]})
 
 
 @pytest.fixture(scope="module")
@@ -38,25 +38,18 @@ def files(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted((folder / "trials").iterdir())}
 
 
-def flow_module():
-    spec = importlib.util.spec_from_file_location("quanticity_flows_sweep", PROJECT / "flows" / "sweep.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_a_sweep_keeps_every_trial_and_counts_it(made):
     tasks, sweep, folder, ledger, _ = made
-    assert len(files(folder)) == len(tasks) == 4 and sweep.made == 4
-    assert ledger.families() == {"zero_dte over sim SIM": 4} and sweep.counted == sweep.guards.trials == 4
-    assert sweep.profits.shape == (1, 4)
+    assert len(files(folder)) == len(tasks) == 3 and sweep.made == 3
+    assert ledger.families() == {"zero_dte over sim SIM": 3} and sweep.counted == sweep.guards.trials == 3
+    assert sweep.profits.shape == (1, 3)
     for task, record in zip(tasks, sweep.records):
         assert record["key"] == task.key and record["given"] == dict(task.given)
         assert {name: record["parameters"][name] for name in task.given} == dict(task.given)
         assert record["net"] == pytest.approx(sum(record["daily"].values())) and record["net"] == pytest.approx(sum(t["net"] for t in record["trades"]))
     assert len({r["net"] for r in sweep.records}) > 1  # the parameters matter
     summary = json.loads((folder / "sweep.json").read_text())
-    assert summary["guards"]["passed"] is False and summary["trials"] == 4 and len(summary["table"]) == 4
+    assert summary["guards"]["passed"] is False and summary["trials"] == 3 and len(summary["table"]) == 3
 
 
 def test_a_trial_is_the_backtest_of_its_parameters(made):
@@ -75,9 +68,9 @@ def test_done_trials_are_not_made_again(made, tmp_path):
     tasks, sweep, folder, ledger, _ = made
     never = lambda tasks, keep: pytest.fail("nothing was left to do")
     again = run_sweep(tasks, folder, ledger, never)
-    assert again.made == 0 and again.summary()["table"] == sweep.summary()["table"] and ledger.count(sweep.family) == 4
+    assert again.made == 0 and again.summary()["table"] == sweep.summary()["table"] and ledger.count(sweep.family) == 3
     other = TrialLedger(tmp_path)
-    assert run_sweep(tasks, folder, other, never).counted == 4 and other.count(sweep.family) == 4  # a ledger that was lost is filled again
+    assert run_sweep(tasks, folder, other, never).counted == 3 and other.count(sweep.family) == 3  # a ledger that was lost is filled again
 
 
 def test_what_was_changed_has_another_key(made, tmp_path):
@@ -93,24 +86,37 @@ def test_what_was_changed_has_another_key(made, tmp_path):
 def test_processes_give_the_same_files(made, tmp_path):
     tasks, _, folder, _, _ = made
     ledger = TrialLedger(tmp_path / "trials")
-    run_sweep(tasks[:3], tmp_path / "out", ledger, in_processes(2))
-    assert files(tmp_path / "out") == {name: content for name, content in files(folder).items() if name[:-5] in {t.key for t in tasks[:3]}}
-    assert ledger.count("zero_dte over sim SIM") == 3
+    run_sweep(tasks[:2], tmp_path / "out", ledger, in_processes(2))
+    assert files(tmp_path / "out") == {name: content for name, content in files(folder).items() if name[:-5] in {t.key for t in tasks[:2]}}
+    assert ledger.count("zero_dte over sim SIM") == 2
+
+
+def test_the_task_of_the_flow_is_the_trial(made):
+    """Without Prefect's server and without a cluster: what a task run does."""
+    spec = importlib.util.spec_from_file_location("quanticity_flows_sweep", PROJECT / "flows" / "sweep.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    tasks, sweep, _, _, _ = made
+    assert module.make_trials.fn(tasks[2:]) == [sweep.records[2]]
+    assert callable(module.on_dask(2, "tcp://127.0.0.1:1"))
 
 
 @pytest.mark.slow
-def test_dask_gives_the_same_files(made, tmp_path, monkeypatch):
-    """The flow of flows/sweep.py on a Dask cluster of this machine (one worker), with a Prefect server of its own."""
-    pytest.importorskip("prefect_dask")
-    from quanticity.app.demo import prefect_environment
-
-    tasks, _, folder, _, config = made
-    (config.paths.state_dir / "prefect").mkdir(parents=True, exist_ok=True)
-    for name, value in prefect_environment(config).items():
-        monkeypatch.setenv(name, value)
-    sweep = run_sweep(tasks[:2], tmp_path / "out", TrialLedger(tmp_path / "trials"), flow_module().on_dask(1))
-    assert sweep.made == 2
-    assert files(tmp_path / "out") == {name: content for name, content in files(folder).items() if name[:-5] in {t.key for t in tasks[:2]}}
+@pytest.mark.skipif(not os.environ.get("FULL_TESTS"), reason="takes a minute of two cores: a Prefect server and a Dask cluster are started; set FULL_TESTS=1 to run it")
+def test_dask_gives_the_same_results(made, tmp_path):
+    """`quanticity sweep --backend dask`: the flow of flows/sweep.py on a Dask cluster of this machine, with a Prefect server of its own; then again, with nothing left to do."""
+    _, sweep, _, _, config = made
+    settings = {f"QUANTICITY_{name.upper().replace('.', '__')}": str(value) for name, value in QUICK.items()}
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("QUANTICITY_", "PREFECT_"))} | settings | {"QUANTICITY_PATHS__STATE_DIR": str(tmp_path / "state")}
+    command = [str(Path(sys.executable).parent / "quanticity"), "sweep", "--strategy", "zero_dte", "--set", "target_delta=0.25,0.45", "--source", "sim", "--seed", "4",
+               "--sessions", "1", "--backend", "dask", "--jobs", "1", "--json", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)  # nothing else on standard output
+    assert summary["made"] == 2 and summary["counted"] == 2
+    there = [json.loads(content) for content in files(tmp_path / "out").values()]
+    assert sorted((r["given"]["target_delta"], r["ledgers"], r["daily"], r["trades"]) for r in there) == sorted(
+        (r["given"]["target_delta"], r["ledgers"], r["daily"], r["trades"]) for r in sweep.records[:2])
 
 
 def test_killed_in_the_middle_it_goes_on(made, tmp_path):
@@ -133,10 +139,10 @@ run_sweep(tasks, Path({str(tmp_path / 'out')!r}), TrialLedger(Path({str(tmp_path
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     kept = len(list((tmp_path / "out" / "trials").glob("*.json")))
-    assert 1 <= kept < 4
+    assert 1 <= kept < 3
     ledger = TrialLedger(tmp_path / "trials")
     again = run_sweep(tasks, tmp_path / "out", ledger)
-    assert again.made == 4 - kept and ledger.count(again.family) == 4
+    assert again.made == 3 - kept and ledger.count(again.family) == 3
     assert {k: v for k, v in files(tmp_path / "out").items() if not k.startswith(".")} == files(folder)
 
 

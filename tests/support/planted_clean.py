@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from planted_base import DAY, NAN, Parameters, Planted, calls, column, rolling
+from planted_base import DAY, NAN, Parameters, Planted, column, rolling
 
 from quanticity.core.types import Features
 from quanticity.jobs.wiring import Indicators
@@ -266,11 +266,11 @@ class RemembersItsCalls(Planted):
     WARM_UP_MINUTES = 30.0
 
     def __init__(self) -> None:
-        self.spots: deque[float] = deque(maxlen=15)
+        self.spots: deque[float] = deque(maxlen=7)
 
     def value(self, features: Features, chain: OptionChain) -> float | None:
         self.spots.append(chain.spot)
-        return chain.spot - float(np.mean(self.spots)) if len(self.spots) == 15 else None
+        return chain.spot - float(np.mean(self.spots)) if len(self.spots) == 7 else None
 
 
 class SteadyResample(FinishedResample):

@@ -42,26 +42,73 @@ def chain(now=NOW, expiries=(THURSDAY, FRIDAY, date(2026, 3, 27)), open_interest
     return make_chain(now, expiries, strikes, open_interest=open_interest, **how)
 
 
-def test_the_exposures_are_those_of_what_lasts_overnight():
-    c = chain()
+def by_hand(c, volatility):
+    """The exposures of what lasts overnight, a contract after the other; `volatility` is a function of the row."""
     listed, days = c.contracts, c.contracts.expiry_day - c.ts // 86_400_000_000_000
     total = {"charm": 0.0, "vanna": 0.0, "gamma": 0.0, "weighted": 0.0}
-    for r in np.flatnonzero((days > 0) & (c.bid > 0)):
-        at = np.array([r])
-        vol, reason = implied_vol(c.mid[at], c.spot, listed.strike[at], c.years[at], c.rate, c.dividend, listed.is_call[at])
-        if reason[0]:
-            continue
-        g = greeks(c.spot, listed.strike[at], c.years[at], c.rate, c.dividend, vol, listed.is_call[at])
+    for r in np.flatnonzero(days > 0):
+        at, vol = np.array([r]), volatility(r)
+        g = greeks(c.spot, listed.strike[at], c.years[at], c.rate, c.dividend, np.array([vol]), listed.is_call[at])
         sign, n, s = (1 if listed.is_call[r] else -1), c.open_interest[r] * 100, c.spot
         gex = sign * float(g.gamma[0]) * n * s * s * 0.01
         total["charm"] += sign * float(g.charm[0]) * n * s / 365
         total["vanna"] += sign * float(g.vanna[0]) * n * s * 0.01
         total["gamma"] += abs(gex)
-        total["weighted"] += abs(gex) * float(vol[0])
+        total["weighted"] += abs(gex) * vol
+    return total["charm"], total["vanna"], total["gamma"], total["weighted"] / total["gamma"]
+
+
+def own_volatility(c, r):
+    at, listed = np.array([r]), c.contracts
+    return float(implied_vol(c.mid[at], c.spot, listed.strike[at], c.years[at], c.rate, c.dividend, listed.is_call[at])[0][0])
+
+
+def outside(c, strike, day):
+    """The row of a strike's option out of the money."""
+    listed = c.contracts
+    return int(np.flatnonzero((listed.strike == strike) & (listed.expiry_day == day) & (listed.is_call == (strike >= c.spot)))[0])
+
+
+NEAR = tuple(np.arange(735.0, 766.0, 5.0))
+
+
+def test_the_exposures_are_those_of_what_lasts_overnight():
+    c = chain(strikes=NEAR)
+    listed = c.contracts
     found = overnight(c, 10)
-    assert (found.charm, found.vanna, found.gamma) == (pytest.approx(total["charm"]), pytest.approx(total["vanna"]), pytest.approx(total["gamma"]))
-    assert found.volatility == pytest.approx(total["weighted"] / total["gamma"]) == pytest.approx(0.35, abs=0.02)
-    assert overnight(c, 1).counted < found.counted and overnight(c, 10) == overnight(c, 8)
+    expected = by_hand(c, lambda r: own_volatility(c, outside(c, listed.strike[r], listed.expiry_day[r])))
+    assert (found.charm, found.vanna, found.gamma, found.volatility) == pytest.approx(expected) and found.volatility == pytest.approx(0.35, abs=0.01)
+    assert found.counted == 28 and found.coverage == 1.0 and overnight(c, 1).counted == 14 and overnight(c, 10) == overnight(c, 8)
+
+
+def test_quotes_in_the_money_do_not_matter_and_gaps_are_interpolated():
+    c = chain(strikes=NEAR)
+    listed = c.contracts
+    inside = listed.is_call != (listed.strike >= c.spot)
+    wild = replace(c, bid=np.where(inside, c.bid * 0.5, c.bid), ask=np.where(inside, c.ask * 3.0, c.ask))
+    assert overnight(wild, 10) == overnight(c, 10)
+    gap = replace(c, bid=np.where(listed.strike == 755.0, np.nan, c.bid))
+    day = {d: (own_volatility(c, outside(c, 750.0, d)) + own_volatility(c, outside(c, 760.0, d))) / 2 for d in np.unique(listed.expiry_day)}
+    expected = by_hand(c, lambda r: day[listed.expiry_day[r]] if listed.strike[r] == 755.0 else own_volatility(c, outside(c, listed.strike[r], listed.expiry_day[r])))
+    found = overnight(gap, 10)
+    assert (found.charm, found.vanna, found.gamma, found.volatility) == pytest.approx(expected) and found.counted == 28
+    interest = c.open_interest[listed.expiry_day > c.ts // 86_400_000_000_000]
+    missing = c.open_interest[(listed.expiry_day > c.ts // 86_400_000_000_000) & (listed.strike == 755.0)]
+    assert found.coverage == pytest.approx(1 - missing.sum() / interest.sum())
+
+
+def test_an_expiry_with_one_quote_out_of_the_money_is_left_out():
+    c = chain(strikes=NEAR)
+    listed, friday = c.contracts, (FRIDAY - date(1970, 1, 1)).days
+    lone = replace(c, bid=np.where((listed.expiry_day == friday) & (listed.strike != 760.0), np.nan, c.bid))
+    assert overnight(lone, 10).counted == 14 and overnight(lone, 1) is Reason.NO_QUOTE
+
+
+def test_a_chain_that_shows_too_little_is_refused():
+    c = chain(strikes=NEAR)
+    thin = replace(c, bid=np.where(c.contracts.strike > 760.0, np.nan, c.bid))  # where nearly all of the open interest is
+    assert "of the open interest shows a volatility, 25% wanted" in skipped(propose(features(), thin, EAGER), Reason.LOW_QUALITY)
+    assert not isinstance(propose(features(), thin, replace(EAGER, min_coverage=0.0)), Skip)
 
 
 def test_todays_options_do_not_count():
@@ -79,7 +126,7 @@ def test_why_there_is_no_exposure(change, reason):
 
 
 def test_the_pressure_by_hand():
-    night = Overnight(charm=-2e6, vanna=1e6, gamma=1e7, volatility=0.01 * math.sqrt(365), counted=1)  # an ordinary night of 1%: 10 millions
+    night = Overnight(charm=-2e6, vanna=1e6, gamma=1e7, volatility=0.01 * math.sqrt(365), counted=1, coverage=1.0)  # an ordinary night of 1%: 10 millions
     assert pressure(night, 1, math.nan) == Pressure(pytest.approx(0.2), 0.0)
     assert pressure(night, 4, math.nan).charm == pytest.approx(0.4)  # four times the charm, twice the ordinary move
     assert pressure(night, 1, -1.5).vanna == pytest.approx(0.15) and pressure(night, 1, -1.5).total == pytest.approx(0.35)
@@ -149,16 +196,16 @@ def test_the_fallbacks_are_these():
 
 @pytest.mark.parametrize(("name", "neutral"), [("vix1d_zscore", {"price", "accord"}), ("institutional_flow", {"flow"}), ("institutional_confidence", {"flow"})])
 def test_without_an_optional_feature_its_terms_are_neutral(name, neutral):
-    whole, without = (confidence(read(features(**f), INPUTS), Pressure(0.2, -0.05), 1, Parameters()) for f in (OPTIONAL, OPTIONAL | {name: None}))
+    whole, without = (confidence(read(features(**f), INPUTS), Pressure(0.1, -0.025), 1, Parameters()) for f in (OPTIONAL, OPTIONAL | {name: None}))
     for term in whole.parts:
         assert without.parts[term] == (0.5 if term in neutral else whole.parts[term])
         assert term not in neutral or whole.parts[term] != 0.5
 
 
 @pytest.mark.parametrize(("pushed", "way", "changed", "expected"), [
-    (Pressure(0.2, 0.0), 1, {}, {"pressure": 0.5, "accord": 0.5, "price": 0.5, "flow": 0.5}),
+    (Pressure(0.1, 0.0), 1, {}, {"pressure": 0.5, "accord": 0.5, "price": 0.5, "flow": 0.5}),
     (Pressure(-0.9, 0.0), -1, OPTIONAL, {"pressure": 1.0, "accord": 1.0, "price": 0.25, "flow": 0.3}),
-    (Pressure(0.3, -0.1), 1, OPTIONAL | {"vix1d_zscore": -2.0}, {"pressure": 0.5, "accord": 0.5, "price": 1.0, "flow": 0.7}),
+    (Pressure(0.15, -0.05), 1, OPTIONAL | {"vix1d_zscore": -2.0}, {"pressure": 0.5, "accord": 0.5, "price": 1.0, "flow": 0.7}),
     (Pressure(0.0, 0.0), 1, {"vix1d_zscore": 9.0}, {"pressure": 0.0, "accord": 0.5, "price": 0.0, "flow": 0.5})])
 def test_the_terms_by_hand(pushed, way, changed, expected):
     assert confidence(read(features(**changed), INPUTS), pushed, way, Parameters()).parts == pytest.approx(expected)
@@ -166,13 +213,13 @@ def test_the_terms_by_hand(pushed, way, changed, expected):
 
 @pytest.mark.parametrize("name", ["pressure", "accord", "price", "flow"])
 def test_each_weight_moves_the_confidence_by_its_term(name):
-    found, pushed = read(features(**OPTIONAL), INPUTS), Pressure(0.3, -0.1)
+    found, pushed = read(features(**OPTIONAL), INPUTS), Pressure(0.15, -0.05)
     alone = Parameters(**{f"weight_{n}": float(n == name) for n in ("pressure", "accord", "price", "flow")})
     assert confidence(found, pushed, 1, alone).value == pytest.approx(terms(found, pushed, 1, alone)[name])
 
 
 def test_plausible_inputs_can_pass_the_usual_threshold():
-    assert confidence(read(features(), INPUTS), Pressure(0.30, 0.0), 1, Parameters()).value > 0.55 > confidence(read(features(), INPUTS), Pressure(0.15, 0.0), 1, Parameters()).value
+    assert confidence(read(features(), INPUTS), Pressure(0.15, 0.0), 1, Parameters()).value > 0.55 > confidence(read(features(), INPUTS), Pressure(0.08, 0.0), 1, Parameters()).value
 
 
 def test_a_small_pressure_is_not_traded():
@@ -222,7 +269,7 @@ def test_whatever_the_chain_it_proposes_within_its_filters_or_says_why(c):
 
 @pytest.mark.parametrize(("wrong", "message"), [
     ({"weight_flow": 0.3}, "weights sum to 1.1"), ({"min_pressure": 0.0}, "min_pressure 0 must be above 0"), ({"min_pressure": 1.0}, "at most full_pressure"), ({"full_pressure": math.inf}, "full_pressure"),
-    ({"exposure_days": 0.0}, "exposure_days"), ({"full_zscore": 0.0}, "full_zscore"), ({"vol_reversion": -1.0}, "vol_reversion"), ({"exit_minutes_after_open": math.nan}, "exit_minutes_after_open"),
+    ({"exposure_days": 0.0}, "exposure_days"), ({"full_zscore": 0.0}, "full_zscore"), ({"min_coverage": 1.1}, "min_coverage"), ({"min_coverage": math.nan}, "min_coverage"), ({"vol_reversion": -1.0}, "vol_reversion"), ({"exit_minutes_after_open": math.nan}, "exit_minutes_after_open"),
     ({"exit_minutes": -1.0}, "exit_minutes")])
 def test_parameters_that_make_no_sense_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):

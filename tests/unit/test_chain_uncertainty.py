@@ -1,0 +1,79 @@
+"""analytics.chain_uncertainty: bands around the headline, from spreads and not from stale quotes; the same seed, the same bands."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+
+from quanticity.analytics.chain_analytics import analyse
+from quanticity.analytics.chain_uncertainty import chain_bands, drawn_quotes
+from quanticity.analytics.exposure import Convention
+from quanticity.analytics.snapshot import flow_position, follow, session_flow
+from quanticity.core.errors import UserError
+from quanticity.core.reasons import Reason
+from quanticity.feeds.simulator import SimulatorParameters, simulate_session
+from quanticity.market.chain import nanoseconds
+
+AT = nanoseconds(datetime(2015, 12, 24, 17, 0, tzinfo=UTC))
+
+
+@pytest.fixture(scope="module")
+def seen():
+    session = simulate_session(7, date(2015, 12, 24), "SIM", SimulatorParameters(strikes=25, expiries=4))
+    chain, state = follow(session, AT)
+    return chain, state, flow_position(session_flow(session, AT), len(chain))
+
+
+@pytest.fixture(scope="module")
+def analysed(seen):
+    chain, state, position = seen
+    made = {c: analyse(chain, state, c) for c in (Convention.NAIVE, Convention.GROSS)}
+    return made | {Convention.FLOW_SIGNED: analyse(chain, state, Convention.FLOW_SIGNED, dealer_position=position)}
+
+
+def test_the_headline_lies_in_its_band_and_the_hull_holds_all(seen, analysed):
+    sure = chain_bands(analysed, seed=3, draws=80, position=seen[2])
+    for convention in (Convention.NAIVE, Convention.FLOW_SIGNED):
+        band, a = sure.band(convention), analysed[convention]
+        assert band.low <= a.zero_gamma.value <= band.high and sure.uncertainty.low <= band.low and band.high <= sure.uncertainty.high
+        assert a.walls.call_wall in band.call_wall.strikes and band.call_wall.odds.sum() == pytest.approx(1.0)
+    assert sure.band(Convention.GROSS).reason is Reason.NO_CROSSING
+    assert sure.drawn == np.count_nonzero(np.isfinite(analysed[Convention.NAIVE].volatility))
+
+
+def test_half_the_spread_makes_a_narrower_band(seen, analysed):
+    chain, state, _ = seen
+    quarter = (chain.ask - chain.bid) / 4
+    tight = {Convention.NAIVE: analyse(replace(chain, bid=chain.bid + quarter, ask=chain.ask - quarter), state)}
+    wide, narrow = (chain_bands({Convention.NAIVE: a[Convention.NAIVE]}, seed=3, draws=80).band(Convention.NAIVE) for a in (analysed, tight))
+    assert narrow.high - narrow.low < 0.75 * (wide.high - wide.low)
+
+
+def test_what_was_quoted_at_another_spot_is_drawn_around_its_own_volatility(seen, analysed):
+    chain, state, _ = seen
+    moved = analyse(replace(chain, spot=chain.spot * 1.02, ts=chain.ts + 1), state)
+    low, high, without = drawn_quotes(moved)
+    known = np.isfinite(high)
+    assert (known == np.isfinite(moved.volatility)).all() and (low[known] >= 0).all() and (low[known] <= high[known]).all()
+    spread = np.where(chain.ask >= chain.bid, chain.ask - chain.bid, 0.0)
+    free = known & (low > 0)
+    assert (high - low)[free] == pytest.approx(spread[free], abs=1e-9)
+    assert without == np.count_nonzero(known & ~(chain.ask >= chain.bid))
+    band = chain_bands({Convention.NAIVE: moved}, seed=3, draws=60).band(Convention.NAIVE)
+    assert band.low <= moved.zero_gamma.value <= band.high
+
+
+def test_the_seed_decides(analysed):
+    one = {Convention.NAIVE: analysed[Convention.NAIVE]}
+    a, b, c = (chain_bands(one, seed=s, draws=20).band(Convention.NAIVE) for s in (1, 1, 2))
+    assert (a.low, a.median, a.high) == (b.low, b.median, b.high) != (c.low, c.median, c.high)
+
+
+def test_nothing_to_draw_from(seen):
+    chain, state, _ = seen
+    over = analyse(replace(chain, ts=int(chain.contracts.expires_at.max()) + 1), state)
+    sure = chain_bands({Convention.NAIVE: over}, seed=1)
+    assert sure.drawn == 0 and sure.band(Convention.NAIVE).reason is Reason.EXPIRED and sure.band(Convention.GROSS) is None and np.isnan(sure.uncertainty.low)
+    with pytest.raises(UserError, match="no convention"):
+        chain_bands({}, seed=1)
