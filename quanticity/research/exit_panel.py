@@ -134,11 +134,14 @@ def settlement_spot(session: MarketSession, now: int) -> float:
         raise DataError(f"{session.symbol} {session.date}: no spot is known at the end to settle at", "import the underlying's bars or quotes, too")
     return float(spot)
 
-# %% ../../nbs/85_research/8970_exit_panel.ipynb #fe7cd514
+# %% ../../nbs/85_research/8970_exit_panel.ipynb #0456026c
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """Purchases of one contract each, one row an entry, int64: `contract` (row of the panel), `step` of the decision, `bid` and `ask` seen then, `limit` (0: none)
-    in units, `good` the first step in which the order does not work any more."""
+    """Purchases of one contract each, one row an entry, int64.
+
+    `contract` (row of the panel), `step` of the decision, `bid` and `ask` seen then and `limit` (0: none) in units, `good` the first step in which the
+    order does not work any more.
+    """
 
     contract: IntArray
     step: IntArray

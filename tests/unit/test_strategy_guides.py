@@ -56,7 +56,7 @@ def test_every_reason_it_can_give_is_explained_and_no_other(name):
     if any(i.fallback is inputs.Fallback.REFUSE for i in strategy(name).INPUTS):
         can |= {"low_quality"}
     can -= {"safe_mode"} if book.in_safe_mode else set()
-    can -= {"no_open_interest", "no_quote"}  # in the detail of `feature_missing`
+    can -= {"no_open_interest", "no_quote", "no_spot"}  # in the detail of `feature_missing`
     assert {row[0].strip("`") for row in rows(name, "Why it did nothing")} == can
 
 
