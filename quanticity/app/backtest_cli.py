@@ -95,7 +95,7 @@ def result_rows(summary: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
     found["What was not done, and why"] = [("kind", "strategy", "reason", "times"), *kept]
     return found
 
-# %% ../../nbs/95_app/972_backtest_cli.ipynb #b0e3dc1f
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #4c6ead78
 def show_backtest(summary: Mapping[str, Any], out: Path) -> None:
     """Print what a backtest came to: results with intervals, other costs, where it came from, what was not done, every warning."""
     from rich.console import Console
@@ -112,7 +112,8 @@ def show_backtest(summary: Mapping[str, Any], out: Path) -> None:
         )
     )
     console.print(
-        f"{summary['trades']} trades, net {pnl['net']:+,.2f} dollars (realized {pnl['realized']:+,.2f}, unrealized {pnl['unrealized']:+,.2f}, "
+        f"{summary['trades']} trade{'s' * (summary['trades'] != 1)}, "
+        f"net {pnl['net']:+,.2f} dollars (realized {pnl['realized']:+,.2f}, unrealized {pnl['unrealized']:+,.2f}, "
         f"commission {pnl['commission']:,.2f})"
     )
     for title, rows in result_rows(summary).items():

@@ -118,19 +118,21 @@ def replay(
     if report:
         _render(out)
 
-# %% ../../nbs/95_app/97_cli.ipynb #89cbbcb6
+# %% ../../nbs/95_app/97_cli.ipynb #a100d071
 def _render(run: Path, notebook: Path | None = None, parameters: dict[str, Any] | None = None) -> None:
+    from quanticity.reports.backtest_page import render_backtest
     from quanticity.reports.session import render_session
 
-    paths = render_session(run, notebook, parameters)
+    backtest = (run / "equity.parquet").is_file()  # no replay writes one
+    paths = (render_backtest if backtest else render_session)(run, notebook, parameters)
     _say(f"  report: {paths.html}")
     _say(f"          {paths.pdf}")
 
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="Folder that quanticity replay wrote.")],
-    notebook: Annotated[Path | None, typer.Option(help="Report notebook [default: session.ipynb of the project's reports].")] = None,
+    run: Annotated[Path, typer.Argument(help="Folder that quanticity replay or backtest wrote.")],
+    notebook: Annotated[Path | None, typer.Option(help="Report notebook [default: that of a session or of a backtest].")] = None,
     parameter: Annotated[list[str] | None, typer.Option("--parameter", "-p", help="A further parameter, NAME=VALUE (JSON or text).")] = None,
 ) -> None:
     """Render a finished run as HTML and PDF. Parameters are checked by name and type before anything runs."""

@@ -90,7 +90,7 @@ def backend_of(name: str, jobs: int, config: "Config") -> "Backend":
     backend: Backend = module.on_dask(jobs)
     return backend
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #f6c5b76a
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #14de2c39
 def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out: Path, rows: int = 10) -> None:
     """Print the best trials, then what each guard says."""
     from rich.console import Console
@@ -100,7 +100,8 @@ def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     days, table = summary["days"], summary["table"]
     span = days[0] + (f" to {days[-1]}" if len(days) > 1 else "")
-    console.print(Text(f"{summary['strategy']}: {summary['trials']:,} sets over {len(days)} day{'s' * (len(days) != 1)}, {span}; {summary['made']:,} ran now; {summary['counted']:,} trials of {summary['family']} so far", style="bold"))
+    console.print(Text(f"{summary['strategy']}: {summary['trials']:,} sets over {len(days)} day{'s' * (len(days) != 1)}, {span}; "
+                       f"{summary['made']:,} ran now; {summary['counted']:,} trials of {summary['family']} so far", style="bold"))
     names = [name for name in table[0] if name not in ("net", "trades", "sharpe")]
     shown = Table(*names, "net", "trades", "Sharpe a day", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in shown.columns:
@@ -116,7 +117,7 @@ def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out
     for name, text in lines:
         console.print(Text(f"  {name:<18} {text}", style="yellow" if name == "warning" else ""))
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #5971ea5e
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #d64f3105
 def sweep(
     strategy: Annotated[str, typer.Option(help="Name in the configuration, module or module:Class.")],
     settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE,VALUE,... or NAME=LOW..HIGH (with --sample); may be given again.")] = None,
@@ -138,8 +139,9 @@ def sweep(
 ) -> None:
     """Try many sets of a strategy's parameters over the same days, and ask the guards about the best of them.
 
-    Each result is kept as it comes: stop it and give the same command again, and it goes on. Every set is counted as a trial, now and in later sweeps: the more were
-    tried, the better the best has to be. Exit code 0 says that the sweep ran, not that its best is to be believed: see "verdict".
+    Each result is kept as it comes: stop it and give the same command again, and it goes on. Every set is counted as a trial, now and in later
+    sweeps: the more were tried, the better the best has to be. Exit code 0 says that the sweep ran, not that its best is to be believed: see
+    "verdict".
 
     Examples:
 

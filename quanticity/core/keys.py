@@ -156,7 +156,7 @@ def analytics_sector(sector: str) -> None:
 def analytics_portfolio() -> None:
     """Exposures summed over all symbols under one convention (JSON), and who of them is left out for which reason."""
 
-# %% ../../nbs/00_core/06_keys.ipynb #6d19781f
+# %% ../../nbs/00_core/06_keys.ipynb #04070b3b
 @key("signals:pending:{symbol}", KeyType.STREAM, ttl=SESSION_TTL, writer="jobs.signals", readers=("jobs.execution",))
 def signals_pending(symbol: str) -> None:
     """Emitted signals that wait for risk."""
@@ -191,7 +191,7 @@ def signals_exposure_totals() -> None:
 @key("signals:exposure:ends", KeyType.SORTED_SET, ttl=SESSION_TTL, writer="jobs.signals", readers=("jobs.signals", "jobs.execution", "operator"))
 def signals_exposure_ends() -> None:
     """When what is kept ends at the latest (milliseconds of event time): live signals by id, cooldowns as `lock:<fingerprint>`; whoever emits
-    next clears what is over."""
+    or ends a signal next clears what is over."""
 
 
 @key("signals:memory:{symbol}", KeyType.HASH, ttl=MEMORY_TTL, writer="jobs.signals", readers=("jobs.signals", "dashboard", "operator"))

@@ -49,7 +49,7 @@ def path_sharpes(returns_by_trial: npt.ArrayLike, labels: Labels, groups: int = 
         ratios.append(sharpe_ratio(np.concatenate(pieces)).value if pieces else math.nan)
     return np.array(ratios)
 
-# %% ../../nbs/85_research/8950_guards.ipynb #938cfc3d
+# %% ../../nbs/85_research/8950_guards.ipynb #f238e019
 @dataclass(frozen=True)
 class Guards:
     """What the guards say of a chosen trial. Ratios are per period; a guard that could not be asked is None and says why in `warnings`.
@@ -91,7 +91,7 @@ class Guards:
                ("as the only trial", f"{self.probabilistic:.3f} probable to be above 0"),
                ("after all trials", f"{self.deflated:.3f} probable to be above {self.expected_maximum:.3f}, expected of the best of {self.trials:,} by luck"),
                ("overfitting", _told(self.overfitting, "{:.2f} probable that the best in sample is below the middle out of sample")),
-               ("walked forward", _told(self.walk_forward and self.walk_forward.value, "{:+.3f} a period out of sample")),
+               ("walked forward", _told(self.walk_forward.value if self.walk_forward else None, "{:+.3f} a period out of sample")),
                ("purged paths", _told(self.paths_losing, "{:.0%} of them lose")),
                ("trades", f"{self.trades:,}, of which {self.independent:,} do not overlap"),
                ("costs", _told(self.cost_multiple, "the profit is gone at {:.1f} times the costs"))]
@@ -107,14 +107,15 @@ def _json_number(value: Any) -> Any:
         return [_json_number(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
-# %% ../../nbs/85_research/8950_guards.ipynb #3f944363
+# %% ../../nbs/85_research/8950_guards.ipynb #35614987
 def judge(returns_by_trial: npt.ArrayLike, chosen: int, trials: int, variance: float, trade_starts: npt.ArrayLike = (), trade_ends: npt.ArrayLike = (),
           labels: Labels | None = None, embargo: int = 0, profit: float | None = None, costs: float | None = None,
           least_trades: int = LEAST_TRADES) -> Guards:
     """Ask every guard about column `chosen` of a matrix of returns or profits (a row a period in order of time, a column a trial).
 
-    `trials` and `variance` are the ledger's for the whole family (at least the columns here count; of the variance what luck can explain). `labels`:
-    each period's start and end (default: periods do not overlap). `profit` (net) and `costs` of the chosen trial in one unit. UserError where the matrix has no such column.
+    `trials` and `variance` are the ledger's for the whole family (at least the columns here count; of the variance what luck can explain).
+    `labels`: each period's start and end (default: periods do not overlap). `profit` (net) and `costs` of the chosen trial in one unit.
+    UserError where the matrix has no such column.
     """
     matrix = np.asarray(returns_by_trial, np.float64)
     if matrix.ndim != 2 or not 0 <= chosen < matrix.shape[1]:

@@ -161,7 +161,7 @@ def _as_good(sums: FloatArray, best: int, alike: Sequence[bool]) -> list[int]:
     error = behind.std(axis=0, ddof=1) / np.sqrt(len(fit))
     return [h for h in range(len(alike)) if h == best or (alike[h] and behind[:, h].mean() <= 1.645 * error[h])]
 
-# %% ../../nbs/85_research/8973_planted_edge.ipynb #d59b9b01
+# %% ../../nbs/85_research/8973_planted_edge.ipynb #6a6dc228
 @dataclass(frozen=True)
 class EdgeStudy:
     """Many markets: the shares of them in which an edge was called found, of the right kind, and its interval covered the truth; the mean estimate."""
@@ -188,4 +188,5 @@ def edge_study(size: float, seeds: int = 100, days: int = 120, kind: str = "mome
     results = [find_edge(spot_paths(seed, calendar, p)) for seed in range(first_seed, first_seed + seeds)]
     right = [r.found and (r.best.kind == kind or not size) for r in results]
     covered = [r.low <= size <= r.high for r in results]
-    return EdgeStudy(size, seeds, days, float(np.mean([r.found for r in results])), float(np.mean(right)), float(np.mean(covered)), float(np.mean([r.size for r in results])))
+    return EdgeStudy(size, seeds, days, float(np.mean([r.found for r in results])), float(np.mean(right)), float(np.mean(covered)),
+                     float(np.mean([r.size for r in results])))

@@ -162,7 +162,7 @@ def sweep_tasks(strategy: str, sets: Sequence[Mapping[str, Any]], market: Backte
         tasks.append(TrialTask(sha256(plain).hexdigest()[:24], strategy, dict(given), replace(market, out=Path()), config))
     return list({task.key: task for task in tasks}.values())
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #ac708b82
+# %% ../../nbs/85_research/898_sweeps.ipynb #e772c7d2
 Keep = Callable[[dict[str, Any]], None]
 Backend = Callable[[Sequence[TrialTask], Keep], None]
 
@@ -191,7 +191,8 @@ def in_processes(jobs: int = 1) -> Backend:
                         keep(future.result())
                     running |= {pool.submit(in_worker, task) for task in islice(left, len(done))}
             except BrokenProcessPool:
-                raise UserError("a worker of the sweep was killed (out of memory?)", "run the same command again, with fewer --jobs: what is done is kept") from None
+                remedy = "run the same command again, with fewer --jobs: what is done is kept"
+                raise UserError("a worker of the sweep was killed (out of memory?)", remedy) from None
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

@@ -140,10 +140,10 @@ for _, key in ipairs({metrics, veto, ledger}) do keep(key, ttl) end
 return {reason or '', detail or ''}
 """)
 
-# %% ../../nbs/55_signals/572_scripts.ipynb #d5d9a316
-MOVE = Script(_SHARED + """
+# %% ../../nbs/55_signals/572_scripts.ipynb #057ea2d6
+MOVE = Script(_SHARED + _CLEAR + """
 local ack, exposure, totals, ends, metrics, bet = unpack(KEYS)
-local id, outcome, target, from, final, now, ended, until_ms, live, fingerprint, ttl, hold = unpack(ARGV)
+local id, outcome, target, from, final, now, ended, until_ms, live, all_metrics, fingerprint, ttl, hold = unpack(ARGV)
 local was = redis.call('HGET', ack, id) or 'unknown'
 if not string.find(from, '|' .. string.match(was, '^[^:]+') .. '|', 1, true) then
   redis.call('HINCRBY', metrics, 'illegal', 1)
@@ -156,9 +156,9 @@ keep(ack, ttl)
 keep(metrics, ttl)
 if final == '0' then return 1 end
 release(exposure, totals, ends, live, id)
+clear(exposure, totals, ends, live, all_metrics, now)
 local held = redis.call('GET', bet)
-local lock = held and cjson.decode(held)
-if not lock or lock.signal_id == id or lock['until'] <= tonumber(now) then
+if not held or cjson.decode(held).signal_id == id then
   redis.call('SET', bet, ended)
   redis.call('ZADD', ends, until_ms, 'lock:' .. fingerprint)
   keep(bet, hold)
@@ -235,7 +235,7 @@ def _prefixes(owner: Keyed) -> tuple[str, str]:
     """What live locks' and metrics' names begin with."""
     return owner.name(signals_live("x"))[:-1], owner.name(metrics_signals("x"))[:-1]
 
-# %% ../../nbs/55_signals/572_scripts.ipynb #bdc489ef
+# %% ../../nbs/55_signals/572_scripts.ipynb #fbff61f3
 def move_command(owner: Keyed, signal: Signal, outcome: str, now: datetime | None = None, cooldown: timedelta = timedelta()) -> Command[bool]:
     """Move a signal to the state that `outcome` names; whether there was a way. A final state needs `now`, from which the bet rests for `cooldown`."""
     symbol, target = signal.proposal.symbol, state_of(outcome)
@@ -248,4 +248,4 @@ def move_command(owner: Keyed, signal: Signal, outcome: str, now: datetime | Non
     hold = ttl and ttl + math.ceil(cooldown.total_seconds())
     return MOVE.command(names, (
         signal.id, outcome, target.value, "".join(f"|{s.value}" for s in sources(target)) + "|", str(int(final)), str(milliseconds(at)), lock_json(lock),
-        str(milliseconds(lock.until)), _prefixes(owner)[0], signal.fingerprint, str(ttl), str(hold)), bool)
+        str(milliseconds(lock.until)), *_prefixes(owner), signal.fingerprint, str(ttl), str(hold)), bool)

@@ -29,14 +29,16 @@ NAME = "one_dte"
 INPUTS = (Input("spot"), Input("quality", Fallback.REFUSE), Input("vix1d_zscore", Fallback.NEUTRAL), Input("institutional_flow", Fallback.NEUTRAL),
           Input("institutional_confidence", Fallback.NEUTRAL, 0.0))
 
-# %% ../../nbs/40_strategies/41_one_dte.ipynb #20f2e572
+# %% ../../nbs/40_strategies/41_one_dte.ipynb #eeda01f0
 @dataclass(frozen=True, slots=True)
 class Parameters(EntryParameters):
     """What can be set of the 1DTE strategy, besides `EntryParameters`.
 
-    `min_pressure`, `full_pressure`: the least overnight pressure that is traded, and the one that counts as full confidence. `exposure_days`: expiries up to
-    so many calendar days ahead count. `min_coverage`: least share of their open interest (0 to 1) whose strike must show a volatility. `vol_reversion`: vol points that volatility is expected to come back overnight for each standard deviation it is away.
-    `full_zscore`: how far above its usual level volatility is dear outright. `exit_minutes_after_open`: sold this long after the next open.
+    `min_pressure`, `full_pressure`: the least overnight pressure that is traded, and the one that counts as full confidence.
+    `exposure_days`: expiries up to so many calendar days ahead count, with quotes no older than `exposure_quote_age` seconds (what is
+    bought is held to `max_quote_age`). `min_coverage`: least share of their open interest (0 to 1) whose strike must show a volatility.
+    `vol_reversion`: vol points that volatility is expected to come back overnight for each standard deviation it is away. `full_zscore`:
+    how far above its usual level volatility is dear outright. `exit_minutes_after_open`: sold this long after the next open.
     `exit_minutes`: out this long before the contract stops trading, whatever else.
     The weights are those of the confidence's parts and sum to 1.
     """
@@ -49,6 +51,7 @@ class Parameters(EntryParameters):
     min_pressure: float = 0.05
     full_pressure: float = 0.20
     exposure_days: float = 10.0
+    exposure_quote_age: float = 900.0
     min_coverage: float = 0.25
     vol_reversion: float = 1.0
     full_zscore: float = 2.0
@@ -64,12 +67,12 @@ class Parameters(EntryParameters):
         check_weights(self)
         if not 0 < self.min_pressure <= self.full_pressure < math.inf:
             raise ValueError(f"min_pressure {self.min_pressure:g} must be above 0 and at most full_pressure {self.full_pressure:g}")
-        check_between(self, 0, math.inf, "exposure_days", "full_zscore")
+        check_between(self, 0, math.inf, "exposure_days", "exposure_quote_age", "full_zscore")
         check_between(self, 0, math.inf, "vol_reversion", "exit_minutes_after_open", "exit_minutes", with_low=True)
         if not 0 <= self.min_coverage <= 1:
             raise ValueError(f"min_coverage {self.min_coverage:g} must be from 0 to 1")
 
-# %% ../../nbs/40_strategies/41_one_dte.ipynb #e459893a
+# %% ../../nbs/40_strategies/41_one_dte.ipynb #cc3f2035
 @dataclass(frozen=True, slots=True)
 class Overnight:
     """Dealers' exposures under the naive convention without today's expiry: `charm` dollars per calendar day, `vanna` dollars per vol point, `gamma` gross
@@ -84,11 +87,12 @@ class Overnight:
     coverage: float
 
 
-def _volatilities(chain: OptionChain, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+def _volatilities(chain: OptionChain, rows: IntArray, max_age: float) -> tuple[FloatArray, FloatArray]:
     """The volatilities of rows, from the quotes out of the money of each expiry, and 1.0 where the row's own strike has such a quote (0.0 elsewhere)."""
     listed = chain.contracts
     strike, is_call, day = listed.strike[rows], listed.is_call[rows], listed.expiry_day[rows]
-    quoted = (chain.bid[rows] > 0) & (chain.bid[rows] <= chain.ask[rows]) & (is_call == (strike >= chain.spot))
+    fresh = (chain.quote_time[rows] > 0) & (chain.ts - chain.quote_time[rows] <= max_age * 1e9)
+    quoted = fresh & (chain.bid[rows] > 0) & (chain.bid[rows] <= chain.ask[rows]) & (is_call == (strike >= chain.spot))
     mid = np.where(quoted, 0.5 * (chain.bid[rows] + chain.ask[rows]), np.nan)
     own, _ = implied_vol(mid, chain.spot, strike, chain.years[rows], chain.rate, chain.dividend, is_call)
     volatility, known = np.full(len(rows), np.nan), np.zeros(len(rows))
@@ -101,14 +105,14 @@ def _volatilities(chain: OptionChain, rows: IntArray) -> tuple[FloatArray, Float
     return volatility, known
 
 
-def overnight(chain: OptionChain, most_days: float) -> Overnight | Reason:
-    """The exposures of expiries after today, up to `most_days` calendar days ahead; or why there are none."""
+def overnight(chain: OptionChain, most_days: float, max_age: float = 900.0) -> Overnight | Reason:
+    """The exposures of expiries after today, up to `most_days` calendar days ahead; or why there are none. Quotes older than `max_age` seconds do not count."""
     listed, ahead = chain.contracts, chain.contracts.expiry_day - today(chain)
     there = (ahead > 0) & (ahead <= most_days) & (listed.expires_at > chain.ts)
     rows = np.flatnonzero(there & (chain.open_interest > 0))
     if not len(rows):
         return Reason.NO_OPEN_INTEREST if there.any() else Reason.NO_SUCH_EXPIRY
-    volatility, known = _volatilities(chain, rows)
+    volatility, known = _volatilities(chain, rows, max_age)
     strike, is_call, interest = listed.strike[rows], listed.is_call[rows], chain.open_interest[rows]
     found = exposures(chain.spot, strike, listed.expiry_day[rows], is_call, interest, listed.multiplier[rows],
                       greeks(chain.spot, strike, chain.years[rows], chain.rate, chain.dividend, volatility, is_call))
@@ -151,7 +155,7 @@ def confidence(seen: Readings, pushed: Pressure, way: int, parameters: Parameter
     """The weighted sum of the terms, in 0..1, with its parts."""
     return weigh(terms(seen, pushed, way, parameters), weights_of(parameters))
 
-# %% ../../nbs/40_strategies/41_one_dte.ipynb #04a8118e
+# %% ../../nbs/40_strategies/41_one_dte.ipynb #edef12c6
 def propose(features: Features, chain: OptionChain, parameters: Parameters, held: Contract | None = None) -> tuple[Proposal, ...] | Skip:
     """At most one proposal: an option of the next session's expiry, to be sold there; or why there is none."""
     seen = read(features, INPUTS, parameters.min_feature_quality)
@@ -165,7 +169,7 @@ def propose(features: Features, chain: OptionChain, parameters: Parameters, held
     expiry = choose_expiry(chain, nights, nights, nights, trades_after=nanoseconds(last))
     if expiry is None:
         return skip(NAME, features, Reason.NO_SUCH_EXPIRY, f"no contract expires on the next session ({following.date}) and trades until {last:%H:%M} UTC")
-    found = overnight(chain, parameters.exposure_days)
+    found = overnight(chain, parameters.exposure_days, parameters.exposure_quote_age)
     if isinstance(found, Reason):
         return skip(NAME, features, Reason.FEATURE_MISSING, f"overnight exposure: {found.text}")
     if found.coverage < parameters.min_coverage:

@@ -172,8 +172,17 @@ def workers_section(data: Path | None, repeats: int) -> tuple[dict[str, Any], Ve
     return found, dict(workers.verdicts(found))
 
 
+def sweep_section(data: Path | None, repeats: int) -> tuple[dict[str, Any], Verdicts]:
+    """A sweep of exits beside vectorbt, and a day's backtest."""
+    from sweep import measure, show
+
+    found = measure(data, max(2, repeats // 2))
+    show(found)
+    return found, found["verdicts"]
+
+
 SECTIONS = {"replay": replay_section, "imports": imports_section, "quality": quality_section, "analytics": analytics_section, "flow": flow_section, "workers": workers_section,
-            "simulator": simulator_section}
+            "simulator": simulator_section, "sweep": sweep_section}
 
 
 def page(result: dict[str, Any]) -> str:
@@ -219,6 +228,14 @@ def page(result: dict[str, Any]) -> str:
     if "flow" in result:
         lines += ["", "## VPIN", "", "| version | million trades a second |", "|---|---|"]
         lines += [f"| {name} | {rate / 1e6:.1f} |" for name, rate in result["flow"]["trades_per_second"].items()]
+    if "sweep" in result:
+        w = result["sweep"]
+        b, t = w["beside"], w["backtest"]
+        lines += ["", "## A sweep of exits, and a day's backtest", "", f"{w['session']}: {w['sets']:,} sets of exits for {w['entries']} entries in {w['contracts']} contracts over {w['steps']} steps, with",
+                  f"bid and ask, latency and settlement: {w['seconds'] * 1e3:.0f} ms once warm; the first result of a cold process after {w['cold_seconds']:.1f} s.",
+                  f"A backtest of the day with {t['strategies']} strategies: {t['seconds']:.2f} s.", "", "| the same entries and exits | million combination-bars a second |", "|---|---|",
+                  f"| ours | {b['rate'] / 1e6:,.0f} |"]
+        lines += [f"| vectorbt {b['vectorbt']}, Rust engine | {b['vectorbt_rate'] / 1e6:.1f} |", "", f"{b['differ']:,} of {b['trades']:,} exits differ."] if "ratio" in b else []
     if "simulator" in result:
         lines += ["", "## The simulator", "", "| what | seconds | times real time | MB |", "|---|---|---|---|"]
         lines += [f"| {name} | {r['seconds']:.1f} | {r['times_real_time']:.0f} | {r['peak_mb']:.0f} |" for name, r in result["simulator"].items()]

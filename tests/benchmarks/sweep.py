@@ -163,6 +163,25 @@ def cold(data: Path | None) -> float:
     return time.perf_counter() - started
 
 
+def one_day(session: Any) -> dict[str, Any]:
+    """A backtest of the day with all configured strategies, the session in memory, state server and proof of the money included: seconds, the better of two."""
+    import tempfile
+
+    from quanticity.core.config import load_config
+    from quanticity.core.logs import configure_logging
+    from quanticity.research.backtest import backtest
+
+    configure_logging("error")
+    with tempfile.TemporaryDirectory() as folder:
+        config = load_config(PROJECT, environ={}, overrides={"paths.state_dir": folder})
+        names, seconds = [name for name, entry in config.strategies.items() if entry.enabled], []
+        for _ in range(2):
+            started = time.perf_counter()
+            result = backtest([session], config, names)
+            seconds.append(time.perf_counter() - started)
+    return {"strategies": len(names), "seconds": min(seconds), "trades": len(result.trades), "quotes": len(session.quotes)}
+
+
 def measure(data: Path | None, repeats: int = 3) -> dict[str, Any]:
     """Everything, with verdicts; None where something cannot be told here."""
     from quanticity.research.exit_panel import entries_every, exit_panel
@@ -177,7 +196,7 @@ def measure(data: Path | None, repeats: int = 3) -> dict[str, Any]:
     found: dict[str, Any] = {
         "session": f"{session.symbol} {session.date} ({session.source})", "contracts": len(panel), "steps": panel.steps, "sets": SETS, "entries": len(entries),
         "seconds": whole, "trades_per_second": SETS * len(entries) / whole, "rate": SETS * len(entries) * panel.steps / whole, "statistics_seconds": statistics,
-        "cold_seconds": cold(data), "beside": against_vectorbt(panel, whole_percents(2), 2 * PARTS, repeats)}
+        "cold_seconds": cold(data), "backtest": one_day(session), "beside": against_vectorbt(panel, whole_percents(2), 2 * PARTS, repeats)}
     beside = found["beside"]
     same = None if "ratio" not in beside else beside["differ"] == beside["differ_by_ties"]
     found["verdicts"] = {"exit sweep, vectorbt (Rust) over ours: at least 1": beside["ratio"] >= 1 if "ratio" in beside else None,
@@ -193,6 +212,8 @@ def show(found: dict[str, Any]) -> None:
     print(f"  with latency, bid and ask, settlement    {found['seconds'] * 1e3:8.1f} ms   {found['trades_per_second'] / 1e6:6.1f} million trades/s   "
           f"{found['rate'] / 1e6:7,.0f} million combination-bars/s; statistics {found['statistics_seconds'] * 1e3:.0f} ms")
     print(f"  first result of a cold process           {found['cold_seconds']:8.2f} s")
+    t = found["backtest"]
+    print(f"  a backtest of the day                    {t['seconds']:8.2f} s    {t['strategies']} strategies, {t['quotes']:,} quotes, {t['trades']} trades")
     print(f"the same entries and exits ({b['entries']} entries, {b['combination_bars'] / 1e6:.1f} million combination-bars)")
     print(f"  ours                                     {b['seconds'] * 1e3:8.1f} ms   {b['rate'] / 1e6:7,.0f} million combination-bars/s")
     if "ratio" in b:

@@ -99,8 +99,9 @@ class Model:
         self.states[signal.id] = outcome
         if target in ENDS:
             self.release(signal.id)
+            self.clear(now)
             lock = self.locks.get(signal.fingerprint)
-            if lock is None or lock.holder == signal.id or lock.until <= now:
+            if lock is None or lock.holder == signal.id:
                 self.locks[signal.fingerprint] = Lock(signal.id, now + self.policy.cooldown, True)
         return True
 

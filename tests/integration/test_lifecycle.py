@@ -13,6 +13,7 @@ from quanticity.core.keys import (
     ledger, metrics_signals, signals_ack, signals_exposure, signals_exposure_ends, signals_exposure_totals, signals_live, signals_memory, signals_pending, signals_veto)
 from quanticity.core.reasons import Reason
 from quanticity.core.types import Contract, Proposal, Right, Side, Signal, Skip, plain, proposal_from_plain, signal_from_plain
+from quanticity.signals.audit import findings, read_exposure
 from quanticity.signals.lifecycle import SignalBook, acknowledge, end_signal, read_lock, write_lock
 from quanticity.signals.safe_mode import SafeMode, SafeModePolicy
 from quanticity.signals.scoring import Cap, Caps, LiveLock, SignalPolicy, contract_fingerprint, fingerprint, signal_id
@@ -345,3 +346,15 @@ def test_a_vetos_line_is_the_same_whoever_writes_it(state, detail):
     book = books(state, Caps())["GOOG"]
     done = book.take((bet(1, detail), bet(1, "moc")), 1)
     assert list(ledger_lines(state, SESSION))[-1] == done[-1].line() and done[-1].data["detail"].endswith(f"of {detail} holds GOOG151224C00701000")
+
+
+def test_an_end_also_clears_what_is_over_so_that_nothing_live_is_without_its_lock(state):
+    """Found by the model-based test: a lapsed signal's late end must not take the lock of a successor that is over, too, and still counted."""
+    book = books(state, Caps())["GOOG"]
+    first = signal_from_plain(book.consider(bet(1)).data)
+    go(state, first, "submitted")
+    second = signal_from_plain(book.consider(replace(bet(1), id="pro:later", ts=TS + 60 * MINUTE)).data)
+    with state.transaction() as tx:
+        end_signal(tx, first, TS + 120 * MINUTE, POLICY, "expired")
+    assert findings(read_exposure(state), Caps()) == [] and state.get_hash(signals_exposure()) == {} and counts(state)["lapsed"] == 2
+    assert read_lock(state, second.fingerprint) == LiveLock(first.id, TS + 150 * MINUTE, True)

@@ -300,6 +300,15 @@ def test_slow_indicators_are_sampled_by_seed() -> None:
     assert len(sampled(100.0, 391, settings)) in (24, 25)
 
 
+def test_a_slow_strategy_is_asked_on_fewer_days() -> None:
+    from quanticity.research.bias import affordable
+
+    fast, slow = affordable(BiasSettings(), 0.1), affordable(BiasSettings(), 4.0)
+    assert fast == BiasSettings() and (slow.futures, slow.orders, slow.noises, slow.late_starts) == (5, 1, 1, 17)
+    few = BiasSettings(futures=1, late_starts=3, orders=1, noises=1)
+    assert affordable(few, 100.0) == few
+
+
 def test_settings_are_checked() -> None:
     for wrong in ({"noises": 0}, {"stale_seconds": 0.0}, {"flip_share": 1.5}, {"tick": 0.0}, {"seconds": 0.0}, {"stale_seconds": math.inf}):
         with pytest.raises(ValueError, match="must be"):

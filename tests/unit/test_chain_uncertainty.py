@@ -42,12 +42,12 @@ def test_the_headline_lies_in_its_band_and_the_hull_holds_all(seen, analysed):
     assert sure.drawn == np.count_nonzero(np.isfinite(analysed[Convention.NAIVE].volatility))
 
 
-def test_half_the_spread_makes_a_narrower_band(seen, analysed):
+def test_a_tenth_of_the_spread_makes_a_narrow_band(seen, analysed):
     chain, state, _ = seen
-    quarter = (chain.ask - chain.bid) / 4
-    tight = {Convention.NAIVE: analyse(replace(chain, bid=chain.bid + quarter, ask=chain.ask - quarter), state)}
+    cut = 0.45 * (chain.ask - chain.bid)
+    tight = {Convention.NAIVE: analyse(replace(chain, bid=chain.bid + cut, ask=chain.ask - cut), state)}
     wide, narrow = (chain_bands({Convention.NAIVE: a[Convention.NAIVE]}, seed=3, draws=80).band(Convention.NAIVE) for a in (analysed, tight))
-    assert narrow.high - narrow.low < 0.75 * (wide.high - wide.low)
+    assert narrow.high - narrow.low < 0.5 * (wide.high - wide.low)
 
 
 def test_what_was_quoted_at_another_spot_is_drawn_around_its_own_volatility(seen, analysed):

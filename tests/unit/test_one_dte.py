@@ -104,6 +104,13 @@ def test_an_expiry_with_one_quote_out_of_the_money_is_left_out():
     assert overnight(lone, 10).counted == 14 and overnight(lone, 1) is Reason.NO_QUOTE
 
 
+def test_old_quotes_do_not_count():
+    c = chain(strikes=NEAR)
+    old = replace(c, quote_time=np.where(c.contracts.strike == 755.0, c.ts - 901 * 10**9, c.quote_time))
+    none = replace(c, bid=np.where(c.contracts.strike == 755.0, np.nan, c.bid))
+    assert overnight(old, 10) == overnight(none, 10) != overnight(c, 10) == overnight(old, 10, max_age=901.0)
+
+
 def test_a_chain_that_shows_too_little_is_refused():
     c = chain(strikes=NEAR)
     thin = replace(c, bid=np.where(c.contracts.strike > 760.0, np.nan, c.bid))  # where nearly all of the open interest is
@@ -269,7 +276,7 @@ def test_whatever_the_chain_it_proposes_within_its_filters_or_says_why(c):
 
 @pytest.mark.parametrize(("wrong", "message"), [
     ({"weight_flow": 0.3}, "weights sum to 1.1"), ({"min_pressure": 0.0}, "min_pressure 0 must be above 0"), ({"min_pressure": 1.0}, "at most full_pressure"), ({"full_pressure": math.inf}, "full_pressure"),
-    ({"exposure_days": 0.0}, "exposure_days"), ({"full_zscore": 0.0}, "full_zscore"), ({"min_coverage": 1.1}, "min_coverage"), ({"min_coverage": math.nan}, "min_coverage"), ({"vol_reversion": -1.0}, "vol_reversion"), ({"exit_minutes_after_open": math.nan}, "exit_minutes_after_open"),
+    ({"exposure_days": 0.0}, "exposure_days"), ({"full_zscore": 0.0}, "full_zscore"), ({"min_coverage": 1.1}, "min_coverage"), ({"exposure_quote_age": 0.0}, "exposure_quote_age"), ({"min_coverage": math.nan}, "min_coverage"), ({"vol_reversion": -1.0}, "vol_reversion"), ({"exit_minutes_after_open": math.nan}, "exit_minutes_after_open"),
     ({"exit_minutes": -1.0}, "exit_minutes")])
 def test_parameters_that_make_no_sense_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):

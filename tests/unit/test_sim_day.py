@@ -1,7 +1,7 @@
 """The path, the loop of a day, sessions in a row and their truth."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
@@ -301,3 +301,21 @@ def test_dealers_hedge_what_they_hold():
     bought = np.bincount(minute, truth.initiator[hedges] * prints.size[hedges], 391)[2:390]
     moved = np.diff(np.log(one.truth.steps.spot))[:388]
     assert np.corrcoef(moved, bought)[0, 1] < -0.3  # long gamma: they sell after a rise
+
+
+def test_news_are_in_an_option_s_price_until_they_are_out_and_no_longer():
+    """A fair market by its own law: after the day's news an option of that day costs what it does without any news, and one of the next session has one more."""
+    from quanticity.feeds.sim_day import sessions_ahead
+    from quanticity.market.chain import nanoseconds as at
+
+    assert [sessions_ahead(date(2026, 3, 20), at(t)) for t in (
+        datetime(2026, 3, 20, 20, tzinfo=UTC), datetime(2026, 3, 23, 20, tzinfo=UTC), datetime(2026, 3, 23, 13, 30, tzinfo=UTC), datetime(2026, 4, 6, 20, tzinfo=UTC))] == [0, 1, 0, 10]
+    quiet, told = (simulate_session(4, date(2026, 3, 20), "SPXW", SimulatorParameters(fair=True, strikes=3, expiries=2, jumps=0.0, news=news)) for news in ((), ((30.0, 0.01),)))
+    ask = []
+    for s in (quiet, told):
+        today = np.flatnonzero((s.contracts.expiry_day == s.contracts.expiry_day.min()) & s.contracts.is_call)
+        first, late = (np.isin(s.quotes.index, today) & mask for mask in (s.quotes.ts <= nanoseconds(s.opens) + 60 * 10**9, s.quotes.ts > nanoseconds(s.closes) - 600 * 10**9))
+        time_value = s.quotes.ask - np.maximum(np.interp(s.quotes.ts, s.underlying_bars.ts, s.underlying_bars.close) - s.contracts.strike[s.quotes.index], 0)
+        ask.append((np.nanmax(time_value[first]), np.nanmax(time_value[late])))
+    assert ask[1][0] > 1.2 * ask[0][0]  # in the morning the news are to come
+    assert ask[1][1] < 2.0 * ask[0][1] and ask[1][1] < 0.35 * ask[1][0]  # at the end they are out
