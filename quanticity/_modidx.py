@@ -1498,6 +1498,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'quanticity/distribution/channels.py')},
             'quanticity.distribution.messages': { 'quanticity.distribution.messages.Planned': ( '70_distribution/messages.html#planned',
                                                                                                 'quanticity/distribution/messages.py'),
+                                                  'quanticity.distribution.messages._deadline': ( '70_distribution/messages.html#_deadline',
+                                                                                                  'quanticity/distribution/messages.py'),
                                                   'quanticity.distribution.messages._time': ( '70_distribution/messages.html#_time',
                                                                                               'quanticity/distribution/messages.py'),
                                                   'quanticity.distribution.messages.closed': ( '70_distribution/messages.html#closed',

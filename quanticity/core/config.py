@@ -245,7 +245,7 @@ STRATEGIES: Mapping[str, StrategyConfig] = {
     "wall_pin": StrategyConfig(module="quanticity.strategies.wall_pin", playbook="quanticity.playbooks.zero_dte", enabled=False),
 }
 
-# %% ../../nbs/00_core/03_config.ipynb #0355e9f8
+# %% ../../nbs/00_core/03_config.ipynb #37a5749d
 class SignalsConfig(Section):
     """When a proposal becomes a signal."""
 
@@ -282,14 +282,14 @@ class RiskConfig(Section):
     max_daily_loss: float = key(2000.0, "dollars", "after losing this much in a session, no new orders", gt=0)
     max_orders_per_day: int = key(60, "orders", "most orders in a session; a bracket is three", ge=1)
     max_relative_spread: float = key(0.40, "share of the mid", "an option with a wider bid-ask spread is refused", gt=0)
-    minutes_before_expiry: float = key(15.0, "minutes", "no new order this close to the option's last trade", ge=0)
+    minutes_before_expiry: float = key(4.0, "minutes", "no new order this close to the option's last trade", ge=0)
 
-# %% ../../nbs/00_core/03_config.ipynb #579e008f
+# %% ../../nbs/00_core/03_config.ipynb #205569f5
 class ExecutionConfig(Section):
     """How orders are worked and what they cost."""
 
     latency_steps: int = key(1, "steps", "steps between the decision and the first quote it can fill against", ge=1, le=60)
-    exit_minutes_before_close: float = key(15.0, "minutes", "a position is closed this long before its option stops trading", ge=0)
+    exit_minutes_before_close: float = key(2.0, "minutes", "a position is closed this long before its option stops trading", ge=0)
     hold_overnight: bool = key(True, "", "whether a position may be kept to a later session where its strategy wants that; false: all are closed before each close")
     slippage_spread: float = key(0.0, "share of the spread", "how much worse than shown an order fills in a replay", ge=0, le=10)
     slippage_ticks: float = key(0.0, "price steps", "how much worse than shown it fills besides, in steps of `slippage_tick`", ge=0, le=100)

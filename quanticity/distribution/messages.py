@@ -14,7 +14,7 @@ from string import Template
 from ..core.clock import NEW_YORK
 from ..core.types import Fill, Message, Signal, Tier
 
-# %% ../../nbs/70_distribution/70_messages.ipynb #e42e013e
+# %% ../../nbs/70_distribution/70_messages.ipynb #7dafc4da
 OPENED = Template("OPENED $contract ($strategy): bought $quantity at $price, $time New York.\n"
                   "Target $target, stop $stop, out by $out. Confidence $confidence: $rationale.\n"
                   "Not investment advice.")
@@ -27,11 +27,17 @@ def _time(ts: datetime) -> str:
     return ts.astimezone(NEW_YORK).strftime("%H:%M")
 
 
+def _deadline(until: datetime, now: datetime) -> str:
+    """The time of day, with the day where it is another one."""
+    then, today = until.astimezone(NEW_YORK), now.astimezone(NEW_YORK)
+    return _time(until) if then.date() == today.date() else f"{then:%Y-%m-%d %H:%M}"
+
+
 def opened(signal: Signal, fill: Fill) -> Message:
     """The message of a signal's first entry fill."""
     p = signal.proposal
     text = OPENED.substitute(contract=fill.contract, strategy=p.strategy, quantity=fill.quantity, price=f"{fill.price:.2f}", time=_time(fill.ts),
-                             target=f"{p.target_price:.2f}", stop=f"{p.stop_price:.2f}", out=_time(p.exit_at),
+                             target=f"{p.target_price:.2f}", stop=f"{p.stop_price:.2f}", out=_deadline(p.exit_at, fill.ts),
                              confidence=f"{p.confidence:.2f}", rationale=p.rationale or "no rationale given")
     return Message(f"msg:{signal.id}:opened", signal.id, fill.id, fill.ts, "opened", text)
 

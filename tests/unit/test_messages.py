@@ -25,6 +25,11 @@ def test_an_opening_names_contract_price_exits_and_why():
                                    "Target 2.40, stop 0.90, out by 12:45. Confidence 0.68: dealers long gamma.", "Not investment advice."]
 
 
+def test_a_deadline_on_another_day_names_the_day():
+    overnight = replace(PROPOSAL, exit_at=datetime(2015, 12, 28, 16, 0, tzinfo=UTC))
+    assert "out by 2015-12-28 11:00." in opened(replace(SIGNAL, proposal=overnight), FILL).text
+
+
 def test_a_dollar_sign_in_a_rationale_is_text_and_none_is_said_so():
     assert "pays $contract 5$" in opened(replace(SIGNAL, proposal=replace(PROPOSAL, rationale="pays $contract 5$")), FILL).text
     assert "no rationale given" in opened(replace(SIGNAL, proposal=replace(PROPOSAL, rationale="")), FILL).text

@@ -8,11 +8,12 @@ import pytest
 
 from quanticity.core.errors import ConfigError
 from quanticity.feeds.sim_auction import AuctionParameters
-from quanticity.feeds.sim_day import Positions
+from quanticity.feeds.sim_day import Positions, news_ahead, sessions_ahead
 from quanticity.feeds.sim_depth import DepthParameters
-from quanticity.feeds.sim_market import contract_keys, day_grid, settles_at
+from quanticity.feeds.sim_market import clock_until, contract_keys, day_grid, listing, settles_at
+from quanticity.feeds.sim_parameters import total
 from quanticity.feeds.sim_path import NANO, EdgeState, PathState, log_billionths, plan_day, take_step
-from quanticity.feeds.sim_surface import jump_law
+from quanticity.feeds.sim_surface import Surface, jump_law
 from quanticity.feeds.sim_truth import EventKind, FlowKind, Participant, check_truth
 from quanticity.feeds.simulator import DEMO_DAY, Extras, PlantedEdge, Regime, SimulatorParameters, sessions_from, simulate, simulate_session, stream
 from quanticity.market.arbitrage import check_static_arbitrage
@@ -115,7 +116,8 @@ def test_initiators_pay_more_than_the_middle(rich):
     key = s.quotes.index[order] * 10**6 + (s.quotes.ts[order] - nanoseconds(s.opens)) // MINUTE
     at = order[np.searchsorted(key, s.trades.index * 10**6 + (s.trades.ts - nanoseconds(s.opens)) // MINUTE, side="right") - 1]
     middle = (np.nan_to_num(s.quotes.bid[at]) + s.quotes.ask[at]) / 2
-    assert np.mean(sign * (s.trades.price - middle) > 0) > 0.5 and np.mean(sign * (s.trades.price - middle) < 0) < 0.25
+    more, less = (np.mean(sign * (s.trades.price - middle) * way > 0) for way in (1, -1))
+    assert more > 0.5 and less < more / 2
     stock = rich.truth.underlying_trades.initiator != 0
     k = np.searchsorted(s.underlying_quotes.ts, s.underlying_trades.ts[stock], side="right") - 1
     paid = np.where(rich.truth.underlying_trades.initiator[stock] > 0, s.underlying_quotes.ask[k], s.underlying_quotes.bid[k])
@@ -303,19 +305,20 @@ def test_dealers_hedge_what_they_hold():
     assert np.corrcoef(moved, bought)[0, 1] < -0.3  # long gamma: they sell after a rise
 
 
-def test_news_are_in_an_option_s_price_until_they_are_out_and_no_longer():
-    """A fair market by its own law: after the day's news an option of that day costs what it does without any news, and one of the next session has one more."""
-    from quanticity.feeds.sim_day import sessions_ahead
-    from quanticity.market.chain import nanoseconds as at
-
-    assert [sessions_ahead(date(2026, 3, 20), at(t)) for t in (
+def test_news_are_in_an_option_s_variance_until_they_are_out_and_no_longer():
+    day, p = date(2026, 3, 20), SimulatorParameters(fair=True, strikes=3, expiries=4, news=((30.0, 0.01), (90.0, 0.02)))
+    assert [sessions_ahead(day, nanoseconds(t)) for t in (
         datetime(2026, 3, 20, 20, tzinfo=UTC), datetime(2026, 3, 23, 20, tzinfo=UTC), datetime(2026, 3, 23, 13, 30, tzinfo=UTC), datetime(2026, 4, 6, 20, tzinfo=UTC))] == [0, 1, 0, 10]
-    quiet, told = (simulate_session(4, date(2026, 3, 20), "SPXW", SimulatorParameters(fair=True, strikes=3, expiries=2, jumps=0.0, news=news)) for news in ((), ((30.0, 0.01),)))
-    ask = []
-    for s in (quiet, told):
-        today = np.flatnonzero((s.contracts.expiry_day == s.contracts.expiry_day.min()) & s.contracts.is_call)
-        first, late = (np.isin(s.quotes.index, today) & mask for mask in (s.quotes.ts <= nanoseconds(s.opens) + 60 * 10**9, s.quotes.ts > nanoseconds(s.closes) - 600 * 10**9))
-        time_value = s.quotes.ask - np.maximum(np.interp(s.quotes.ts, s.underlying_bars.ts, s.underlying_bars.close) - s.contracts.strike[s.quotes.index], 0)
-        ask.append((np.nanmax(time_value[first]), np.nanmax(time_value[late])))
-    assert ask[1][0] > 1.2 * ask[0][0]  # in the morning the news are to come
-    assert ask[1][1] < 2.0 * ask[0][1] and ask[1][1] < 0.35 * ask[1][0]  # at the end they are out
+    grid, listed = day_grid("SPXW", day, 60.0, p), listing("SPXW", day, p.spot, p)
+    settles = settles_at(listed)
+    surface = Surface(listed, clock_until("SPXW", grid, settles, np.ones(1), p), settles, p)
+    ahead = news_ahead(grid, surface, p)
+    sessions = [sessions_ahead(day, t) for t in surface.settles.tolist()]
+    assert sessions[:2] == [0, 1] and len(sessions) == 4
+    np.testing.assert_allclose(ahead[-1], 0.0005 * np.array(sessions), atol=1e-12)  # after the last news of the day: those of the sessions to come
+    np.testing.assert_allclose(ahead[0] - ahead[-1], 0.0005, atol=1e-12)
+    np.testing.assert_allclose(ahead[60] - ahead[-1], 0.0004, atol=1e-12)  # between the two
+
+
+def test_sums_are_the_same_on_every_python():
+    assert total([0.1] * 10) == 0.9999999999999999 and total([]) == 0.0

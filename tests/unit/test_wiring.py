@@ -36,9 +36,11 @@ def module(tmp_path: Path, monkeypatch):
 
 
 def test_the_default_configuration_loads():
-    (loaded,) = load_strategies(Config())
+    every = load_strategies(Config())
+    assert [s.name for s in every] == ["zero_dte", "one_dte", "fourteen_dte", "moc"] == [s.playbook.strategy for s in every]
+    loaded = every[0]
     assert loaded.name == "zero_dte" and loaded.indicators is None and callable(loaded.propose)
-    assert loaded.parameters == zero_dte.Parameters() and loaded.playbook == Playbook("zero_dte")
+    assert loaded.parameters == zero_dte.Parameters() and loaded.playbook.symbols == ()
 
 
 def test_parameters_and_symbols_come_from_the_entry():
