@@ -232,7 +232,7 @@ def test_days_that_do_not_follow_are_refused(days):
 
 def test_extras_can_be_left_out_and_move_nothing():
     full, bare = simulate_session(5, parameters=SMALL), simulate_session(5, parameters=SMALL, extras=Extras(books=None, levels=False))
-    assert len(full.depth) == 390 * 10 and len(full.levels) > 100 and len(bare.depth) == len(bare.levels) == 0 and bare.level_names == ()
+    assert len(full.depth) == 390 * 10 and len(full.levels) > 50 and len(bare.depth) == len(bare.levels) == 0 and bare.level_names == ()
     assert np.array_equal(full.quotes.bid, bare.quotes.bid, equal_nan=True) and np.array_equal(full.trades.price, bare.trades.price)
     assert np.array_equal(full.underlying_trades.price, bare.underlying_trades.price)
 
