@@ -52,7 +52,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
         "feature_missing": "a feature that the strategy needs has no value; the detail names it and why",
         "feature_stale": "a feature is older than two analytics steps (the reason beside a missing feature)",
         "too_early": "the session is younger than the lookback (the reason beside a missing feature)",
-        "regime_gated": "the playbook does not run on this symbol, under this sign of gamma exposure or in this volatility regime; or the strategy needs another one",
+        "regime_gated": "the playbook does not run on this symbol, under this sign of gamma or in this volatility regime; or the strategy needs another one",
         "low_quality": "the snapshot's quality score is below what the playbook wants, or a feature that guards the trade is missing",
         "low_confidence": "the setting is too weak for a proposal; as a veto: confidence below `signals.min_confidence`",
         "no_such_expiry": "no listed contract expires on the day the strategy trades",

@@ -284,17 +284,18 @@ class RiskConfig(Section):
     max_relative_spread: float = key(0.40, "share of the mid", "an option with a wider bid-ask spread is refused", gt=0)
     minutes_before_expiry: float = key(4.0, "minutes", "no new order this close to the option's last trade", ge=0)
 
-# %% ../../nbs/00_core/03_config.ipynb #205569f5
+# %% ../../nbs/00_core/03_config.ipynb #b9d0ef5b
 class ExecutionConfig(Section):
     """How orders are worked and what they cost."""
 
     latency_steps: int = key(1, "steps", "steps between the decision and the first quote it can fill against", ge=1, le=60)
     exit_minutes_before_close: float = key(2.0, "minutes", "a position is closed this long before its option stops trading", ge=0)
-    hold_overnight: bool = key(True, "", "whether a position may be kept to a later session where its strategy wants that; false: all are closed before each close")
+    hold_overnight: bool = key(True, "", "whether a strategy may keep a position to a later session; false: all are closed before each close")
     slippage_spread: float = key(0.0, "share of the spread", "how much worse than shown an order fills in a replay", ge=0, le=10)
     slippage_ticks: float = key(0.0, "price steps", "how much worse than shown it fills besides, in steps of `slippage_tick`", ge=0, le=100)
     slippage_tick: float = key(0.05, "dollars", "the price step that `slippage_ticks` counts", gt=0)
-    commissions: Literal["interactive_brokers", "none"] = key("interactive_brokers", "", "what a replay charges for orders: the broker's schedule of the day, or nothing")
+    commissions: Literal["interactive_brokers", "none"] = key(
+        "interactive_brokers", "", "what a replay charges for orders: the broker's schedule of the day, or nothing")
 
 
 class DelaysConfig(Section):

@@ -335,8 +335,10 @@ def test_an_entry_is_cancelled_at_the_time_of_exit(state, tmp_path):
 def test_a_position_that_lives_on_is_left_before_the_close_too(floor):
     signal = floor.step(20, next_call=QUOTE, buy={"row": NEXT_CALL, "exit_at": at(5000)})
     floor.step(21, next_call=QUOTE)
-    floor.step(CLOSE_MINUTE - 15, next_call=QUOTE)
-    floor.step(CLOSE_MINUTE - 14, next_call=(1.3, 1.4, 20, 20))
+    floor.step(CLOSE_MINUTE - 3, next_call=QUOTE)
+    assert floor.fills() == [("entry", 13, 1.5)]
+    floor.step(CLOSE_MINUTE - 2, next_call=QUOTE)
+    floor.step(CLOSE_MINUTE - 1, next_call=(1.3, 1.4, 20, 20))
     assert floor.fills() == [("entry", 13, 1.5), ("exit", 13, 1.3)] and floor.ack(signal) == "closed"
 
 
@@ -363,7 +365,7 @@ def lose(floor: Floor) -> None:
 
 @pytest.mark.parametrize(("overrides", "before", "minute", "quote", "buy", "reason"), [
     ({}, None, CLOSE_MINUTE, QUOTE, {}, Reason.MARKET_CLOSED),
-    ({}, None, 196, QUOTE, {"exit_at": at(209)}, Reason.TOO_CLOSE_TO_EXPIRY),
+    ({}, None, 207, QUOTE, {"exit_at": at(209)}, Reason.TOO_CLOSE_TO_EXPIRY),
     ({}, None, 100, QUOTE, {"exit_at": at(100)}, Reason.TOO_CLOSE_TO_EXPIRY),
     ({"risk.max_daily_loss": 500.0}, lose, 24, QUOTE, {}, Reason.MAX_DAILY_LOSS),
     ({"risk.max_open_positions": 1}, lambda f: f.step(20, put=QUOTE, buy={"row": PUT}), 21, QUOTE, {}, Reason.MAX_OPEN_POSITIONS),
@@ -979,13 +981,14 @@ def test_the_policy_is_the_configurations():
 
 @pytest.fixture(scope="module")
 def runs(server, tmp_path_factory) -> tuple[SessionRun, SessionRun, list, Path]:
-    """The same simulated half day twice, in two namespaces of one server."""
+    """The same simulated half day twice, in two namespaces of one server; the strategies that hold over night are left out."""
     told: list[tuple[int, int, str]] = []
     folder = tmp_path_factory.mktemp("run")
     made = []
     for number in range(2):
         state = connect(server.url, prefix=f"replay:whole{number}:")
         config = load_config(environ={}, overrides={"distribution.delays.free": 7200.0, "signals.min_confidence": 0.4})
+        config = config.model_copy(update={"strategies": {name: entry for name, entry in config.strategies.items() if name in ("zero_dte", "moc")}})
         made.append(run_session(small(), config, state, folder / str(number), lambda *a: told.append(a)))
         state.clear_namespace()
         state.close()
@@ -1023,6 +1026,7 @@ def test_nothing_trades_after_the_close_and_nothing_is_held(runs):
     assert run.unsettled == 0 and run.pnl["unrealized"] == 0.0 and run.pnl["net"] == pytest.approx(run.pnl["realized"] - run.pnl["commission"])
     cash = sum(round(-(1 if d["side"] == "buy" else -1) * d["quantity"] * d["price"] * 100 - d["commission"], 6)
                for d in (json.loads(line)["data"] for line in run.lines if b'"kind":"fill"' in line))
+    cash += sum(json.loads(line)["data"]["cash"] for line in run.lines if b'"kind":"settlement"' in line)
     assert run.pnl["net"] == pytest.approx(cash, abs=1e-6)
 
 
@@ -1057,7 +1061,7 @@ def test_a_session_without_any_quote_runs_and_says_so(state, tmp_path):
     session = replace(small(), quotes=empty(Quotes), trades=empty(Trades), underlying_bars=empty(Bars), underlying_quotes=empty(Quotes),
                       closes=OPENS + timedelta(minutes=90))
     run = run_session(session, load_config(environ={}), state, tmp_path)
-    assert {parse_event(line).data["reason"] for line in run.lines} == {"outside_window", "no_liquid_contract"} and run.profiles == [] and run.taken == 0
+    assert {parse_event(line).data["reason"] for line in run.lines} == {"outside_window", "no_liquid_contract", "low_quality"} and run.profiles == [] and run.taken == 0
     assert all(np.isnan(row["spot"]) and row["spot_source"] == "none" for row in run.rows) and run.pnl["net"] == 0.0
 
 
