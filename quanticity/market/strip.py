@@ -8,11 +8,12 @@ __all__ = ['CodeArray', 'MINUTES_A_YEAR', 'LEAST_STRIKES', 'CALENDAR', 'BUSINESS
            'minutes_until', 'minutes_between', 'Horizon', 'index_minutes', 'chosen_expiries', 'index_values',
            'index_levels', 'chain_index']
 
-# %% ../../nbs/20_market/23_strip.ipynb #3561840a
+# %% ../../nbs/20_market/23_strip.ipynb #dfc5314e
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -157,7 +158,7 @@ def interpolate_index(near: FloatArray, later: FloatArray, near_minutes: FloatAr
         total: FloatArray = near * weight + later * (1 - weight)
         return np.asarray(100 * np.sqrt(total * (minutes_a_year / minutes)), np.float64)
 
-# %% ../../nbs/20_market/23_strip.ipynb #a2aedc32
+# %% ../../nbs/20_market/23_strip.ipynb #ab16de8a
 @dataclass(frozen=True, slots=True)
 class Counting:
     """How time is counted: `minutes_a_year`, and whether days without trading count nothing."""
@@ -171,18 +172,29 @@ CALENDAR = Counting("calendar", float(MINUTES_A_YEAR), False)
 BUSINESS = Counting("business", 252 * 1440.0, True)
 
 
+@lru_cache(maxsize=4096)
+def _offset(hour: int) -> int:
+    """Nanoseconds that New York is ahead of UTC in an hour since 1970: whole hours, which change on the hour."""
+    ahead = timestamp(hour * _HOUR).astimezone(NEW_YORK).utcoffset() or timedelta()
+    return int(ahead.total_seconds()) * 1_000_000_000
+
+
 def new_york_time(ts: IntArray) -> IntArray:
     """Nanoseconds UTC as what the clock on the wall in New York shows (nanoseconds since 1970 there)."""
-    hours, place = np.unique(np.asarray(ts, np.int64) // _HOUR, return_inverse=True)  # the offset from UTC is whole hours, and changes on the hour
-    offset = [timestamp(int(h) * _HOUR).astimezone(NEW_YORK).utcoffset() or timedelta() for h in hours]
-    shift = np.array([int(o.total_seconds()) * 1_000_000_000 for o in offset], np.int64)
-    return np.asarray(ts + shift[place].reshape(np.shape(ts)), np.int64)
+    moments = np.asarray(ts, np.int64)
+    if moments.size <= 32:
+        shift = np.array([_offset(h) for h in (moments // _HOUR).ravel().tolist()], np.int64)
+    else:
+        hours, place = np.unique(moments // _HOUR, return_inverse=True)
+        shift = np.array([_offset(h) for h in hours.tolist()], np.int64)[place]
+    return np.asarray(moments + shift.reshape(moments.shape), np.int64)
 
 
-def closed_weekdays(first: date, last: date) -> list[date]:
+@lru_cache(maxsize=1024)
+def closed_weekdays(first: date, last: date) -> tuple[date, ...]:
     """Weekdays from `first` to `last` (both included) on which the exchange is closed."""
     days = [first + timedelta(n) for n in range((last - first).days + 1)]
-    return [day for day in days if day.weekday() < 5 and session_hours(day) is None]
+    return tuple(day for day in days if day.weekday() < 5 and session_hours(day) is None)
 
 # %% ../../nbs/20_market/23_strip.ipynb #614e6aa2
 def minutes_until(ts: IntArray, ends: IntArray, counting: Counting = CALENDAR, holidays: Sequence[date] | None = None) -> FloatArray:

@@ -172,12 +172,27 @@ def _adopt(directory: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
         start_watchdog(directory, int(info["process_id"]), [], out).returncode = 0
     return dict(settings)
 
-# %% ../../nbs/10_store/11_server.ipynb #b308755e
+# %% ../../nbs/10_store/11_server.ipynb #04725c6e
+def _clear(directory: Path) -> None:
+    """Stop what is left of an earlier server, and wait until its watchdog has gone.
+
+    Its starter may have been killed so early that the server only now comes up: it is looked for until nobody watches any more. As the caller holds the
+    lock of starting, no living process can have started it.
+    """
+    for _ in polls(15.0, 0.05):
+        stop_leftover(directory)
+        try:
+            _lock(directory / "watchdog.lock", True, 0.005, "watched").close()
+            return
+        except ServerError:
+            pass
+    _lock(directory / "watchdog.lock", True, 0.005, "watched").close()
+
+
 def _start_fresh(directory: Path, wanted: dict[str, Any], meanwhile: Callable[[], object] | None
                  ) -> tuple[dict[str, Any], "subprocess.Popen[bytes]"]:
     """Clear away what is left of an earlier server, and launch one; its settings and its watchdog."""
-    stop_leftover(directory)
-    _lock(directory / "watchdog.lock", True, 15.0, "watched").close()
+    _clear(directory)
     for _ in range(20):
         settings = wanted | {"port": wanted["port"] or _free_port()}
         try:
