@@ -176,7 +176,7 @@ class SessionCalculators:
             source.clear()
         return raised
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #9f03597a
+# %% ../../nbs/80_jobs/815_analytics.ipynb #bd7ae1d1
 _PIECE = 500  # steps at once, when there is much to catch up with
 
 
@@ -198,18 +198,22 @@ class FollowedTape:
 
     def follow(self, chain: OptionChain) -> int:
         """Take everything up to the chain; how many option trades there were."""
-        flow, self.flow, steps, trades = self.flow, None, list[TapeStep](), 0
-        reader, self._reader = self._reader, self._new_reader()
-        if flow is None or len(flow.contracts) != len(chain):
-            flow = SessionFlow(chain.contracts, chain.open_interest, self.desk.config.analytics.flow.window_minutes)
-        for step in reader.take(chain.ts):
+        try:
+            return self._follow(chain)
+        except Exception:
+            self.flow, self._reader = None, self._new_reader()
+            raise
+
+    def _follow(self, chain: OptionChain) -> int:
+        if self.flow is None or len(self.flow.contracts) != len(chain):
+            self.flow = SessionFlow(chain.contracts, chain.open_interest, self.desk.config.analytics.flow.window_minutes)
+        steps, trades = list[TapeStep](), 0
+        for step in self._reader.take(chain.ts):
             steps.append(step)
             if len(steps) >= _PIECE:
-                trades += flow.add(steps)
+                trades += self.flow.add(steps)
                 steps.clear()
-        trades += flow.add(steps)
-        self.flow, self._reader = flow, reader
-        return trades
+        return trades + self.flow.add(steps)
 
 
 class AlertBook:

@@ -103,9 +103,13 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
-# %% ../../nbs/10_store/11_server.ipynb #ea85fc82
+# %% ../../nbs/10_store/11_server.ipynb #ca686b20
 class _PortInUse(Exception):
     """Somebody else has the port."""
+
+
+class _Watched(Exception):
+    """The watchdog of a starter that was killed came up just now."""
 
 
 def _launch(directory: Path, settings: dict[str, Any], meanwhile: Callable[[], object] | None) -> "subprocess.Popen[bytes]":
@@ -130,6 +134,8 @@ def _launch(directory: Path, settings: dict[str, Any], meanwhile: Callable[[], o
     said = log.read_text(errors="replace")
     if "Address already in use" in said:
         raise _PortInUse
+    if "BlockingIOError" in said:  # ours found the lock of watching taken
+        raise _Watched
     raise ServerError(f"the state server did not start: {_last_trouble(said)}", f"see {log}")
 
 # %% ../../nbs/10_store/11_server.ipynb #bc050712
@@ -172,7 +178,7 @@ def _adopt(directory: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
         start_watchdog(directory, int(info["process_id"]), [], out).returncode = 0
     return dict(settings)
 
-# %% ../../nbs/10_store/11_server.ipynb #04725c6e
+# %% ../../nbs/10_store/11_server.ipynb #d793e518
 def _clear(directory: Path) -> None:
     """Stop what is left of an earlier server, and wait until its watchdog has gone.
 
@@ -192,15 +198,18 @@ def _clear(directory: Path) -> None:
 def _start_fresh(directory: Path, wanted: dict[str, Any], meanwhile: Callable[[], object] | None
                  ) -> tuple[dict[str, Any], "subprocess.Popen[bytes]"]:
     """Clear away what is left of an earlier server, and launch one; its settings and its watchdog."""
-    _clear(directory)
     for _ in range(20):
+        _clear(directory)
         settings = wanted | {"port": wanted["port"] or _free_port()}
         try:
             return settings, _launch(directory, settings, meanwhile)
+        except _Watched:
+            pass  # there is a server to clear away after all
         except _PortInUse:
             if wanted["port"]:
                 raise ServerError(f"port {wanted['port']} is in use by another program",
                                   "free it, or set another port (0 picks a free one)") from None
+        meanwhile = None  # it was called
     raise ServerError("no free TCP port found on 127.0.0.1", "set a port that is free")
 
 # %% ../../nbs/10_store/11_server.ipynb #b052317f
