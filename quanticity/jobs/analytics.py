@@ -231,7 +231,7 @@ class AlertBook:
         self.latest = [*self.latest, *raised][-self.most:]
         return [(monitoring_alerts(self.desk.symbol), alerts_document(self.latest))] if raised else []
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #0a7e7010
+# %% ../../nbs/80_jobs/815_analytics.ipynb #ecac252c
 Publish = Callable[[Sequence[Write]], object]
 _AUCTION = 15 * _MINUTE  # before the close
 
@@ -254,7 +254,7 @@ class AnalyticsJob:
         self.last: ChainAnalytics | None = None
         self._closes, self._tape, self._alerts = nanoseconds(desk.closes), FollowedTape(desk), AlertBook(desk)
         self._ran: dict[str, int] = {}
-        self._shift = zlib.crc32(desk.symbol.encode()) % 60 * _SECOND  # so that a worker's symbols do not all have their minute at once
+        self._shift = zlib.crc32(desk.symbol.encode()) % 60 * _SECOND  # so that a worker's symbols do not all have their turn at once
         self._seen = self._until_told = self._failures_told = 0
         self.reader.listeners.append(self._tape.offered)
 

@@ -95,10 +95,10 @@ def price_action(spots: Spots) -> Calculator:
 
     return Calculator("price_action", ("stretch", "day_move"), calculate)
 
-# %% ../../nbs/80_jobs/8153_volatility_calculators.ipynb #5646b3f1
-_EVERY_INDEX = 120.0  # seconds of the market's time
-_READINGS = 5 * 196
-_SCORED = 30  # readings without which there is no score
+# %% ../../nbs/80_jobs/8153_volatility_calculators.ipynb #6796baba
+_EVERY_INDEX = 300.0  # seconds of the market's time
+_READINGS = 5 * 79
+_SCORED = 12  # readings without which there is no score
 _CLOSED_DAYS = 10  # how far ahead the calendar is asked
 _NEAR = 12 * 1440 * _MINUTE  # expiries that come into question for VIX1D, from the first one on
 

@@ -33,12 +33,12 @@ def read_metric(document: bytes) -> dict[str, Any]:
     return {"ts": datetime.fromisoformat(raw["ts"]), "snapshot_id": raw["snapshot_id"], "metric": raw.get("metric", ""), "values": raw["values"],
             "missing": {k: Reason(v) for k, v in raw["missing"].items()}}
 
-# %% ../../nbs/55_signals/55_features.ipynb #c8e2452a
+# %% ../../nbs/55_signals/55_features.ipynb #6440fbf7
 METRICS = ("dealer_flow", "volatility", "price_action", "quality", "institutional_flow", "retail_flow", "vpin", "flow_clusters", "closing_imbalance",
            "unusual_activity", "volatility_index", "regime", "drift")
 MAX_AGES: Mapping[str, float] = MappingProxyType({
-    **dict.fromkeys(("institutional_flow", "retail_flow", "vpin", "flow_clusters", "unusual_activity"), 150.0),
-    **dict.fromkeys(("volatility_index", "regime"), 300.0), "closing_imbalance": 30.0, "drift": 750.0})
+    **dict.fromkeys(("institutional_flow", "retail_flow", "vpin", "flow_clusters", "unusual_activity"), 300.0),
+    **dict.fromkeys(("volatility_index", "regime"), 750.0), "closing_imbalance": 30.0, "drift": 750.0})
 FROM_THE_CHAIN = frozenset({"dealer_flow", "volatility", "price_action", "quality", "volatility_index"})
 _CONFIDENCE = {"institutional_flow": "institutional_confidence", "retail_flow": "retail_confidence"}
 

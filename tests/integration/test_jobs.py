@@ -887,7 +887,8 @@ def test_each_calculators_document_agrees_with_the_row_and_explains_what_is_miss
         documents = {m: jobs.document(m) for m in METRICS}
         for m, d in documents.items():
             assert d["metric"] == m and not set(d["values"]) & set(d["missing"])
-            assert (d["snapshot_id"] == jobs.chain.id and d["ts"] == timestamp(batch.now)) or m in ("volatility_index", "regime", "drift")  # made less often
+            if m in ("dealer_flow", "volatility", "price_action", "quality", "closing_imbalance"):  # the others are made less often
+                assert d["snapshot_id"] == jobs.chain.id and d["ts"] == timestamp(batch.now)
         flow = documents["dealer_flow"]
         assert set(flow["values"]) | set(flow["missing"]) == {"spot", "gex", "dex", "vex", "chex", "gamma_balance", "zero_gamma", "call_wall", "put_wall",
                                                                "elasticity", "zero_dte_share"}

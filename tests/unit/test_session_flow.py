@@ -140,6 +140,13 @@ def test_vpin_says_why_not():
     assert volume.calculate(SimpleNamespace(chain=SimpleNamespace(ts=OPENS + n * SECOND)), flow)[1] == {"vpin": Reason.CONSTANT_HISTORY}
 
 
+def test_prints_that_came_in_several_pieces_all_count():
+    volume = RememberedVolume(FlowConfig(), OPENS, OPENS + 390 * MINUTE)
+    pieces = [(np.array([OPENS + i * SECOND]), np.array([10.0]), np.array([5.0])) for i in range(1, 4)]
+    volume.calculate(SimpleNamespace(chain=SimpleNamespace(ts=OPENS + MINUTE)), SimpleNamespace(prints=pieces))
+    assert volume.traded == 15.0
+
+
 def test_the_dollar_volume_is_configured_or_seen():
     volume = RememberedVolume(FlowConfig(average_dollar_volume={"GOOG": 1e9}), OPENS, OPENS + 390 * MINUTE)
     assert volume.dollar_volume("GOOG") == 1e9 and math.isnan(volume.dollar_volume("SIM"))
