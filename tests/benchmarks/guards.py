@@ -1,6 +1,6 @@
 """What the guards are worth: 1,000 sweeps of 50 random strategies on fair markets, and a planted edge over many seeds.
 
-`python tests/benchmarks/guards.py` prints it (some ten minutes); the suite runs smaller versions (tests/unit/test_significance.py, test_planted_edge.py). The figures in docs/guides/guards.md are from here.
+`python tests/benchmarks/guards.py` prints it (some fifteen minutes); the suite runs smaller versions (tests/unit/test_significance.py, test_planted_edge.py). The figures in docs/guides/guards.md are from here.
 """
 
 import argparse

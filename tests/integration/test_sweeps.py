@@ -146,7 +146,7 @@ run_sweep(tasks, Path({str(tmp_path / 'out')!r}), TrialLedger(Path({str(tmp_path
     assert {k: v for k, v in files(tmp_path / "out").items() if not k.startswith(".")} == files(folder)
 
 
-def test_a_killed_worker_is_one_line(made, tmp_path):
+def test_a_strategy_that_is_not_there_is_one_line(made, tmp_path):
     from dataclasses import replace
     tasks, _, _, ledger, _ = made
     bad = replace(tasks[0], key="0" * 24, strategy="os:kill_the_worker")
