@@ -117,7 +117,7 @@ def test_initiators_pay_more_than_the_middle(rich):
     at = order[np.searchsorted(key, s.trades.index * 10**6 + (s.trades.ts - nanoseconds(s.opens)) // MINUTE, side="right") - 1]
     middle = (np.nan_to_num(s.quotes.bid[at]) + s.quotes.ask[at]) / 2
     more, less = (np.mean(sign * (s.trades.price - middle) * way > 0) for way in (1, -1))
-    assert more > 0.5 and less < more / 2
+    assert more > 0.6 and less < 0.27
     stock = rich.truth.underlying_trades.initiator != 0
     k = np.searchsorted(s.underlying_quotes.ts, s.underlying_trades.ts[stock], side="right") - 1
     paid = np.where(rich.truth.underlying_trades.initiator[stock] > 0, s.underlying_quotes.ask[k], s.underlying_quotes.bid[k])
@@ -232,7 +232,7 @@ def test_days_that_do_not_follow_are_refused(days):
 
 def test_extras_can_be_left_out_and_move_nothing():
     full, bare = simulate_session(5, parameters=SMALL), simulate_session(5, parameters=SMALL, extras=Extras(books=None, levels=False))
-    assert len(full.depth) == 390 * 10 and len(full.levels) > 50 and len(bare.depth) == len(bare.levels) == 0 and bare.level_names == ()
+    assert len(full.depth) == 390 * 10 and len(full.levels) >= 95 and len(bare.depth) == len(bare.levels) == 0 and bare.level_names == ()
     assert np.array_equal(full.quotes.bid, bare.quotes.bid, equal_nan=True) and np.array_equal(full.trades.price, bare.trades.price)
     assert np.array_equal(full.underlying_trades.price, bare.underlying_trades.price)
 
