@@ -6,8 +6,9 @@
 __all__ = ['app', 'config_app', 'show_summary', 'replay', 'report', 'demo', 'doctor', 'worker', 'keys', 'reference', 'check',
            'main']
 
-# %% ../../nbs/95_app/97_cli.ipynb #efb121d0
+# %% ../../nbs/95_app/97_cli.ipynb #73db2cda
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -242,12 +243,13 @@ def check() -> None:
     names = [s.name for s in load_strategies(config)]
     _say(f"configuration is sound: {len(names)} strategies ({', '.join(names) or 'none'}), hash {config.hash()[:16]}")
 
-# %% ../../nbs/95_app/97_cli.ipynb #94848716
+# %% ../../nbs/95_app/97_cli.ipynb #455e54fe
 def main() -> None:
     """The entry point `quanticity`: the part before the colon of a refusal is the program, the rest says what and how to mend it."""
     from quanticity.core.errors import UserError
 
     gc.set_threshold(100_000, 50, 50)  # a command is short: looking for cyclic garbage at the usual rate costs it a tenth of its time
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for plugins it reads the metadata of every installed package
     try:
         app()
     except UserError as error:

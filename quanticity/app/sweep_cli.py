@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BACKENDS', 'value_of', 'values_of', 'backend_of', 'show_sweep', 'sweep']
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #66f9ca70
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #6d7c529e
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .backtest_cli import costs_of, day_of, days_of
+from quanticity.app.backtest_cli import (
+    DataOption, DateOption, FirstOption, JsonOption, LastOption, SeedOption, SessionsOption, SourceOption, SymbolOption, TicksOption, costs_of, day_of, days_of,
+    roots_of, target_of)
 from .data_cli import _config
 from ..core.errors import UserError
 
@@ -90,7 +92,7 @@ def backend_of(name: str, jobs: int, config: "Config") -> "Backend":
     backend: Backend = module.on_dask(jobs)
     return backend
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #14de2c39
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #d34ae9d1
 def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out: Path, rows: int = 10) -> None:
     """Print the best trials, then what each guard says."""
     from rich.console import Console
@@ -111,31 +113,25 @@ def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out
         shown.add_row(*(str(row[name]) for name in names), f"{row['net']:+,.2f}", f"{row['trades']:,}", ratio)
     console.print(shown)
     if len(table) > rows:
-        console.print(Text(f"... and {len(table) - rows:,} more in {out / 'sweep.json'}", style="dim"))
+        console.print(Text(f"... and {len(table) - rows:,} more in {out / 'sweep.json'}"))
     console.print()
     console.print(Text("the best of them, before the guards", style="bold"))
     for name, text in lines:
         console.print(Text(f"  {name:<18} {text}", style="yellow" if name == "warning" else ""))
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #d64f3105
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #6a9d58ab
 def sweep(
     strategy: Annotated[str, typer.Option(help="Name in the configuration, module or module:Class.")],
     settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE,VALUE,... or NAME=LOW..HIGH (with --sample); may be given again.")] = None,
     sample: Annotated[int | None, typer.Option(help="Draw so many different sets instead of trying every combination.")] = None,
     sample_seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 1,
-    source: Annotated[str, typer.Option(help="lean: recorded days in LEAN's format; lake: imported ones; sim: simulated ones.")] = "lean",
-    data: Annotated[Path | None, typer.Option(help="Folder of LEAN's Data [default: data.recorded_dir], or the lake [default: data.lake_url].")] = None,
-    symbol: Annotated[list[str] | None, typer.Option(help="Option root, e.g. GOOG or SPXW; may be given again.")] = None,
-    date: Annotated[list[str] | None, typer.Option(help="Trading day, YYYY-MM-DD; may be given again, or with commas [default: all of the span].")] = None,
-    first: Annotated[str | None, typer.Option("--from", help="First day of a span, YYYY-MM-DD.")] = None,
-    last: Annotated[str | None, typer.Option("--to", help="Last day of a span, YYYY-MM-DD.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of a simulated market.")] = 1,
-    sessions: Annotated[int, typer.Option(help="How many sessions of a simulated market.")] = 5,
+    source: SourceOption = "lean", data: DataOption = None, symbol: SymbolOption = None, date: DateOption = None, first: FirstOption = None,
+    last: LastOption = None, seed: SeedOption = 1, sessions: SessionsOption = 5,
     jobs: Annotated[int, typer.Option(help="Processes to run trials in.", min=1)] = 1,
     backend: Annotated[str, typer.Option(help="processes: on this machine; dask: a Prefect flow on a Dask cluster (flows/sweep.py).")] = "processes",
-    slippage_ticks: Annotated[float | None, typer.Option(help="Price steps that orders fill worse than shown [default: execution.slippage_ticks].")] = None,
+    slippage_ticks: TicksOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write, or to go on with [default: runs/sweep-<strategy>-<symbols>-<source>].")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The summary as one JSON object on standard output, and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Try many sets of a strategy's parameters over the same days, and ask the guards about the best of them.
 
@@ -157,9 +153,8 @@ def sweep(
     from quanticity.research.trials import TrialLedger
 
     config = _config()
-    roots = tuple(dict.fromkeys(s.upper() for s in symbol or ()))
-    name = strategy.replace(":", ".").rsplit(".", 1)[-1]
-    target = out or config.paths.runs_dir / "-".join(("sweep", name, *(roots or ("SIM",)), source, *((f"seed{seed}",) if source == "sim" else ())))
+    roots, name = roots_of(symbol), strategy.replace(":", ".").rsplit(".", 1)[-1]
+    target = out or target_of(config.paths.runs_dir, ["sweep", name], roots, source, seed)
     folder = data or (config.data.recorded_dir if source == "lean" else None)
     market = BacktestRequest(source, target, folder, roots, days_of(date), day_of("--from", first), day_of("--to", last), seed, sessions,
                              costs=costs_of(None, slippage_ticks, None, None, None))

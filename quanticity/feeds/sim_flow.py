@@ -190,15 +190,14 @@ class Flow:
         sign, call = choose_sides(coin, side, kind, move)
         return sign, np.where(call, pick_contracts(pick, self._calls, weight), pick_contracts(pick, self._puts, weight))
 
-# %% ../../nbs/25_feeds/285_sim_flow.ipynb #7d4ce9b1
+# %% ../../nbs/25_feeds/285_sim_flow.ipynb #dc0bec40
 def execute(orders: Orders, bid: IntArray, ask: IntArray, steps: tuple[int, int], c: Calibration) -> tuple[IntArray, BoolArray]:
     """Prices in millionths of a dollar against the quotes that stand, and which orders trade at all."""
-    b, a = bid[orders.row], ask[orders.row]
+    b, a, buys = bid[orders.row], ask[orders.row], orders.sign > 0
     step = np.where(b < 3_000_000, steps[0], steps[1])
     ticks = np.maximum((a - b) // step, 1)
     touch, middle = trade_places(ticks, c)
-    far = np.where(orders.sign > 0, a, b)
-    centre = (a + b) // (2 * step) * step
+    far, centre = np.where(buys, a, b), np.where(buys, -(-(a + b) // (2 * step)), (a + b) // (2 * step)) * step
     between = b + np.floor(orders.place * 1e6).astype(np.int64) % np.maximum(ticks + 1, 1) * step
     price = np.where(orders.place < touch, far, np.where(orders.place < touch + middle, centre, between))
     price = np.where(b > 0, np.clip(price, b, a), a)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Feed', 'MarketStep', 'MarketJob', 'quality_document']
 
-# %% ../../nbs/80_jobs/810_market.ipynb #9e07ff94
+# %% ../../nbs/80_jobs/810_market.ipynb #5afb6c84
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,7 +23,6 @@ from ..market.quality import Door
 from ..market.quality_parameters import QualityParameters
 from ..market.session import Batch, ChainState, MarketSession
 from ..signals.features import metric_document
-from ..store.state import PackedWrite
 
 # %% ../../nbs/80_jobs/810_market.ipynb #254b4723
 Feed = Callable[[int], Batch]
@@ -39,13 +38,12 @@ class MarketStep:
     refused: dict[Reason, int]
     noted: dict[Reason, int]
 
-# %% ../../nbs/80_jobs/810_market.ipynb #b1b54316
+# %% ../../nbs/80_jobs/810_market.ipynb #eaac926b
 class MarketJob:
     """Keeps the chain of one session and publishes it. `feed` is asked once a step; `reader` is given what is published; `limits` are the door's."""
 
     def __init__(self, desk: Desk, session: MarketSession, feed: Feed, reader: ChainReader | None = None, limits: QualityParameters | None = None) -> None:
         self.desk, self.feed, self.reader = desk, feed, reader
-        self._writing: PackedWrite | None = None
         self.chain_state = ChainState(session.contracts, session.open_interest, session.prior_volatility, session.rate, session.dividend)
         names = session.contracts.occ()
         self._packed = pack_names(names)
@@ -58,14 +56,13 @@ class MarketJob:
 
         Without `wait` the `by_contract` rows are still on their way when this returns: `flush` before anybody reads them.
         """
-        self.flush()
         batch, found = self.door.screen(self.feed(now))
         tape = tape_step(batch, self.chain_state.bid, self.chain_state.ask)
         changed = self.chain_state.apply(batch.quotes, batch.trades, batch.underlying_bars, batch.underlying_quotes)
         chain = self._snapshot(now)
         step = MarketStep(chain, chain_quality(chain, self._pairs), len(batch.quotes) + len(batch.trades), *_counted(found))
         blob = encode_chain(chain)
-        with self.desk.state.pipeline() as tx:
+        with self.desk.state.pipeline(wait=False) as tx:
             publish_tape(tx, self.desk.symbol, tape)  # before the chain: who sees the chain can read its step's tape
             tx.set(options_chain(self.desk.symbol), blob)
             tx.set_hash(market_ticker(self.desk.symbol), {"spot": repr(chain.spot), "source": chain.spot_source, "ts": chain.ts, "snapshot_id": chain.id})
@@ -77,7 +74,7 @@ class MarketJob:
         if len(changed):
             names = self._packed[changed]
             rows = encode_rows(chain, changed)
-            self._writing = self.desk.state.send_packed(options_by_contract(self.desk.symbol), names.tobytes(), names.itemsize, rows)
+            self.desk.state.send_packed(options_by_contract(self.desk.symbol), names.tobytes(), names.itemsize, rows)
         if self.reader:
             self.reader.offer(blob, tape)
         if wait:
@@ -85,10 +82,8 @@ class MarketJob:
         return step
 
     def flush(self) -> None:
-        """Wait until the `by_contract` hash holds the latest step's rows."""
-        if self._writing:
-            self._writing.wait()
-            self._writing = None
+        """Wait until the server holds all of the latest step; raises what went wrong with it."""
+        self.desk.state.settle()
 
     def _snapshot(self, now: int) -> OptionChain:
         spot, source = self.chain_state.spot()

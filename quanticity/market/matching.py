@@ -5,17 +5,20 @@
 # %% auto #0
 __all__ = ['Slippage', 'WorkingOrder', 'MatchingEngine']
 
-# %% ../../nbs/20_market/25_matching.ipynb #07a27414
+# %% ../../nbs/20_market/25_matching.ipynb #ee46d48a
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf, nan
 from typing import NamedTuple
 
 from ..core.reasons import Reason
-from ..core.types import OrderTicket, Side
+from ..core.types import Contract, OrderTicket, Side, legs_of
 from quanticity.market.orders import (
     EVERYTHING, Activated, Cancelled, Filled, Letter, LetterKind, MatchEvent, OrderState, Quote, QuoteOf, Triggered,
-    follow, marketable, order_state, priority, takeable, touched,
+    follow, marketable, net_price, order_state, priority, takeable, takeable_legs, taking, touched,
 )
+
+_PriceOf = Callable[[Side], float]  # what an order of a side could have now; NaN where nothing
 
 # %% ../../nbs/20_market/25_matching.ipynb #2ef4521a
 @dataclass(frozen=True, slots=True)
@@ -77,17 +80,17 @@ def _cap(book: _Book, child: OrderState, filled: int) -> None:
     if child.open <= 0:
         _end(book, child, Reason.PARENT_NOT_FILLED)
 
-# %% ../../nbs/20_market/25_matching.ipynb #7840871d
-def _fill(book: _Book, order: OrderState, quantity: int, price: float, quote: Quote) -> None:
+# %% ../../nbs/20_market/25_matching.ipynb #352de1f5
+def _fill(book: _Book, order: OrderState, quantity: int, price: float, shown: _PriceOf, legs: tuple[float, ...] = ()) -> None:
     ticket = order.ticket
     order.filled += quantity
-    book.out.append(Filled(ticket.id, quantity, price, book.now, order.open))
+    book.out.append(Filled(ticket.id, quantity, price, book.now, order.open, legs))
     if ticket.oca_group is not None:
         _shrink_group(book, order, ticket.oca_group, quantity)
     for child_id in book.children.get(ticket.id, ()):
         child = book.working.get(child_id)
         if child is not None:
-            _grant(book, child, quantity, quote if child.key == order.key else None)
+            _grant(book, child, quantity, shown(child.ticket.side) if child.key == order.key else nan)
     if order.open <= 0:
         _end(book, order, None)
 
@@ -105,13 +108,13 @@ def _shrink_group(book: _Book, order: OrderState, group: str, quantity: int) -> 
             _end(book, other, Reason.OCA_CANCELLED)
 
 
-def _grant(book: _Book, child: OrderState, quantity: int, quote: Quote | None) -> None:
+def _grant(book: _Book, child: OrderState, quantity: int, price: float) -> None:
     """A parent's fill gives the child contracts, once the latency has passed; a trailing stop follows from here."""
     if child.granted == 0:
         book.out.append(Activated(child.ticket.id, book.now, min(quantity, child.quantity)))
     child.granted += quantity
     child.following = True
-    follow(child, takeable(quote, child.ticket.side)[0])
+    follow(child, price)
     child.mail.append(Letter(LetterKind.RELEASE, book.now, book.latency, quantity))
 
 # %% ../../nbs/20_market/25_matching.ipynb #c2afad8c
@@ -164,16 +167,22 @@ def _start(book: _Book, later: bool) -> None:
             if order.mail:
                 _open_mail(book, order)
 
-# %% ../../nbs/20_market/25_matching.ipynb #5e3f88f1
-def _watch(book: _Book, order: OrderState, quote: Quote | None) -> None:
+# %% ../../nbs/20_market/25_matching.ipynb #5b608a15
+def _watch(book: _Book, order: OrderState, shown: _PriceOf) -> None:
     if order.live or order.triggered:
         return
-    price = takeable(quote, order.ticket.side)[0]
+    price = shown(order.ticket.side)
     follow(order, price)
     if order.available > 0 and touched(order, price):
         order.triggered = True
         order.mail.append(Letter(LetterKind.MARKET, book.now, book.latency))
         book.out.append(Triggered(order.ticket.id, book.now, order.stop))
+
+
+def _left(book: _Book, key: str, side: Side, quote: Quote, size: int) -> tuple[int, int]:
+    """Of `size` contracts shown how many are left, and how many were taken."""
+    seen, taken = book.taken.get((key, side), (-1, 0))
+    return (size, 0) if quote.ts > seen else (max(size - taken, 0), taken)
 
 
 def _match_side(book: _Book, key: str, side: Side, orders: list[OrderState], quote: Quote | None) -> None:
@@ -183,9 +192,7 @@ def _match_side(book: _Book, key: str, side: Side, orders: list[OrderState], quo
             order.obstacle = why
         return
     price = book.slippage.price(quote, side)
-    seen, taken = book.taken.get((key, side), (-1, 0))
-    left = size if quote.ts > seen else max(size - taken, 0)
-    taken = 0 if quote.ts > seen else taken
+    left, taken = _left(book, key, side, quote, size)
     for order in sorted(orders, key=priority):
         if order.ticket.id not in book.working:
             continue
@@ -197,25 +204,62 @@ def _match_side(book: _Book, key: str, side: Side, orders: list[OrderState], quo
             left, taken = left - quantity, taken + quantity
             book.taken[key, side] = (quote.ts, taken)
             order.obstacle = None
-            _fill(book, order, quantity, price, quote)
+            _fill(book, order, quantity, price, lambda of: takeable(quote, of)[0])
         if order.available > 0 and left == 0:
             order.obstacle = Reason.SIZE_EXHAUSTED
 
 
 def _match(book: _Book, quote_of: QuoteOf) -> None:
     contracts: dict[str, list[OrderState]] = {}
+    spreads: list[OrderState] = []
     for order in book.working.values():
-        contracts.setdefault(order.key, []).append(order)
+        if len(order.legs) > 1:
+            spreads.append(order)
+        else:
+            contracts.setdefault(order.key, []).append(order)
     for key, orders in contracts.items():
-        quote = quote_of(orders[0].ticket.contract)
-        if quote is not None and quote.ts > book.now:
-            raise ValueError(f"look-ahead: {key} is quoted at {quote.ts}, after the step at {book.now}")
+        quote = _quote(book, quote_of, orders[0].ticket.contract)
         for order in orders:
-            _watch(book, order, quote)
+            _watch(book, order, lambda side: takeable(quote, side)[0])  # noqa: B023 - asked at once
         for side in (Side.BUY, Side.SELL):
             able = [o for o in orders if o.live and o.ticket.side is side and o.available > 0]
             if able:
                 _match_side(book, key, side, able, quote)
+    for order in sorted(spreads, key=lambda o: o.sequence):
+        if order.ticket.id in book.working:
+            _match_spread(book, order, [_quote(book, quote_of, leg.contract) for leg in order.legs])
+
+
+def _quote(book: _Book, quote_of: QuoteOf, contract: Contract) -> Quote | None:
+    """What shows in a contract; ValueError where it is from the future."""
+    quote = quote_of(contract)
+    if quote is not None and quote.ts > book.now:
+        raise ValueError(f"look-ahead: {contract.occ} is quoted at {quote.ts}, after the step at {book.now}")
+    return quote
+
+# %% ../../nbs/20_market/25_matching.ipynb #91fb3fc9
+def _match_spread(book: _Book, order: OrderState, quotes: list[Quote | None]) -> None:
+    side = order.ticket.side
+    shown: _PriceOf = lambda of: takeable_legs(order.legs, quotes, of)[0]
+    _watch(book, order, shown)
+    if not (order.live and order.available > 0):
+        return
+    order.obstacle = takeable_legs(order.legs, quotes, side)[2]
+    if order.obstacle is not None:
+        return
+    own = [(leg, quote) for leg, quote in zip(taking(order.legs, side), quotes, strict=True) if quote is not None]
+    prices = tuple(book.slippage.price(quote, leg.side) for leg, quote in own)
+    price = net_price(order.legs, prices)
+    left = [_left(book, leg.contract.occ, leg.side, quote, takeable(quote, leg.side)[1]) for leg, quote in own]
+    quantity = min(order.available, *(n for n, _ in left))
+    if not marketable(order.ticket, price):
+        order.obstacle = Reason.NOT_MARKETABLE
+    elif quantity > 0:
+        for (leg, quote), (_, taken) in zip(own, left, strict=True):
+            book.taken[leg.contract.occ, leg.side] = (quote.ts, taken + quantity)
+        _fill(book, order, quantity, price, shown, prices)
+    if order.obstacle is None and order.available > 0:
+        order.obstacle = Reason.SIZE_EXHAUSTED
 
 # %% ../../nbs/20_market/25_matching.ipynb #9e07b093
 class WorkingOrder(NamedTuple):
@@ -271,10 +315,10 @@ class MatchingEngine:
         """Whether an order by that id was ever submitted."""
         return order_id in self._book.known
 
-# %% ../../nbs/20_market/25_matching.ipynb #12e0a742
+# %% ../../nbs/20_market/25_matching.ipynb #da3fbcb3
 def _fixed(ticket: OrderTicket) -> tuple[object, ...]:
     """What a replacement cannot change."""
-    return (ticket.contract, ticket.side, ticket.type, ticket.role, ticket.parent_id, ticket.oca_group,
+    return (legs_of(ticket), ticket.side, ticket.type, ticket.role, ticket.parent_id, ticket.oca_group,
             ticket.signal_id)
 
 

@@ -68,16 +68,36 @@ def _forward(strike: FloatArray, call: FloatArray, put: FloatArray, both: BoolAr
     forward = np.round(strike[best] + growth * difference[row, best], 9)
     return np.where(np.isfinite(key[row, best]), forward, np.nan)
 
-# %% ../../nbs/20_market/23_strip.ipynb #9315887b
-def _members(middle: IntArray, call_bid: BoolArray, put_bid: BoolArray) -> BoolArray:
-    """Which strikes are in the strip of each moment, apart from K0 itself; `middle` is the column of K0."""
+# %% ../../nbs/20_market/23_strip.ipynb #79310a26
+def _ends(middle: IntArray, call_bid: BoolArray, put_bid: BoolArray) -> tuple[IntArray, IntArray]:
+    """The further of the two puts, and of the two calls, without a bid that end the strip: columns, -1 and n where the strikes run out first.
+
+    `middle` is the column of K0.
+    """
     column = np.arange(call_bid.shape[1])
-    below, above = column < middle[:, None], column > middle[:, None]
-    two_puts = ~put_bid[:, :-1] & ~put_bid[:, 1:] & below[:, 1:]
-    two_calls = ~call_bid[:, 1:] & ~call_bid[:, :-1] & above[:, :-1]
-    floor = np.max(np.where(two_puts, column[:-1], -1), axis=1, initial=-1)
-    ceiling = np.min(np.where(two_calls, column[1:], len(column)), axis=1, initial=len(column))
-    return (below & put_bid & (column > floor[:, None])) | (above & call_bid & (column < ceiling[:, None]))
+    two_puts = ~put_bid[:, :-1] & ~put_bid[:, 1:] & (column[1:] < middle[:, None])
+    two_calls = ~call_bid[:, 1:] & ~call_bid[:, :-1] & (column[:-1] > middle[:, None])
+    return (np.max(np.where(two_puts, column[:-1], -1), axis=1, initial=-1),
+            np.min(np.where(two_calls, column[1:], len(column)), axis=1, initial=len(column)))
+
+
+def _members(middle: IntArray, call_bid: BoolArray, put_bid: BoolArray, floor: IntArray, ceiling: IntArray) -> BoolArray:
+    """Which strikes between its ends are in the strip of each moment, apart from K0 itself."""
+    column = np.arange(call_bid.shape[1])
+    puts, calls = (column < middle[:, None]) & (column > floor[:, None]), (column > middle[:, None]) & (column < ceiling[:, None])
+    return (puts & put_bid) | (calls & call_bid)
+
+# %% ../../nbs/20_market/23_strip.ipynb #abf69c01
+_WORTHLESS = 0.1  # of the price at K0
+
+
+def _whole(price: FloatArray, at_middle: FloatArray, floor: IntArray, ceiling: IntArray) -> BoolArray:
+    """Whether each strip ends on both sides because what lies beyond is worth next to nothing; `price` of the out-of-the-money option at each strike."""
+    row, last = np.arange(len(price)), price.shape[1] - 1
+    limit = _WORTHLESS * at_middle
+    ended = (floor >= 0) & (ceiling <= last)
+    below, above = price[row, np.minimum(floor + 1, last)], price[row, np.clip(ceiling - 1, 0, last)]
+    return np.asarray(ended & (below <= limit) & (above <= limit), np.bool_)
 
 # %% ../../nbs/20_market/23_strip.ipynb #8ca28617
 def _widths(strike: FloatArray, members: BoolArray) -> FloatArray:
@@ -92,7 +112,7 @@ def _widths(strike: FloatArray, members: BoolArray) -> FloatArray:
     width = strike[np.where(upper < n, upper, column)] - strike[np.where(lower >= 0, lower, column)]
     return np.where(at_end, width, 0.5 * width)
 
-# %% ../../nbs/20_market/23_strip.ipynb #3ce7f110
+# %% ../../nbs/20_market/23_strip.ipynb #c26b8177
 @dataclass(frozen=True, eq=False)
 class Strip:
     """One expiry's strip at each moment: arrays of one length.
@@ -114,7 +134,8 @@ def strip_variance(strike: FloatArray, call_bid: FloatArray, call_ask: FloatArra
     """The variance that the options of one expiry price, by Cboe's VIX method.
 
     `strike` rising, float64 of length n, dollars; the quotes float64 of shape (moments, n) or (n,), dollars, NaN or 0 where there is none;
-    `years` of shape (moments,) or a number; `rate` continuous per year. `least` is the smallest number of options that is enough.
+    `years` of shape (moments,) or a number; `rate` continuous per year. `least` is the smallest number of options that is enough where the strip
+    is not whole (see above); a whole one needs two.
     Raises ValueError where strikes do not rise. Source: Cboe white paper (2019), steps 1 and 2.
     """
     if np.any(np.diff(strike) <= 0):
@@ -132,13 +153,14 @@ def strip_variance(strike: FloatArray, call_bid: FloatArray, call_ask: FloatArra
         inside, row, column = (middle >= 0) & (forward == forward), np.arange(moments), np.maximum(middle, 0)
         price = np.where(np.arange(n) < middle[:, None], put, call)
         price[row, column] = 0.5 * (call[row, column] + put[row, column])
-        members = _members(middle, calls, puts)
+        ends = _ends(middle, calls, puts)
+        members = _members(middle, calls, puts, *ends)
         members[row, column] = price[row, column] > 0
         total = 2 * growth * np.sum(np.where(members, price * _widths(strike, members), 0.0) / strike**2, axis=1)
         variance = (total - (forward / strike[column] - 1) ** 2) / t
         count = members.sum(axis=1)
     reason = np.where(variance > 0, 0, StripReason.NO_TIME_VALUE).astype(np.uint8)
-    reason[(count < least) | ~inside | (middle == n - 1)] = StripReason.TOO_FEW_STRIKES
+    reason[(count < np.where(_whole(price, price[row, column], *ends), 2, least)) | ~inside | (middle == n - 1)] = StripReason.TOO_FEW_STRIKES
     reason[np.isnan(forward) | (inside & ~members[row, column])] = StripReason.NO_QUOTE
     reason[~(t > 0)] = StripReason.EXPIRED
     good = reason == 0
@@ -291,7 +313,7 @@ def _totals(pairs: PairIndex, e: int, rows: IntArray, bid: npt.NDArray[Any], ask
         total[k:k + size], reason[k:k + size] = s.variance * s.years, s.reason
     return total, reason
 
-# %% ../../nbs/20_market/23_strip.ipynb #b5fb278c
+# %% ../../nbs/20_market/23_strip.ipynb #3b06be54
 def index_values(ts: IntArray, contracts: Contracts, bid: npt.NDArray[Any], ask: npt.NDArray[Any], rate: float, *,
                  horizons: tuple[Horizon, ...] = (VIX, VIX1D), settles_at: IntArray | None = None, unit: float = 1.0,
                  holidays: Sequence[date] | None = None, least: int = LEAST_STRIKES) -> tuple[FloatArray, CodeArray]:
@@ -299,7 +321,7 @@ def index_values(ts: IntArray, contracts: Contracts, bid: npt.NDArray[Any], ask:
 
     `ts` int64 nanoseconds UTC; `bid` and `ask` of shape (moments, contracts) in dollars / `unit` (cents: 0.01), 0 or NaN where there is none;
     `rate` continuous per year; `settles_at` int64 nanoseconds UTC a contract (default: when it stops trading); `holidays` are closed days beside
-    weekends (default: the exchange's); `least` the smallest number of options that makes a strip. A value is NaN exactly where its reason is not
+    weekends (default: the exchange's); `least` the smallest number of options in a strip that is not whole. A value is NaN exactly where its reason is not
     `StripReason.OK`.
     """
     ts, pairs = np.asarray(ts, np.int64), pair_rows(contracts)

@@ -187,7 +187,7 @@ def _example_trades() -> list[dict[str, Any]]:
         )
     return out
 
-# %% ../../nbs/75_reports/780_backtest_run.ipynb #4143ec8a
+# %% ../../nbs/75_reports/780_backtest_run.ipynb #6ecc4250
 def _example_summary(net: float, trades: int) -> dict[str, Any]:
     days = [
         {"symbol": "SIM", "date": d.isoformat(), "source": "sim", "net": net / 2, "held": 0, "data": "ab", "ledger_sha256": "cd"}
@@ -229,7 +229,8 @@ def _example_summary(net: float, trades: int) -> dict[str, Any]:
         ],
         "sensitivity": priced if trades else [],
         "significance": [
-            {"strategy": "zero_dte", "family": "zero_dte over sim SIM", "trials": 4, "sharpe": 0.1, "probabilistic": 0.55, "deflated": 0.2, "days": 2}
+            {"strategy": "zero_dte", "family": "zero_dte over sim SIM", "trials": 4, "sharpe": 0.1, "probabilistic": 0.55, "deflated": 0.2, "days": 2,
+             "variance": 0.04, "expected": 0.21, "losses": 1}
         ],
         "attribution": groups if trades else [],
         "not_done": [{"kind": "skip", "strategy": "zero_dte", "reason": "low_confidence", "count": 300}],

@@ -86,7 +86,7 @@ def statistics_table(run: BacktestRun) -> Table:
         ),
     )
 
-# %% ../../nbs/75_reports/782_backtest_tables.ipynb #987d5a9d
+# %% ../../nbs/75_reports/782_backtest_tables.ipynb #1daca50b
 def significance_table(run: BacktestRun) -> Table:
     """The Sharpe ratio of days after chance and after all trials."""
     rows = tuple(
@@ -95,18 +95,21 @@ def significance_table(run: BacktestRun) -> Table:
             money(s["sharpe"]),
             _share_or_money(s["probabilistic"], "share"),
             f"{s['trials']:,}",
+            money(s.get("expected")),
             _share_or_money(s["deflated"], "share"),
+            f"{s['losses']:,} of {s['days']:,}" if "losses" in s else "",
             s["family"],
         )
         for s in run.summary["significance"]
     )
     return Table(
         "Chance, and the number of trials",
-        ("strategy", "Sharpe ratio a day", "probability above 0", "trials so far", "deflated", "counted as"),
+        ("strategy", "Sharpe ratio a day", "probability above 0", "trials so far", "best by luck", "deflated", "days lost", "counted as"),
         rows,
-        "lrrrrl",
+        "lrrrrrrl",
         f"{SUMMARY}: significance",
-        ("Deflated: the probability that the true ratio beats the best of so many trials without skill; 95% is wanted.",),
+        ("Best by luck: the ratio a day that the best of so many trials without skill is expected to show.",
+         "Deflated: the probability that the true ratio beats it; 95% is wanted. Days lost: with fewer than 10 it is not known what a loss costs."),
     )
 
 # %% ../../nbs/75_reports/782_backtest_tables.ipynb #bfdb448a

@@ -68,7 +68,7 @@ def headline_rows(record: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("quality", f"{quality['score']:.3f}: {parts}"),
             *([("approximated", "American contracts, priced as European ones")] if record["approximated"] else [])]
 
-# %% ../../nbs/75_reports/774_chain_terminal.ipynb #20c5c59f
+# %% ../../nbs/75_reports/774_chain_terminal.ipynb #b5a7b209
 def convention_rows(record: Mapping[str, Any]) -> list[list[str]]:
     """A row a convention: GEX, DEX, VEX, CHEX, gamma balance, zero gamma, all crossings, walls, 0DTE share."""
     rows = []
@@ -83,7 +83,7 @@ def convention_rows(record: Mapping[str, Any]) -> list[list[str]]:
                      roots or "–", both, cell(c["zero_dte"], "share", "{:.1%}")])
     return rows
 
-
+# %% ../../nbs/75_reports/774_chain_terminal.ipynb #108b5d53
 def _chances(found: Sequence[Mapping[str, Any]], most: int = 3) -> str:
     """Strikes with their odds, the likeliest first: `755 81%, 760 19%`."""
     likely = sorted(found, key=lambda w: (-w["odds"], w["strike"]))
@@ -103,7 +103,7 @@ def band_rows(record: Mapping[str, Any]) -> list[list[str]]:
         rows.append(["any of them", cell(sure, "zero_gamma_low"), "", cell(sure, "zero_gamma_high"), "", "", ""])
     return rows
 
-
+# %% ../../nbs/75_reports/774_chain_terminal.ipynb #9a357da4
 def position_text(record: Mapping[str, Any]) -> str:
     """Where the flow-signed position is from, in a sentence; empty where there is none."""
     flow = record["conventions"]["flow-signed"]
@@ -115,7 +115,7 @@ def position_text(record: Mapping[str, Any]) -> str:
     alone = f"; of {position['session_alone']:,} contracts this session's trades alone" if position.get("session_alone") else ""
     return f"{text} ({span}); GEX ± {cell(position, 'gex_deviation', '$')}{alone}" if days else text
 
-
+# %% ../../nbs/75_reports/774_chain_terminal.ipynb #62780ee7
 def expiry_rows(record: Mapping[str, Any]) -> list[list[str]]:
     """A row an expiry: days, volatility, skew, and GEX under each convention."""
     by = {name: {g["expiry"]: g for g in c.get("by_expiry", [])} for name, c in record["conventions"].items()}
@@ -141,7 +141,7 @@ def strike_rows(record: Mapping[str, Any], most: int = 15) -> list[list[str]]:
              *(cell(found[g["strike"]], "gex", "$") if g["strike"] in found else "–" for found in by.values()),
              ("+" if (g["gex"] or 0.0) > 0 else "-") * round(12 * abs(g["gex"] or 0.0) / largest)] for g in near]
 
-# %% ../../nbs/75_reports/774_chain_terminal.ipynb #b12525a1
+# %% ../../nbs/75_reports/774_chain_terminal.ipynb #d2578d44
 def print_chain(record: Mapping[str, Any], console: "Console", strikes: int = 15) -> None:
     """Print an analysed chain: headline, exposures under each convention, by expiry and by strike, hedge flow, indices."""
     from rich.text import Text
@@ -149,12 +149,12 @@ def print_chain(record: Mapping[str, Any], console: "Console", strikes: int = 15
     at = datetime.fromisoformat(record["ts"]).astimezone(_NEW_YORK)
     console.print(Text(f"{record['symbol']} on {record['underlying']}, {at:%A %Y-%m-%d %H:%M:%S} New York", style="bold"))
     for name, text in headline_rows(record):
-        console.print(Text.assemble((f"  {name:<15}", "dim"), text))
+        console.print(Text(f"  {name:<15}{text}"))
     console.print()
     head = ("dealers", "GEX, $ per 1%", "DEX, $", "VEX, $ per point", "CHEX, $ a day", "balance", "zero gamma", "crossings", "call / put wall", "0DTE")
     _table(console, "Exposure under each convention", head, convention_rows(record))
     if text := position_text(record):
-        console.print(Text(f"  {text}", style="dim"))
+        console.print(Text(f"  {text}"))
         console.print()
     if bands := band_rows(record):
         sure = record["uncertainty"]
@@ -173,14 +173,14 @@ def print_chain(record: Mapping[str, Any], console: "Console", strikes: int = 15
     if "flow" in record:
         print_flow(record["flow"], console)
 
-
+# %% ../../nbs/75_reports/774_chain_terminal.ipynb #01d582e4
 def print_flow(flow: Mapping[str, Any], console: "Console", most: int = 5) -> None:
     """Print a session's flow: premium by participant, the largest unusual items, VPIN; a line where nothing traded."""
     from rich.text import Text
 
     vpin = f"VPIN of the underlying {cell(flow['vpin'], 'value', '{:.2f}')}"
     if not flow["trades"]:
-        console.print(Text(f"  flow: no trades; {vpin}", style="dim"))
+        console.print(Text(f"  flow: no trades; {vpin}"))
         return
     rows = []
     for name in ("institutional", "retail"):

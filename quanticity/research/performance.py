@@ -6,7 +6,7 @@
 __all__ = ['DRAWS', 'TRADING_DAYS', 'LEAST_DAYS', 'Statistic', 'trade_statistics', 'time_statistics', 'Repriced',
            'cost_sensitivity', 'Significance', 'code_of', 'significance', 'Performance', 'perform', 'warnings_of']
 
-# %% ../../nbs/85_research/896_performance.ipynb #3ae81f33
+# %% ../../nbs/85_research/896_performance.ipynb #50148aa7
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -21,7 +21,8 @@ from ..market.chain import FloatArray, nanoseconds
 from .attribution import Group, attribution
 from .backtest import Backtest
 from .significance import (
-    SharpeRatio, block_length, bootstrap_rows, deflated_sharpe_ratio, independent_trades, probabilistic_sharpe_ratio, sharpe_ratio, too_few_trades)
+    SharpeRatio, block_length, bootstrap_rows, deflated_sharpe_ratio, expected_maximum_sharpe, independent_trades, luck_variance, probabilistic_sharpe_ratio,
+    sharpe_ratio, too_few_losses, too_few_trades)
 from .trades import Trade
 from .trials import TrialLedger, family_of
 
@@ -153,10 +154,13 @@ def cost_sensitivity(trades: Sequence[Trade], tick: float = 0.05, level: float =
         for label, net in cases
     ]
 
-# %% ../../nbs/85_research/896_performance.ipynb #50b722a7
+# %% ../../nbs/85_research/896_performance.ipynb #39975354
 @dataclass(frozen=True)
 class Significance:
-    """What is left of a strategy's Sharpe ratio (per day) once chance and the number of trials are allowed for; probabilities 0..1, NaN: no ratio."""
+    """What is left of a strategy's Sharpe ratio (per day) once chance and the number of trials are allowed for; probabilities 0..1, NaN: no ratio.
+
+    `variance` is that of the trials' ratios, of it what luck can explain; `expected` the best ratio that luck gives among so many; `losses` the days lost.
+    """
 
     strategy: str
     family: str
@@ -165,6 +169,9 @@ class Significance:
     probabilistic: float
     deflated: float
     days: int
+    variance: float = math.nan
+    expected: float = math.nan
+    losses: int = 0
 
 
 def code_of(strategy: LoadedStrategy) -> str:
@@ -185,7 +192,7 @@ def _bytecode(function: Any) -> bytes:
     consts = [repr(c) for c in code.co_consts if not hasattr(c, "co_code")]
     return bytes(code.co_code) + repr(consts).encode() + b"".join(_bytecode(f) for f in inner if callable(f) and hasattr(getattr(f, "__func__", f), "__code__"))
 
-# %% ../../nbs/85_research/896_performance.ipynb #2442607e
+# %% ../../nbs/85_research/896_performance.ipynb #c1b51e24
 def significance(result: Backtest, trials: TrialLedger | None, strategies: Sequence[LoadedStrategy] = ()) -> list[Significance]:
     """For each strategy (and, of several, for `all` of them) its Sharpe ratio per day, deflated by the trials counted so far; the backtest is counted first.
 
@@ -197,10 +204,10 @@ def significance(result: Backtest, trials: TrialLedger | None, strategies: Seque
     names = list(result.strategies) + (["all"] if len(result.strategies) > 1 else [])
     out = []
     for name in names:
-        own = result.trades if name == "all" else [t for t in result.trades if t.strategy == name]
-        ratio = sharpe_ratio(list(_daily(result, own).values())) if name != "all" else sharpe_ratio(list(result.daily().values()))
+        daily = result.daily() if name == "all" else _daily(result, [t for t in result.trades if t.strategy == name])
+        ratio = sharpe_ratio(list(daily.values()))
         family = family_of("+".join(result.strategies) if name == "all" else name, sources, result.symbols)
-        count, deflated = 0, math.nan
+        count, variance, expected, deflated = 0, math.nan, math.nan, math.nan
         if trials is not None:
             chosen = result.parameters if name == "all" else result.parameters[name]
             count = trials.record(
@@ -211,15 +218,21 @@ def significance(result: Backtest, trials: TrialLedger | None, strategies: Seque
                 ratio.observations,
                 "+".join(codes.values()) if name == "all" else codes.get(name, ""),
             )
-            deflated = deflated_sharpe_ratio(ratio, count, _spread_of(trials, family, ratio))
-        out.append(Significance(name, family, count, ratio.value, probabilistic_sharpe_ratio(ratio), deflated, ratio.observations))
+            variance = _spread_of(trials, family, ratio)
+            expected, deflated = expected_maximum_sharpe(variance, count), deflated_sharpe_ratio(ratio, count, variance)
+        losses = sum(net < 0 for net in daily.values())
+        out.append(Significance(name, family, count, ratio.value, probabilistic_sharpe_ratio(ratio), deflated, ratio.observations, variance, expected, losses))
     return out
 
 
 def _spread_of(trials: TrialLedger, family: str, ratio: SharpeRatio) -> float:
-    """Variance of the family's Sharpe ratios; of fewer than five at least that which chance alone gives them (the squared standard error)."""
+    """Variance of the family's Sharpe ratios, of it what luck can explain (as the guards take it).
+
+    That of fewer than five is itself mostly luck: then at least what chance alone gives them, the squared standard error.
+    """
     known, own = trials.variance(family), ratio.standard_error**2
-    return known if len(trials.sharpes(family)) >= 5 or math.isnan(own) else max(known, own)
+    known = known if len(trials.sharpes(family)) >= 5 or math.isnan(own) else max(known, own)
+    return luck_variance(known, ratio.observations)
 
 # %% ../../nbs/85_research/896_performance.ipynb #a5379bb6
 def _daily(result: Backtest, trades: Sequence[Trade]) -> dict[Any, float]:
@@ -291,18 +304,19 @@ def perform(result: Backtest, trials: TrialLedger | None = None, strategies: Seq
 def _independent(trades: Sequence[Trade], end: int) -> int:
     return independent_trades([nanoseconds(t.opened) for t in trades], [nanoseconds(t.closed) if t.closed else end for t in trades]) if trades else 0
 
-# %% ../../nbs/85_research/896_performance.ipynb #a3b72902
+# %% ../../nbs/85_research/896_performance.ipynb #89340f11
 LEAST_DAYS = 20
 
 
 def warnings_of(result: Backtest, performance: Performance) -> list[str]:
     """Sentences, the weightiest first; and the run's own notes."""
-    out = [text for text in (too_few_trades(performance.independent), _few_days(result)) if text]
+    losses = too_few_losses(list(result.daily().values()))
+    out = [text for text in (too_few_trades(performance.independent), _few_days(result), losses) if text]
     for s in performance.significance:
         if s.trials > 1 and s.sharpe > 0 and s.deflated < 0.95:
             out.append(
                 f"{s.strategy}: after {s.trials} trials the deflated Sharpe ratio is {s.deflated:.2f} (0.95 wanted): "
-                "the best of so many may look like this by luck"
+                f"the best of so many shows {s.expected:.3f} a day by luck, and it has {s.sharpe:.3f}"
             )
     if (mean := performance.statistic("net a trade")) and mean.low < 0 < mean.high:
         out.append(f"the interval of the net a trade, {mean.low:+,.2f} to {mean.high:+,.2f} dollars, holds 0: no edge is shown either way")

@@ -6,11 +6,12 @@
 __all__ = ['P', 'T', 'Argument', 'Fields', 'Steps', 'Command', 'Queued', 'Keyed', 'Now', 'Later', 'InQueue', 'function',
            'no_reply', 'as_bytes', 'as_json', 'as_map', 'first_error', 'Values', 'Hashes', 'Script']
 
-# %% ../../nbs/10_store/10_commands.ipynb #ff7fea3e
+# %% ../../nbs/10_store/10_commands.ipynb #3d1083ae
 import functools
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 import orjson
@@ -98,12 +99,15 @@ class InQueue(Keyed):
         """Where the result will be."""
         raise NotImplementedError
 
-# %% ../../nbs/10_store/10_commands.ipynb #8836bf6f
+# %% ../../nbs/10_store/10_commands.ipynb #ba7e0814
 class function(Generic[P, T]):
     """A method written once as a `Command`, and run by the owner that it is called on."""
 
     def __init__(self, build: Callable[Concatenate[Any, P], Command[T]]) -> None:
-        self.build = build
+        def call(owner: Any, *args: P.args, **kwargs: P.kwargs) -> Any:
+            return owner.run(build(owner, *args, **kwargs))
+
+        self.build, self._call = build, functools.update_wrapper(call, build)
         functools.update_wrapper(cast(Any, self), build)
 
     @overload
@@ -118,13 +122,7 @@ class function(Generic[P, T]):
     def __get__(self, owner: Any, kind: type) -> Any:
         if owner is None:
             return self
-        build, run = self.build, owner.run
-
-        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return run(build(owner, *args, **kwargs))
-
-        call.__name__, call.__doc__ = build.__name__, build.__doc__
-        return call
+        return MethodType(self._call, owner)
 
 # %% ../../nbs/10_store/10_commands.ipynb #614f6538
 def no_reply(reply: Any) -> None:

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['T', 'Entry', 'Pending', 'packed_count', 'Functions', 'Transaction']
 
-# %% ../../nbs/10_store/11_functions.ipynb #6658bffa
+# %% ../../nbs/10_store/11_functions.ipynb #a2ae0c45
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
 from ..core.keys import Key
-from .commands import (Argument, Command, Fields, Hashes, InQueue, Keyed, Queued, Script, Values, as_json, as_map,
+from .commands import (Argument, Command, Fields, Hashes, InQueue, Keyed, Queued, Script, Steps, Values, as_json, as_map,
                                        first_error, function)
 
 T = TypeVar("T")
@@ -319,7 +319,7 @@ class _Locks(Keyed):
 class Functions(Values, Hashes, _Streams, _StreamReads, _Once, _Locks, _Packed):
     """All functions of the state; `State`, `AsyncState` and `Transaction` have them."""
 
-# %% ../../nbs/10_store/11_functions.ipynb #33db545d
+# %% ../../nbs/10_store/11_functions.ipynb #f597e7bd
 class Transaction(Functions, InQueue):
     """A queue of functions, sent together when the block ends."""
 
@@ -339,16 +339,13 @@ class Transaction(Functions, InQueue):
     def __len__(self) -> int:
         return len(self._commands)
 
-    def _fill(self, pipe: Any) -> Any:
-        for text in self._scripts:
-            pipe.execute_command("SCRIPT", "LOAD", text)
-        for command, _ in self._commands:
-            for step in command.queued or command.steps:
-                pipe.execute_command(*step)
-        return pipe
+    def steps(self) -> Steps:
+        """All that is to be sent: the scripts, then the commands."""
+        return (*(("SCRIPT", "LOAD", text) for text in self._scripts),
+                *(step for command, _ in self._commands for step in command.queued or command.steps))
 
-    def _settle(self, replies: list[Any]) -> None:
-        """Give each queued result its value; raise the first error."""
+    def settle(self, replies: list[Any]) -> None:
+        """Give each queued result its value, by the replies to `steps`; raise the first error."""
         if error := first_error(replies):
             raise error
         at = len(self._scripts)

@@ -12,7 +12,7 @@ from quanticity.market.chain import nanoseconds
 from quanticity.market.parity import pair_rows, parity_spot
 from quanticity.market.session import ChainState, batches, session_digest
 
-DIGEST = "bbdb76e4b5fcdcce71a9686aa9bf9ab1a38efb4f4c0c81b521968f50aa71c15d"
+DIGEST = "fa51f48872a08b1422d04a95a7902e0c8ae8a823bf2f054f3a021888034c072d"
 
 
 @pytest.fixture(scope="module")
