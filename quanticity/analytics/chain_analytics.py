@@ -5,25 +5,26 @@
 # %% auto #0
 __all__ = ['CodeArray', 'VolatilityState', 'ChainAnalytics', 'analyse']
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #10efb028
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #698bd1b2
 import math
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from .exposure import Convention, Expiring, Exposure, Groups, Walls, expiring, exposures, group_rows, walls
+from .chain_rows import ChainRows, ExpiryRows
+from .exposure import Convention, Expiring, Exposure, Walls, dealer_shares, expiring, exposures, walls
 from .pricing import Greeks, VolatilityReason, count_reasons, greeks, implied_vol
-from .skew import Skew, at_the_money_vol, skew_25_delta
+from .skew import Skew, at_the_money_on, skew_25_delta
 from .zero_gamma import ZeroGamma, zero_gamma
 from ..core.reasons import Reason
 from ..core.types import Exercise
-from ..market.chain import Contracts, FloatArray, IntArray, OptionChain
+from ..market.chain import NANOSECONDS_A_YEAR, Contracts, FloatArray, IntArray, OptionChain
 
 CodeArray = npt.NDArray[np.uint8]
 _DAY = 86_400_000_000_000  # nanoseconds
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #340b3a19
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #2e43b9e8
 @dataclass
 class VolatilityState:
     """Implied volatility of every contract, and why the latest quote gives none and since when. Rows as in the chain.
@@ -36,16 +37,14 @@ class VolatilityState:
     lost_at: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
     reason: CodeArray = field(default_factory=lambda: np.empty(0, np.uint8))
     seen: int = 0
-    _groups: tuple[Contracts, Groups, Groups] | None = None
+    _rows: ChainRows | None = None
+    _outliving: IntArray = field(default_factory=lambda: np.empty(0, np.int64))  # rows whose volatility outlives its quote
 
-    def groups(self, listed: Contracts) -> tuple[Groups, Groups]:
-        """Rows by strike and by expiry; made once for as long as the contracts stay the same."""
-        known = self._groups
-        if known is None or not (known[0] is listed or (
-                np.array_equal(known[0].strike, listed.strike) and np.array_equal(known[0].expiry_day, listed.expiry_day))):
-            known = (listed, group_rows(listed.strike), group_rows(listed.expiry_day))
-        self._groups = (listed, *known[1:])
-        return known[1:]
+    def rows_of(self, listed: Contracts) -> ChainRows:
+        """The rows that belong together; found once for as long as the contracts stay the same."""
+        if self._rows is None or not self._rows.has(listed):
+            self._rows = ChainRows(listed)
+        return self._rows
 
     def update(self, chain: OptionChain) -> None:
         """Solve the contracts that were quoted since the last chain this saw; a chain of another length starts afresh."""
@@ -53,29 +52,40 @@ class VolatilityState:
             self.volatility = np.full(len(chain), np.nan)
             self.lost_at = np.zeros(len(chain), np.int64)
             self.reason = np.full(len(chain), VolatilityReason.NO_QUOTE, np.uint8)
-            self.seen = 0
+            self.seen, self._outliving = 0, np.empty(0, np.int64)
         if chain.spot != chain.spot:
             return  # nothing can be solved; these quotes' turn comes with the first spot
-        fresh = chain.quote_time > self.seen
-        rows: IntArray | slice = slice(None) if fresh.all() else np.flatnonzero(fresh)
+        fresh = np.flatnonzero(chain.quote_time > self.seen)
         self.seen = chain.ts
-        if isinstance(rows, slice) or len(rows):
-            listed = chain.contracts
-            solved, reason = implied_vol(
-                chain.mid[rows], chain.spot, listed.strike[rows], chain.years[rows], chain.rate, chain.dividend, listed.is_call[rows])
-            if reason.any():
-                bad = reason != VolatilityReason.OK
-                lost = bad & (self.reason[rows] == VolatilityReason.OK)
-                if lost.any():
-                    self.lost_at[rows] = np.where(lost, chain.ts, self.lost_at[rows])
-                solved = np.where(bad, self.volatility[rows], solved)
-            self.volatility[rows] = solved
-            self.reason[rows] = reason
-        if self.reason.any():
-            gone = (self.reason != VolatilityReason.OK) & (chain.ts - self.lost_at > self.max_age_seconds * 1e9)
-            np.putmask(self.volatility, gone, np.nan)
+        if len(fresh):
+            self._solve(chain, fresh if len(fresh) < len(chain) else slice(None))
+        if len(self._outliving):
+            self._forget(chain.ts)
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #97a0640b
+    def _solve(self, chain: OptionChain, rows: IntArray | slice) -> None:
+        """Volatilities of the rows; where a quote implies none the last one stays, with the reason."""
+        listed, bid, ask = chain.contracts, chain.bid[rows], chain.ask[rows]
+        mid, years = np.where(bid <= ask, (bid + ask) * 0.5, np.nan), (listed.expires_at[rows] - chain.ts) / NANOSECONDS_A_YEAR
+        solved, reason = implied_vol(mid, chain.spot, listed.strike[rows], years, chain.rate, chain.dividend, listed.is_call[rows])
+        bad = np.flatnonzero(reason)
+        if len(bad):
+            gone = bad if isinstance(rows, slice) else rows[bad]
+            lost = gone[self.reason[gone] == VolatilityReason.OK]
+            if len(lost):
+                self.lost_at[lost] = chain.ts
+                self._outliving = np.concatenate((self._outliving, lost))
+            solved[bad] = self.volatility[gone]
+        self.volatility[rows] = solved
+        self.reason[rows] = reason
+
+    def _forget(self, now: int) -> None:
+        """Drop volatilities that have outlived their quotes for long enough."""
+        rows = self._outliving[self.reason[self._outliving] != VolatilityReason.OK]
+        over = now - self.lost_at[rows] > self.max_age_seconds * 1e9
+        self.volatility[rows[over]] = np.nan
+        self._outliving = rows[~over]
+
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #581c1026
 @dataclass(frozen=True, eq=False)
 class ChainAnalytics:
     """All numbers of one snapshot.
@@ -86,7 +96,7 @@ class ChainAnalytics:
     NaN with `at_the_money_reason` where the forward is not between two strikes.
     `quoted_share` is the share of that expiry's contracts with a two-sided quote. `gross_gex` is the sum of absolute GEX.
     `without_number` counts contracts without a volatility by reason. `zero_dte` is what expires on the chain's day. `approximated`: the contracts
-    are American, and these numbers are those of European ones.
+    are American, and these numbers are those of European ones. `rows` says which contracts belong together.
     """
 
     chain: OptionChain
@@ -105,13 +115,14 @@ class ChainAnalytics:
     without_number: dict[Reason, int]
     zero_dte: Expiring
     approximated: bool
+    rows: ChainRows
 
     @property
     def gamma_balance(self) -> float:
         """Net over gross GEX, -1..1: how one-sided dealers are under the convention; NaN where there is no exposure."""
         return self.exposure.total_gex / self.gross_gex if self.gross_gex > 0 else math.nan
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #141e5c89
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #653e4d4f
 def analyse(chain: OptionChain, state: VolatilityState, convention: Convention | str = Convention.NAIVE,
             span: float = 0.10, points: int = 41, dealer_position: npt.ArrayLike | None = None) -> ChainAnalytics:
     """All numbers of a chain. `state` is updated with the chain's new quotes; `span` and `points` are the zero-gamma grid.
@@ -119,34 +130,36 @@ def analyse(chain: OptionChain, state: VolatilityState, convention: Convention |
     `dealer_position` (contracts, signed, a row a contract) goes with the flow-signed convention.
     """
     state.update(chain)
-    listed, years = chain.contracts, chain.years
-    volatility = state.volatility.copy()
-    over = years <= 0.0
-    np.putmask(volatility, over, np.nan)
+    listed, years, rows = chain.contracts, chain.years, state.rows_of(chain.contracts)
+    volatility, reason = _at_hand(chain, state, rows)
     greek = greeks(chain.spot, listed.strike, years, chain.rate, chain.dividend, volatility, listed.is_call)
-    reason = state.reason * np.isnan(volatility)
-    np.putmask(reason, over, np.uint8(VolatilityReason.EXPIRED))
-    strikes, expiries = state.groups(listed)
+    shares = dealer_shares(listed.is_call, chain.open_interest, listed.multiplier, convention, dealer_position)
     exposed = exposures(chain.spot, listed.strike, listed.expiry_day, listed.is_call, chain.open_interest, listed.multiplier, greek, convention, reason,
-                        dealer_position=dealer_position, strikes=strikes, expiries=expiries)
+                        strikes=rows.strikes, expiries=rows.expiries, shares=shares)
     crossing = zero_gamma(chain.spot, listed.strike, years, chain.rate, chain.dividend, volatility, listed.is_call, chain.open_interest,
-                          listed.multiplier, convention, span, points, dealer_position=dealer_position)
-    nearest, rows = _nearest(chain)
-    two_sided = chain.bid[rows] <= chain.ask[rows]
-    nearest_years = float(years[rows[0]]) if len(rows) else math.nan
-    forward = chain.spot * math.exp((chain.rate - chain.dividend) * nearest_years)
-    at_the_money, why = at_the_money_vol(forward, listed.strike[rows], volatility[rows], listed.is_call[rows])
+                          listed.multiplier, convention, span, points, shares=shares)
+    near, near_years = rows.nearest(chain.ts), rows.nearest(chain.ts).years(chain.ts)
+    forward = chain.spot * math.exp((chain.rate - chain.dividend) * near_years)
+    at_the_money, why = at_the_money_on(forward, near.ladder, volatility)
     return ChainAnalytics(
-        chain, volatility, greek, exposed, crossing, walls(listed.strike, listed.is_call, exposed.gex, strikes, exposed.left_out),
-        skew_25_delta(greek.delta[rows], volatility[rows], listed.is_call[rows]), at_the_money, why, nearest, nearest_years,
-        float(two_sided.mean()) if len(rows) else 0.0,
-        exposed.gross_gex, count_reasons(reason), expiring(exposed, chain.ts // _DAY), listed.exercise is Exercise.AMERICAN)
+        chain, volatility, greek, exposed, crossing, walls(listed.strike, listed.is_call, exposed.gex, rows.strikes, exposed.left_out),
+        skew_25_delta(greek.delta[near.rows], volatility[near.rows], near.is_call), at_the_money, why, near.day, near_years, _quoted_share(chain, near),
+        exposed.gross_gex, count_reasons(reason), expiring(exposed, chain.ts // _DAY), listed.exercise is Exercise.AMERICAN, rows)
 
 
-def _nearest(chain: OptionChain) -> tuple[int, npt.NDArray[np.int64]]:
-    """The day of the nearest expiry that still trades, and its rows."""
-    live = chain.contracts.expires_at > chain.ts
-    if not live.any():
-        return -1, np.empty(0, np.int64)
-    day = int(np.where(live, chain.contracts.expiry_day, np.iinfo(np.int64).max).min())
-    return day, np.flatnonzero(live & (chain.contracts.expiry_day == day))
+def _at_hand(chain: OptionChain, state: VolatilityState, rows: ChainRows) -> tuple[FloatArray, CodeArray]:
+    """Each contract's volatility, and the code why it has none."""
+    volatility = state.volatility.copy()
+    over = chain.contracts.expires_at <= chain.ts if rows.any_over(chain.ts) else None
+    if over is not None:
+        volatility[over] = np.nan
+    reason: CodeArray = state.reason * np.isnan(volatility)
+    if over is not None:
+        reason[over] = VolatilityReason.EXPIRED
+    return volatility, reason
+
+
+def _quoted_share(chain: OptionChain, expiry: ExpiryRows) -> float:
+    """The share of an expiry's contracts with a two-sided quote; 0 where there are none."""
+    rows = expiry.rows
+    return int(np.count_nonzero(chain.bid[rows] <= chain.ask[rows])) / len(rows) if len(rows) else 0.0

@@ -108,16 +108,19 @@ def compile_kernels(kernels: Mapping[str, tuple[Callable[..., None], Any]]) -> b
         raise ValueError("no kernels to compile")
     return bytes(machine.emit_object(whole))
 
-# %% ../../nbs/30_analytics/305_compiled.ipynb #589da774
+# %% ../../nbs/30_analytics/305_compiled.ipynb #f00e594c
 _NOWHERE = np.zeros(8, np.int64)  # where a result and an exception would go
+
+
+_view, _place = ctypes.c_char.from_buffer, ctypes.addressof
 
 
 def _address(array: Any) -> int:
     """Where an array's numbers are (the quick way, for arrays that can be written; else NumPy's own)."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return _place(_view(array))
     except (TypeError, ValueError):
-        return int(array.ctypes.data)
+        return int(array.__array_interface__["data"][0])
 
 
 class Kernel:
@@ -129,11 +132,14 @@ class Kernel:
         self._spare = _NOWHERE.ctypes.data
 
     def __call__(self, *arguments: Any) -> None:
-        places = [a if type(a) is int else _address(a) for a in arguments]
+        try:
+            places = [a if type(a) is int else _place(_view(a)) for a in arguments]
+        except (TypeError, ValueError):  # one that cannot be written, or is empty
+            places = [a if type(a) is int else _address(a) for a in arguments]
         if self._call(self._spare, self._spare + 8, *places):
             raise RuntimeError(f"kernel {self.name} failed")
 
-# %% ../../nbs/30_analytics/305_compiled.ipynb #ade01f86
+# %% ../../nbs/30_analytics/305_compiled.ipynb #1e2bd8fc
 class Columns(NamedTuple):
     """Arguments of a kernel: the broadcast shape, its number of rows, a stride (0 or 1) a column, and the columns."""
 
@@ -147,18 +153,19 @@ def columns(numbers: Sequence[npt.ArrayLike], flags: Sequence[npt.ArrayLike] = (
     """`numbers` as float64 and `flags` as bytes, broadcast to one shape without copying what need not be."""
     arrays: list[npt.NDArray[Any]] = [np.asarray(value, np.float64) for value in numbers]
     arrays += [np.asarray(value, np.bool_) for value in flags]
-    shape = next((a.shape for a in arrays if a.ndim), ())
-    if any(a.shape != shape and a.ndim for a in arrays):
-        shape = np.broadcast_shapes(*(a.shape for a in arrays))
-    strides = np.ones(len(arrays), np.int64)
+    shapes = [a.shape for a in arrays]
+    shape = next((s for s in shapes if s), ())
+    if any([s != shape and s for s in shapes]):
+        shape = np.broadcast_shapes(*shapes)
+    strides = [1] * len(arrays)
     for i, a in enumerate(arrays):
         if a.size == 1:
             strides[i] = 0
-        elif a.shape != shape:
+        elif shapes[i] != shape:
             arrays[i] = np.ascontiguousarray(np.broadcast_to(a, shape))
         elif not a.flags.c_contiguous:
             arrays[i] = np.ascontiguousarray(a)
-    return Columns(shape, math.prod(shape), strides, arrays)
+    return Columns(shape, math.prod(shape), np.array(strides, np.int64), arrays)
 
 # %% ../../nbs/30_analytics/305_compiled.ipynb #eabe77a4
 _lock = threading.RLock()
@@ -229,12 +236,12 @@ class Library:
         self._engine.finalize_object()
         self._kernels = {name: Kernel(name, self._engine.get_function_address(name), count) for name, count in self.arguments.items()}
 
-# %% ../../nbs/30_analytics/305_compiled.ipynb #80c88aee
+# %% ../../nbs/30_analytics/305_compiled.ipynb #9e229a76
 _BASE = ("blocks", "special")
 black_scholes = Library("black_scholes_kernels", _BASE, {"greeks": 11, "price": 10})
 volatility = Library("volatility_kernels", ("black_scholes_kernels", *_BASE), {"implied_vol": 11})
 exposure = Library("exposure_kernels", ("black_scholes_kernels", *_BASE), {
-    "group": 8, "exposures": 13, "wall_sums": 6, "merge_codes": 6, "book": 13, "signed_shares": 7, "log_sums": 8, "gamma_sums": 7, "delta_sums": 7,
+    "group": 8, "exposures": 13, "wall_sums": 9, "merge_codes": 6, "book": 13, "signed_shares": 7, "log_sums": 8, "gamma_sums": 7, "delta_sums": 7,
     "balance": 9, "refine": 11, "brackets": 8})
 flow = Library("flow_kernels", _BASE, {"block_sums": 7, "cut": 12})
 exits = Library("exit_kernels", _BASE, {"sweep": 23})

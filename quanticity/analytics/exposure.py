@@ -66,7 +66,7 @@ def dealer_shares(
     exposure["signed_shares"](given.rows, given.strides, *given.arrays, int(dealer_position is not None), out)
     return out
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #362c838b
+# %% ../../nbs/30_analytics/31_exposure.ipynb #8a5b6d80
 _NO_OPEN_INTEREST = 255  # beside the VolatilityReason codes
 
 
@@ -75,7 +75,10 @@ def _codes(shares: FloatArray, greek: Greeks, reason: npt.ArrayLike | None) -> t
     if (reason is None or not np.any(reason)) and not greek.reason.any() and np.isfinite(shares).all():
         return np.zeros(shares.size, np.uint8), {}
     codes, counts = np.empty(shares.size, np.uint8), np.zeros(256, np.int64)
-    given = greek.reason if reason is None else np.ascontiguousarray(np.broadcast_to(np.asarray(reason, np.uint8), shares.shape))
+    given = greek.reason if reason is None else np.asarray(reason, np.uint8)
+    if given.shape != shares.shape:
+        given = np.broadcast_to(given, shares.shape)
+    given = np.ascontiguousarray(given)
     exposure["merge_codes"](shares.size, np.ascontiguousarray(greek.reason), given, shares, codes, counts)
     found: dict[Reason, int] = {}
     for code in np.flatnonzero(counts).tolist():
@@ -153,26 +156,22 @@ class Exposure:
     expiry_counted: IntArray
     left_out: Mapping[Reason, int]
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #c56991c4
-def _sums(groups: Groups, sums: FloatArray, kept: npt.NDArray[np.intp] | slice) -> tuple[Grouped, FloatArray]:
-    """The kernel's sums of the ascending keys that are `kept`, and its further columns."""
-    columns = np.ascontiguousarray(sums[groups.order][kept].T)
-    return Grouped(groups.keys[kept], columns[0], columns[1], columns[2], columns[3]), columns[4:]
-
-
-def _with_contracts(groups: Groups, gone: npt.NDArray[np.intp]) -> npt.NDArray[np.intp] | slice:
-    """Which ascending keys have a contract that counts, when the rows `gone` do not."""
-    if not gone.size:
-        return slice(None)
-    left = groups.size - np.bincount(groups.place[gone], minlength=len(groups.keys))
-    return np.flatnonzero((left > 0)[groups.order])
+# %% ../../nbs/30_analytics/31_exposure.ipynb #1dc1cfd4
+def _sums(groups: Groups, sums: FloatArray) -> tuple[Grouped, FloatArray]:
+    """The kernel's sums of the ascending keys with a contract that counts (their number is the last column), and its further columns."""
+    ordered, keys = sums[groups.order], groups.keys
+    counted = ordered[:, -1] > 0.0
+    if not counted.all():
+        ordered, keys = ordered[counted], keys[counted]
+    columns = np.ascontiguousarray(ordered.T)
+    return Grouped(keys, columns[0], columns[1], columns[2], columns[3]), columns[4:]
 
 
 def exposures(
     spot: float, strike: npt.ArrayLike, expiry: npt.ArrayLike, is_call: npt.ArrayLike, open_interest: npt.ArrayLike,
     multiplier: npt.ArrayLike, greeks: Greeks, convention: Convention | str = Convention.NAIVE,
     reason: npt.ArrayLike | None = None, *, dealer_position: npt.ArrayLike | None = None,
-    strikes: Groups | None = None, expiries: Groups | None = None,
+    strikes: Groups | None = None, expiries: Groups | None = None, shares: FloatArray | None = None,
 ) -> Exposure:
     """GEX, DEX, VEX and CHEX of a chain: per contract, by strike, by expiry, in total.
 
@@ -180,28 +179,28 @@ def exposures(
     contracts (NaN: not known), `multiplier` shares a contract (a scalar will do). `greeks` are those of the same rows
     (`pricing.greeks`); `reason` may pass on the codes of `pricing.implied_vol`, so that a missing volatility is counted
     under its own reason. `dealer_position` (contracts, signed) goes with the flow-signed convention. `strikes` and `expiries`
-    may pass on `group_rows` of the two. Without a spot what has not expired is left out as NO_SPOT. Formulas and units: top of this notebook and `Exposure`.
+    may pass on `group_rows` of the two, `shares` `dealer_shares` of the rows. Without a spot what has not expired is left out as NO_SPOT. Formulas and units: top of this notebook and `Exposure`.
     """
     convention, shape = as_convention(convention), greeks.gamma.shape
     rows = greeks.gamma.size
     strikes = strikes or group_rows(np.broadcast_to(np.asarray(strike, np.float64), shape))
     expiries = expiries or group_rows(np.broadcast_to(expiry, shape))
-    shares = np.ascontiguousarray(np.broadcast_to(dealer_shares(is_call, open_interest, multiplier, convention, dealer_position), shape))
+    if shares is None:
+        shares = np.ascontiguousarray(np.broadcast_to(dealer_shares(is_call, open_interest, multiplier, convention, dealer_position), shape))
     codes, left_out = _codes(shares, greeks, reason)
     if left_out and not 0.0 < spot < np.inf:
         over = left_out.get(Reason.EXPIRED, 0)
         left_out = {why: n for why, n in ((Reason.NO_SPOT, rows - over), (Reason.EXPIRED, over)) if n}
-    out, by_strike, by_expiry = np.empty((4, rows)), np.zeros((len(strikes.keys), 4)), np.zeros((len(expiries.keys), 6))
+    out, by_strike, by_expiry = np.empty((4, rows)), np.zeros((len(strikes.keys), 5)), np.zeros((len(expiries.keys), 6))
     exposure["exposures"](rows, np.array([float(spot)]), *(np.ascontiguousarray(g) for g in (greeks.gamma, greeks.delta, greeks.vanna, greeks.charm)),
                           shares, codes, strikes.place, expiries.place, out, by_strike, by_expiry)
     gex, dex, vex, chex, gross, counted = by_expiry.sum(axis=0).tolist()
-    gone = np.flatnonzero(codes != 0) if left_out else np.empty(0, np.intp)
-    strike_sums, _ = _sums(strikes, by_strike, _with_contracts(strikes, gone))
-    expiry_sums, more = _sums(expiries, by_expiry, _with_contracts(expiries, gone))
+    strike_sums, _ = _sums(strikes, by_strike)
+    expiry_sums, more = _sums(expiries, by_expiry)
     return Exposure(convention, out[0], out[1], out[2], out[3], gex, dex, vex, chex, strike_sums, expiry_sums, int(counted), gross,
                     more[0], more[1].astype(np.int64), left_out)
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #003925bc
+# %% ../../nbs/30_analytics/31_exposure.ipynb #5a621eeb
 @dataclass(frozen=True, slots=True)
 class Expiring:
     """Exposures of the contracts of one expiry day, and `share`, 0..1, of the chain's gross GEX (NaN with `reason` where there is none)."""
@@ -223,14 +222,15 @@ def foremost(left_out: Mapping[Reason, int]) -> Reason:
 
 def expiring(exposure: Exposure, day: Any) -> Expiring:
     """What of an exposure belongs to the expiry `day`, a key as in `Exposure.by_expiry`."""
-    by, at = exposure.by_expiry, np.flatnonzero(exposure.by_expiry.keys == day)
-    gex, dex, vex, chex, gross = (float(column[at].sum()) for column in (by.gex, by.dex, by.vex, by.chex, exposure.expiry_gross))
-    counted = int(exposure.expiry_counted[at].sum())
+    by, at = exposure.by_expiry, np.flatnonzero(exposure.by_expiry.keys == day)  # each key is there once
+    columns = (by.gex, by.dex, by.vex, by.chex, exposure.expiry_gross, exposure.expiry_counted)
+    gex, dex, vex, chex, gross, number = (float(column[at[0]]) if at.size else 0.0 for column in columns)
+    counted = int(number)
     if exposure.gross_gex > 0.0:
         return Expiring(exposure.convention, gex, dex, vex, chex, gross / exposure.gross_gex, counted, None)
     return Expiring(exposure.convention, gex, dex, vex, chex, np.nan, counted, foremost(exposure.left_out))
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #dc97961d
+# %% ../../nbs/30_analytics/31_exposure.ipynb #8186122b
 @dataclass(frozen=True, slots=True)
 class Walls:
     """Call and put wall (strikes, NaN where there is none, with the reason), and the GEX found there."""
@@ -243,14 +243,11 @@ class Walls:
     put_reason: Reason | None
 
 
-def _wall(groups: Groups, gex: FloatArray, count: FloatArray, sign: float) -> tuple[float, float, Reason | None]:
-    """Strike and GEX of the largest `sign * gex` (sign 0 compares absolute values); NO_OPEN_INTEREST where there is none."""
-    counted = np.flatnonzero(count)
-    if not counted.size:
+def _wall(groups: Groups, best: int, sums: FloatArray, side: int) -> tuple[float, float, Reason | None]:
+    """Strike and GEX of the key that is best; NO_OPEN_INTEREST where there is none."""
+    if best < 0:
         return np.nan, np.nan, Reason.NO_OPEN_INTEREST
-    values = gex[counted]
-    best = int(np.argmax(sign * values if sign else np.abs(values)))
-    return float(groups.keys[counted[best]]), float(values[best]), None
+    return float(groups.keys[best]), float(sums[groups.order[best], side]), None
 
 
 def _sides(given: Columns) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
@@ -267,11 +264,11 @@ def walls(strike: npt.ArrayLike, is_call: npt.ArrayLike, gex: npt.ArrayLike, str
     """
     given = columns((gex,), (is_call,))
     strikes = strikes or group_rows(np.broadcast_to(np.asarray(strike, np.float64), given.shape))
-    sums = np.zeros((len(strikes.keys), 4))
-    exposure["wall_sums"](given.rows, given.strides[1:], strikes.place, given.arrays[1], given.arrays[0], sums)
-    puts, put_count, calls, call_count = sums[strikes.order].T
-    call_wall, call_gex, call_reason = _wall(strikes, calls, call_count, 1.0)
-    put_wall, put_gex, put_reason = _wall(strikes, puts, put_count, 0.0)
+    sums, best = np.zeros((len(strikes.keys), 4)), np.empty(2, np.int64)
+    exposure["wall_sums"](given.rows, given.strides[1:], strikes.place, given.arrays[1], given.arrays[0], len(strikes.keys), strikes.order, sums, best)
+    put_best, call_best = best.tolist()
+    call_wall, call_gex, call_reason = _wall(strikes, call_best, sums, 2)
+    put_wall, put_gex, put_reason = _wall(strikes, put_best, sums, 0)
     if left_out and (call_reason or put_reason):
         calls_known, puts_known = (bool(np.isfinite(given.arrays[0][side]).any()) for side in _sides(given))
         call_reason = foremost(left_out) if call_reason and not calls_known else call_reason

@@ -69,7 +69,7 @@ def merge_codes(n: int, greek: Any, vol: Any, shares: Any, codes: Any, counts: A
         if code != 0:
             counts[code] += 1
 
-# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #4ca3f318
+# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #5612776b
 @inlined
 def _add(sums: Any, at: int, gex: float, dex: float, vex: float, chex: float) -> None:
     sums[at] += gex
@@ -80,7 +80,7 @@ def _add(sums: Any, at: int, gex: float, dex: float, vex: float, chex: float) ->
 
 def exposures(n: int, spot: Any, gamma: Any, delta: Any, vanna: Any, charm: Any, shares: Any, codes: Any,
               strike_place: Any, expiry_place: Any, out: Any, by_strike: Any, by_expiry: Any) -> None:
-    """Four rows of n exposures (NaN where the code is not 0), and their sums by strike (four a key) and by expiry (six)."""
+    """Four rows of n exposures (NaN where the code is not 0), and their sums by strike (five a key) and by expiry (six: before the number the gross GEX)."""
     g, d, v, c, size = block(), block(), block(), block(), block()
     s = spot[0]
     gex, vex, chex = 0.01 * s, 0.01, 1.0 / 365.0
@@ -105,7 +105,8 @@ def exposures(n: int, spot: Any, gamma: Any, delta: Any, vanna: Any, charm: Any,
         store(out, 3 * n + start, rows, c)
         for j in range(rows):
             if codes[start + j] == 0:
-                _add(by_strike, 4 * strike_place[start + j], g[j], d[j], v[j], c[j])
+                _add(by_strike, 5 * strike_place[start + j], g[j], d[j], v[j], c[j])
+                by_strike[5 * strike_place[start + j] + 4] += 1.0
                 if expiry_place[start + j] != expiry:
                     _add(by_expiry, 6 * expiry, g_sum, d_sum, v_sum, c_sum)
                     by_expiry[6 * expiry + 4] += gross
@@ -122,15 +123,24 @@ def exposures(n: int, spot: Any, gamma: Any, delta: Any, vanna: Any, charm: Any,
         by_expiry[6 * expiry + 4] += gross
         by_expiry[6 * expiry + 5] += counted
 
-# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #dea5d52a
-def wall_sums(n: int, strides: Any, strike_place: Any, is_call: Any, gex: Any, sums: Any) -> None:
-    """Four numbers a strike: GEX and count of puts, GEX and count of calls."""
+# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #8943dc7c
+def wall_sums(n: int, strides: Any, strike_place: Any, is_call: Any, gex: Any, strikes: int, order: Any, sums: Any, best: Any) -> None:
+    """Four numbers a strike: GEX and count of puts, GEX and count of calls. `best`: which of the strikes in ascending `order` is the put wall, and which
+    the call wall; -1 for none."""
     for i in range(n):
         value = gex[i]
         if abs(value) > 0.0 and abs(value) < inf:
             at = 4 * strike_place[i] + (2 if is_call[i * strides[0]] != 0 else 0)
             sums[at] += value
             sums[at + 1] += 1.0
+    best[0], best[1] = -1, -1
+    top_put, top_call = 0.0, 0.0
+    for i in range(strikes):
+        at = 4 * order[i]
+        if sums[at + 1] > 0.0 and (best[0] < 0 or abs(sums[at]) > top_put):
+            best[0], top_put = i, abs(sums[at])
+        if sums[at + 3] > 0.0 and (best[1] < 0 or sums[at + 2] > top_call):
+            best[1], top_call = i, sums[at + 2]
 
 # %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #e494b17c
 _SQRT_HALF, _AMPLITUDE = 0.7071067811865476, 0.003989422804014327  # 1/sqrt(2), 0.01/sqrt(2 pi)
@@ -316,10 +326,10 @@ def brackets(points: int, u: Any, f: Any, slope: Any, resolved: Any, left: Any, 
             last = i
     found[0] = count
 
-# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #37c35462
+# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #3e61866e
 KERNELS = {
     "group": (group, signature("iIiiIIII")), "exposures": (exposures, signature("iDDDDDDBIIDDD")),
-    "wall_sums": (wall_sums, signature("iIIBDD")), "merge_codes": (merge_codes, signature("iBBDBI")),
+    "wall_sums": (wall_sums, signature("iIIBDiIDI")), "merge_codes": (merge_codes, signature("iBBDBI")),
     "book": (book, signature("iIDDDDDDDDDDI")), "signed_shares": (signed_shares, signature("iIDDBiD")),
     "log_sums": (log_sums, signature("iDiiiDDD")), "balance": (balance, signature("iDiiDiDDD")), "refine": (refine, signature("iDiiDiDDDDD")),
     "brackets": (brackets, signature("iDDDDIII")), "gamma_sums": (gamma_sums, signature("iDDDiDD")),

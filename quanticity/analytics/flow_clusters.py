@@ -51,7 +51,7 @@ def turnover(trades: Trades, open_interest: FloatArray) -> FloatArray:
     volume = trades.size + sum_before(trades.size, trades.index, prints_before(trades.ts, trades.index, int(trades.ts[-1] - trades.ts[0])))
     return volume / np.maximum(open_interest[trades.index], 1.0)
 
-# %% ../../nbs/30_analytics/392_flow_clusters.ipynb #211b99da
+# %% ../../nbs/30_analytics/392_flow_clusters.ipynb #4ce29186
 @dataclass(frozen=True, eq=False)
 class FlowFeatures:
     """Features of trades, float64 (trades x 8) in the order of `FLOW_FEATURES`, scaled; a row of NaN where the trade cannot be placed, and how many
@@ -74,13 +74,15 @@ def flow_features(looks: FloatArray, odds: ParticipantOdds, move: FloatArray, tu
     rest = (look["log_size"], look["log_days"], np.minimum(look["distance"], 3.0), np.abs(look["place"]), np.log1p(np.minimum(turned_over, 20.0)),
             odds.institutional)
     raw = np.column_stack((side * line, -side * call * (1.0 - line), *rest))
-    values = np.nan_to_num((raw - _CENTRE) / _SCALE, nan=0.0) * _WEIGHT
+    values = (raw - _CENTRE) / _SCALE
+    values[np.isnan(values)] = 0.0
+    values *= _WEIGHT
     unplaced, blind = odds.left_out, ~odds.left_out & ~np.isfinite(up)
     values[unplaced | blind] = np.nan
     found = {Reason.NOT_A_NUMBER: int(unplaced.sum()), Reason.NO_SPOT: int(blind.sum())}
     return FlowFeatures(values, {r: n for r, n in found.items() if n})
 
-# %% ../../nbs/30_analytics/392_flow_clusters.ipynb #f0a1ec6c
+# %% ../../nbs/30_analytics/392_flow_clusters.ipynb #ee263c3d
 _BINS = 20
 _SPAN = 1.5  # histograms reach from -span to span; what lies beyond is in the outermost bins
 
@@ -125,13 +127,16 @@ def histogram_edges(span: float = _SPAN, bins: int = _BINS) -> FloatArray:
     return np.linspace(-span, span, bins + 1)[1:-1]
 
 
+_EDGES = histogram_edges()
+
+
 def _histograms(values: FloatArray, labels: IntArray, k: int) -> FloatArray:
     d = values.shape[1]
-    place = np.searchsorted(histogram_edges(), values.ravel(), side="right").reshape(values.shape)
+    place = np.searchsorted(_EDGES, values.ravel(), side="right").reshape(values.shape)
     cell = (labels[:, None] * d + np.arange(d)) * _BINS + place
     return np.bincount(cell.ravel(), minlength=k * d * _BINS).reshape(k, d, _BINS).astype(np.float64)
 
-# %% ../../nbs/30_analytics/392_flow_clusters.ipynb #9a68b72e
+# %% ../../nbs/30_analytics/392_flow_clusters.ipynb #eabc32ff
 _CHUNK = 1 << 16  # rows
 
 
@@ -143,7 +148,9 @@ def flow_labels(clusters: FlowClusters, values: FloatArray) -> IntArray:
     twice, square = 2.0 * clusters.centres.T, (clusters.centres**2).sum(axis=1)
     for first in range(0, len(values), _CHUNK):
         part = values[first:first + _CHUNK]
-        labels[first:first + _CHUNK] = np.where(np.isfinite(part).all(axis=1), np.argmin(square - np.nan_to_num(part, nan=0.0) @ twice, axis=1), -1)
+        known = np.isfinite(part).all(axis=1)
+        whole = part if known.all() else np.where(known[:, None], part, 0.0)
+        labels[first:first + _CHUNK] = np.where(known, np.argmin(square - whole @ twice, axis=1), -1)
     return labels
 
 # %% ../../nbs/30_analytics/392_flow_clusters.ipynb #ec198422
@@ -208,14 +215,15 @@ def seed_clusters(values: FloatArray, k: int = 4, seed: int = 1, features: tuple
         raise DataError(f"{k} clusters from {len(np.unique(used, axis=0))} different trades", "seed fewer clusters")
     return replace(start, weight=weight, seeded_share=weight / weight.sum(), histograms=histograms, seeded_histograms=histograms)
 
-# %% ../../nbs/30_analytics/392_flow_clusters.ipynb #9b6694a1
+# %% ../../nbs/30_analytics/392_flow_clusters.ipynb #f6bd7027
 def update_clusters(clusters: FlowClusters, values: FloatArray) -> tuple[FlowClusters, IntArray]:
     """The clusters after a batch of rows, and the labels of these rows as they were when the batch came. Neither k nor the order of labels ever changes."""
     labels, k = flow_labels(clusters, values), len(clusters)
     placed = labels >= 0
     rows, mine = values[placed], labels[placed]
     count = np.bincount(mine, minlength=k).astype(np.float64)
-    total = np.column_stack([np.bincount(mine, rows[:, j], k) for j in range(values.shape[1])])
+    cells = mine[:, None] * values.shape[1] + np.arange(values.shape[1])
+    total = np.bincount(cells.ravel(), rows.ravel(), clusters.centres.size).reshape(clusters.centres.shape)
     weight = clusters.weight + count
     centres = np.where(count[:, None] > 0, (clusters.centres * clusters.weight[:, None] + total) / np.maximum(weight, 1e-300)[:, None], clusters.centres)
     fade = min(1.0, clusters.memory / weight.sum()) if weight.sum() > 0 else 1.0

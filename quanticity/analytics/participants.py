@@ -106,7 +106,7 @@ def spot_before(session: MarketSession, ts: IntArray) -> FloatArray:
     row = np.searchsorted(known, ts, side="right") - 1
     return np.where(row >= 0, price[np.maximum(row, 0)], np.nan) if len(known) else np.full(len(ts), np.nan)
 
-# %% ../../nbs/30_analytics/391_participants.ipynb #3cb39c28
+# %% ../../nbs/30_analytics/391_participants.ipynb #43a6594a
 SIDE_TERMS = ("touch", "inside", "call", "lean", "lean_long", "lean x share", "size 4 to 16", "size x call", "log_days", "days x call")
 LOOK_TERMS = ("log_premium", "log_days", "days over 3", "size over 4", "size over 10", "burst", "pieces", "busy", "share", "pieces x distance", "busy x days")
 KIND_TERMS = (*LOOK_TERMS, "call", "side", "side x call", "side x lean")
@@ -117,7 +117,7 @@ def side_terms(features: FloatArray) -> FloatArray:
     """What says whether the buyer or the seller initiated, from looks (`trade_features`): float64 (trades x 10) in the order of `SIDE_TERMS`."""
     x = dict(zip(TRADE_FEATURES, features.T, strict=True))
     touch, size = _touch(x["place"]), np.clip(x["log_size"] - np.log(4.0), 0.0, np.log(4.0))
-    return np.column_stack((touch, np.where(touch == 0, np.nan_to_num(x["place"], nan=0.0), 0.0), x["call"], x["lean"], x["lean_long"], x["lean"] * x["share"],
+    return np.column_stack((touch, np.where((touch == 0) & ~np.isnan(x["place"]), x["place"], 0.0), x["call"], x["lean"], x["lean_long"], x["lean"] * x["share"],
                             size, size * x["call"], x["log_days"], x["log_days"] * x["call"]))
 
 
@@ -134,7 +134,7 @@ def kind_terms(features: FloatArray, side: FloatArray, looks: FloatArray | None 
     call, lean = features[:, TRADE_FEATURES.index("call")], features[:, TRADE_FEATURES.index("lean")]
     return np.column_stack((look_terms(features) if looks is None else looks, call, side, side * call, side * lean))
 
-# %% ../../nbs/30_analytics/391_participants.ipynb #676deb03
+# %% ../../nbs/30_analytics/391_participants.ipynb #a03f81f7
 @dataclass(frozen=True)
 class Logistic:
     """A logistic regression on standardized terms: `mean`, `scale` and `weights` in the order of `terms`."""
@@ -159,7 +159,8 @@ class Logistic:
     def odds(self, terms: FloatArray) -> FloatArray:
         """The probability, 0 to 1, of each row; a term that is not a number counts as its mean."""
         mean, scale, weights = self._arrays
-        standard = np.nan_to_num((terms - mean) / scale, nan=0.0)
+        standard = (terms - mean) / scale
+        standard[np.isnan(standard)] = 0.0
         score = np.clip(self.intercept + (standard * weights).sum(axis=1), -40.0, 40.0)  # not BLAS: a row's odds do not depend on its neighbours
         return 1.0 / (1.0 + np.exp(-score))
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from .compiled import black_scholes, columns, volatility
 from ..core.reasons import Reason
 
-# %% ../../nbs/30_analytics/30_pricing.ipynb #bad9f258
+# %% ../../nbs/30_analytics/30_pricing.ipynb #9cc1fe8d
 class VolatilityReason(IntEnum):
     """Why a contract has no implied volatility or greeks; fits a `uint8` array, and `OK` is 0."""
 
@@ -33,6 +33,9 @@ FloatArray = npt.NDArray[np.float64]
 CodeArray = npt.NDArray[np.uint8]
 
 
+_REASONS = {int(member): Reason[member.name] for member in VolatilityReason if member}  # by code, in the order of the codes
+
+
 def reason_of(code: int) -> Reason | None:
     """The platform's reason for a `VolatilityReason` code; None for `OK`."""
     member = VolatilityReason(int(code))
@@ -41,9 +44,8 @@ def reason_of(code: int) -> Reason | None:
 
 def count_reasons(codes: npt.ArrayLike) -> dict[Reason, int]:
     """How many contracts have each reason; `OK` is not counted. In the order of the codes."""
-    array = np.asarray(codes, np.uint8)
-    counts = {Reason[m.name]: int(np.count_nonzero(array == int(m))) for m in VolatilityReason if m} if array.any() else {}
-    return {reason: count for reason, count in counts.items() if count}
+    found = np.bincount(np.asarray(codes, np.uint8).ravel(), minlength=len(VolatilityReason)).tolist()
+    return {reason: found[code] for code, reason in _REASONS.items() if found[code]}
 
 # %% ../../nbs/30_analytics/30_pricing.ipynb #6d9e27db
 def black_scholes_price(

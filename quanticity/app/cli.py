@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['app', 'config_app', 'show_summary', 'replay', 'report', 'demo', 'doctor', 'worker', 'keys', 'reference', 'check',
-           'main']
+           'main', 'program']
 
-# %% ../../nbs/95_app/97_cli.ipynb #73db2cda
+# %% ../../nbs/95_app/97_cli.ipynb #2205b1e6
+import atexit
 import gc
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -243,12 +245,12 @@ def check() -> None:
     names = [s.name for s in load_strategies(config)]
     _say(f"configuration is sound: {len(names)} strategies ({', '.join(names) or 'none'}), hash {config.hash()[:16]}")
 
-# %% ../../nbs/95_app/97_cli.ipynb #455e54fe
+# %% ../../nbs/95_app/97_cli.ipynb #ec145890
 def main() -> None:
-    """The entry point `quanticity`: the part before the colon of a refusal is the program, the rest says what and how to mend it."""
+    """The command line: the part before the colon of a refusal is the program, the rest says what and how to mend it."""
     from quanticity.core.errors import UserError
 
-    gc.set_threshold(100_000, 50, 50)  # a command is short: looking for cyclic garbage at the usual rate costs it a tenth of its time
+    gc.set_threshold(300_000, 50, 50)  # a command is short: looking for cyclic garbage at the usual rate costs it a tenth of its time
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for plugins it reads the metadata of every installed package
     try:
         app()
@@ -260,3 +262,21 @@ def main() -> None:
         sys.exit(130)
     finally:
         gc.freeze()  # nor does the end of the process need to look for it
+
+# %% ../../nbs/95_app/97_cli.ipynb #64c3dba6
+def program() -> None:
+    """`main`, and a quick end of the process."""
+    try:
+        main()
+        code: Any = 0
+    except SystemExit as end:
+        code = end.code or 0
+    if not isinstance(code, int) or threading.active_count() > 1:
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        sys.exit(code)
+    os._exit(code)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['may_fork', 'ahead']
 
-# %% ../../nbs/00_core/091_ahead.ipynb #d27d7951
+# %% ../../nbs/00_core/091_ahead.ipynb #d438bcc4
 import mmap
 import os
 import pickle
@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 # %% ../../nbs/00_core/091_ahead.ipynb #27868635
@@ -107,7 +107,7 @@ class _Child:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
 
-# %% ../../nbs/00_core/091_ahead.ipynb #a910453d
+# %% ../../nbs/00_core/091_ahead.ipynb #fc58dc92
 @contextmanager
 def ahead(*works: Callable[[], Any]) -> Iterator[tuple[Callable[[], Any], ...]]:
     """Begin works, one after another, in a forked process, and give a function a work that returns its result, waiting for it.
@@ -115,7 +115,7 @@ def ahead(*works: Callable[[], Any]) -> Iterator[tuple[Callable[[], Any], ...]]:
     Where there is no such process (see `may_fork`) or it does not come to a result, the function does the work itself, and raises what it raises. When the
     block ends the process is gone. Works must not depend on each other or change anything but what they return, which must be such that it can be pickled.
     """
-    child = None
+    child, works = None, tuple(map(cache, works))  # the result may be asked for more than once
     if may_fork():
         try:
             child = _Child(works)

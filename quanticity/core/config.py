@@ -284,7 +284,17 @@ class RiskConfig(Section):
     max_relative_spread: float = key(0.40, "share of the mid", "an option with a wider bid-ask spread is refused", gt=0)
     minutes_before_expiry: float = key(4.0, "minutes", "no new order this close to the option's last trade", ge=0)
 
-# %% ../../nbs/00_core/03_config.ipynb #b9d0ef5b
+# %% ../../nbs/00_core/03_config.ipynb #4051f691
+def _iso_date(text: str) -> str:
+    from datetime import date
+
+    date.fromisoformat(text)
+    return text
+
+
+_Dividends = Annotated[dict[Annotated[str, AfterValidator(_iso_date)], Annotated[float, Field(gt=0)]], AfterValidator(freeze)]
+
+
 class ExecutionConfig(Section):
     """How orders are worked and what they cost."""
 
@@ -296,6 +306,15 @@ class ExecutionConfig(Section):
     slippage_tick: float = key(0.05, "dollars", "the price step that `slippage_ticks` counts", gt=0)
     commissions: Literal["interactive_brokers", "none"] = key(
         "interactive_brokers", "", "what a replay charges for orders: the broker's schedule of the day, or nothing")
+    early_assignment: Literal["rational", "never"] = key(
+        "rational", "", "whether sold American options are assigned early in a replay, after a close, where exercise pays their holder")
+    early_exercise: Literal["never", "rational"] = key(
+        "never", "", "whether bought American options are exercised early by the same rule; else they are sold")
+    exercise_value: Literal["mid", "bid"] = key("mid", "", "the option's price that exercise is compared with: the middle of its quote, or its bid")
+    opening_price_minutes: float = key(30.0, "minutes", "how long AM settlement waits for an official opening price, then it takes the first spot", ge=0, le=390)
+    dividends: Annotated[dict[Annotated[str, Field(pattern=_ROOT)], _Dividends], AfterValidator(freeze)] = key(
+        {}, "dollars a share", "dividends of the underlying by option root and ex-date, for early exercise and for shares held; else the yield alone counts",
+        "a mapping of symbols in capitals to mappings of dates to dollars above 0")
 
 
 class DelaysConfig(Section):

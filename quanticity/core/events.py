@@ -17,7 +17,7 @@ import orjson
 
 from .types import plain
 
-# %% ../../nbs/00_core/09_events.ipynb #90e4071e
+# %% ../../nbs/00_core/09_events.ipynb #14cd9af7
 class EventKind(StrEnum):
     """What a ledger line tells of."""
 
@@ -30,9 +30,16 @@ class EventKind(StrEnum):
     CANCEL = "cancel"
     FILL = "fill"
     SETTLEMENT = "settlement"
+    ASSIGNMENT = "assignment"
+    EXERCISE = "exercise"
+    SHARES = "shares"
+    DIVIDEND = "dividend"
     MESSAGE = "message"
     DELIVERY = "delivery"
     DEAD_LETTER = "dead_letter"
+
+
+_AS_PLAIN = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME  # `plain` writes these in its own way
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +54,11 @@ class Event:
 
     def line(self) -> bytes:
         """The line as canonical JSON: fixed order of keys, no blanks, NaN as null, without the line break."""
-        return orjson.dumps({"ts": plain(self.ts), "kind": self.kind.value, "id": self.id,
-                             "cause": list(self.cause), "data": plain(self.data)})
+        line = {"ts": plain(self.ts), "kind": self.kind.value, "id": self.id, "cause": self.cause, "data": self.data}
+        try:
+            return orjson.dumps(line, default=plain, option=_AS_PLAIN)  # most data are plain already
+        except TypeError:
+            return orjson.dumps(line | {"data": plain(self.data)})  # names that are no text
 
 
 def parse_event(line: bytes | str) -> Event:

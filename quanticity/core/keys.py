@@ -8,10 +8,11 @@ __all__ = ['P', 'SESSION_TTL', 'HISTORY_TTL', 'MEMORY_TTL', 'KeyType', 'Key', 'K
            'options_by_contract', 'analytics', 'analytics_memory', 'analytics_sector', 'analytics_portfolio',
            'signals_pending', 'signals_execution', 'signals_distribution', 'signals_live', 'signals_exposure',
            'signals_exposure_totals', 'signals_exposure_ends', 'signals_memory', 'signals_ack', 'signals_veto',
-           'metrics_signals', 'execution_positions', 'execution_done', 'distribution_outbox', 'distribution_bodies',
-           'distribution_due', 'distribution_done', 'distribution_dead', 'ledger', 'heartbeat', 'monitoring_data',
-           'monitoring_analytics', 'monitoring_calculators', 'monitoring_alerts', 'monitoring_workers',
-           'monitoring_ibkr', 'monitoring_alpha_vantage', 'leases', 'workers', 'key_specs', 'keys_reference']
+           'metrics_signals', 'execution_positions', 'execution_memory', 'execution_done', 'distribution_outbox',
+           'distribution_bodies', 'distribution_due', 'distribution_done', 'distribution_dead', 'ledger', 'heartbeat',
+           'monitoring_data', 'monitoring_analytics', 'monitoring_calculators', 'monitoring_alerts',
+           'monitoring_workers', 'monitoring_ibkr', 'monitoring_alpha_vantage', 'leases', 'workers', 'key_specs',
+           'keys_reference']
 
 # %% ../../nbs/00_core/06_keys.ipynb #4b4a582e
 import functools
@@ -215,10 +216,16 @@ def metrics_signals(symbol: str) -> None:
     """Counts of proposals, skips, vetoes and signals, of what became of signals, of strategies' `failures`, of signals that `lapsed` and of
     `illegal` transitions."""
 
-# %% ../../nbs/00_core/06_keys.ipynb #20b39bff
+# %% ../../nbs/00_core/06_keys.ipynb #20df9b73
 @key("execution:positions:{symbol}", KeyType.HASH, ttl=SESSION_TTL, writer="jobs.execution", readers=("dashboard", "reports", "risk"))
 def execution_positions(symbol: str) -> None:
     """OCC symbol to the position (JSON: quantity, average price, realized and unrealized profit, commission)."""
+
+
+@key("execution:memory:{symbol}", KeyType.HASH, ttl=HISTORY_TTL, writer="jobs.execution", readers=("jobs.execution", "operator"))
+def execution_memory(symbol: str) -> None:
+    """What outlives a session and a process: `now` to the book of the latest session (JSON: positions, shares, signals at work, last quotes), written with each
+    change of it, `opening` to what that session began with."""
 
 
 @key("execution:done:{symbol}", KeyType.HASH, ttl=SESSION_TTL, writer="jobs.execution", readers=("jobs.execution",))

@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['OPENED', 'CLOSED', 'opened', 'closed', 'Planned', 'plan']
 
-# %% ../../nbs/70_distribution/70_messages.ipynb #c59ae4e0
+# %% ../../nbs/70_distribution/70_messages.ipynb #905e01af
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from string import Template
 
 from ..core.clock import NEW_YORK
-from ..core.types import Fill, Message, Signal, Tier
+from ..core.types import Fill, Message, Proposal, Signal, SpreadProposal, Tier
 
-# %% ../../nbs/70_distribution/70_messages.ipynb #7dafc4da
+# %% ../../nbs/70_distribution/70_messages.ipynb #f5f6912d
 OPENED = Template("OPENED $contract ($strategy): bought $quantity at $price, $time New York.\n"
                   "Target $target, stop $stop, out by $out. Confidence $confidence: $rationale.\n"
                   "Not investment advice.")
@@ -33,10 +33,15 @@ def _deadline(until: datetime, now: datetime) -> str:
     return _time(until) if then.date() == today.date() else f"{then:%Y-%m-%d %H:%M}"
 
 
-def opened(signal: Signal, fill: Fill) -> Message:
-    """The message of a signal's first entry fill."""
+def _named(proposal: Proposal) -> str:
+    """What was traded: the contract, or a spread's legs."""
+    return " ".join(map(str, proposal.legs)) if isinstance(proposal, SpreadProposal) else str(proposal.contract)
+
+
+def opened(signal: Signal, fill: Fill, price: float | None = None) -> Message:
+    """The message of a signal's first entry fill; of a spread that of its first leg, with the net `price` per share (negative: a credit)."""
     p = signal.proposal
-    text = OPENED.substitute(contract=fill.contract, strategy=p.strategy, quantity=fill.quantity, price=f"{fill.price:.2f}", time=_time(fill.ts),
+    text = OPENED.substitute(contract=_named(p), strategy=p.strategy, quantity=fill.quantity, price=f"{fill.price if price is None else price:.2f}", time=_time(fill.ts),
                              target=f"{p.target_price:.2f}", stop=f"{p.stop_price:.2f}", out=_deadline(p.exit_at, fill.ts),
                              confidence=f"{p.confidence:.2f}", rationale=p.rationale or "no rationale given")
     return Message(f"msg:{signal.id}:opened", signal.id, fill.id, fill.ts, "opened", text)
@@ -45,7 +50,7 @@ def opened(signal: Signal, fill: Fill) -> Message:
 def closed(signal: Signal, cause: str, ts: datetime, quantity: int, price: float, how: str, result: float) -> Message:
     """The message of a position's end at `ts`: `quantity` contracts in all, at `price` on average, the last by its `how` (target, stop, exit,
     settlement), `result` dollars net of commissions; `cause` is the id of the fill or settlement that ended it."""
-    text = CLOSED.substitute(contract=signal.proposal.contract, strategy=signal.proposal.strategy, quantity=quantity, price=f"{price:.2f}",
+    text = CLOSED.substitute(contract=_named(signal.proposal), strategy=signal.proposal.strategy, quantity=quantity, price=f"{price:.2f}",
                              how=how, time=_time(ts), result=f"{result:+,.2f}")
     return Message(f"msg:{signal.id}:closed", signal.id, cause, ts, "closed", text)
 

@@ -4,17 +4,20 @@
 
 # %% auto #0
 __all__ = ['AUTOMATIC_EXERCISE', 'apply_fill', 'settles_at', 'Mark', 'mark_position', 'ExpirySettlement', 'intrinsic_value',
-           'settle_position', 'Totals', 'PositionBook']
+           'settle_position', 'delivered_shares', 'EarlyExercise', 'exercise_position', 'Totals', 'PositionBook',
+           'book_from_plain']
 
-# %% ../../nbs/65_execution/65_positions.ipynb #ee3c529a
-from collections.abc import Iterable
+# %% ../../nbs/65_execution/65_positions.ipynb #1119d745
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from math import isfinite, nan
+from typing import Any
 
 from ..core.clock import previous_session, session_hours
 from ..core.reasons import Reason
-from ..core.types import Contract, Fill, Position, Right, Settlement, Side
+from ..core.types import Contract, Fill, Position, Right, Settlement, Side, contract_from_plain, plain
+from .shares import ShareDividend, ShareLot, ShareTrade, close_lot, dividend_of, lot_from_plain
 from ..market.chain import nanoseconds
 from ..market.matching import Quote, QuoteOf, takeable
 
@@ -90,7 +93,7 @@ def mark_position(position: Position, quote: Quote | None, now: int) -> Mark:
     return Mark(contract, quantity, price, value, _fine(value - cost),
                 nan if quote is None else (now - quote.ts) / 1e9, reason)
 
-# %% ../../nbs/65_execution/65_positions.ipynb #8a2fbab6
+# %% ../../nbs/65_execution/65_positions.ipynb #c0bfe040
 AUTOMATIC_EXERCISE = 0.01
 """Dollars in the money from which the clearing house exercises a physically settled option by itself."""
 
@@ -100,7 +103,8 @@ class ExpirySettlement:
     """A position that ended by expiry: `cash` dollars came in (negative: were paid), `realized` against the average price.
 
     `shares` of the underlying were delivered to the account (negative: by it) in a physical settlement; `cash` is their
-    value at `underlying_price` less the strike, so that they carry no further profit or loss from there.
+    value at `underlying_price` less the strike: from there they are a position of their own (`execution.shares`). A sold option that is in the money is
+    assigned, a bought one exercised.
     """
 
     id: str
@@ -133,11 +137,43 @@ def settle_position(position: Position, underlying_price: float, ts: datetime) -
         raise ValueError(f"{contract.occ} settles on the opening prices of {settles_at(contract):%Y-%m-%d %H:%M} UTC, cannot settle before")
     value = intrinsic_value(contract, underlying_price)
     after = position if held == 0 else _trade(position, -held, value, 0.0)
-    delivered = contract.settlement is Settlement.PHYSICAL and value > 0
-    shares = held * contract.multiplier * (1 if contract.right is Right.CALL else -1) if delivered else 0
     return after, ExpirySettlement(f"settle:{contract.occ}", contract, held, underlying_price, value,
                                    _money(held * value * contract.multiplier), _money(after.realized - position.realized),
-                                   shares, ts)
+                                   delivered_shares(contract, held, value), ts)
+
+
+def delivered_shares(contract: Contract, held: int, intrinsic: float) -> int:
+    """Shares that come (negative: go) when `held` contracts are exercised, or assigned where short; 0 in cash settlement, or with nothing in the money."""
+    delivered = contract.settlement is Settlement.PHYSICAL and intrinsic > 0
+    return held * contract.multiplier * (1 if contract.right is Right.CALL else -1) if delivered else 0
+
+# %% ../../nbs/65_execution/65_positions.ipynb #b443fa64
+@dataclass(frozen=True, slots=True)
+class EarlyExercise:
+    """A position that ended before expiry, by assignment (`quantity` below 0) or by exercise: fields as in `ExpirySettlement`, and `why`."""
+
+    id: str
+    contract: Contract
+    quantity: int
+    underlying_price: float
+    intrinsic: float
+    cash: float
+    realized: float
+    shares: int
+    ts: datetime
+    why: str
+
+
+def exercise_position(position: Position, underlying_price: float, ts: datetime, why: str = "") -> tuple[Position, EarlyExercise]:
+    """The closed position and the record of its early end at `ts`. ValueError where nothing is held, or exercise would bring nothing."""
+    contract, held = position.contract, position.quantity
+    value = intrinsic_value(contract, underlying_price)
+    if not held or not value > 0:
+        raise ValueError(f"{contract.occ} cannot be exercised: {held} held, {value:g} in the money")
+    after = _trade(position, -held, value, 0.0)
+    name = f"{'assign' if held < 0 else 'exercise'}:{contract.occ}:{ts.date()}"
+    return after, EarlyExercise(name, contract, held, underlying_price, value, _money(held * value * contract.multiplier),
+                                _money(after.realized - position.realized), delivered_shares(contract, held, value), ts, why)
 
 # %% ../../nbs/65_execution/65_positions.ipynb #4fc36da7
 class _Holdings:
@@ -170,7 +206,7 @@ class _Holdings:
         """Those of `expired` of which it is known at `now` what they pay."""
         return [p for p in self.expired(now) if settles_at(p.contract) <= now]
 
-# %% ../../nbs/65_execution/65_positions.ipynb #79d624df
+# %% ../../nbs/65_execution/65_positions.ipynb #63f64bc1
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Dollars over all positions. `net` is realized plus unrealized less commission; it equals `cash` plus `value`."""
@@ -184,13 +220,16 @@ class Totals:
 
 
 class PositionBook(_Holdings):
-    """Positions folded from fills and settlements, by contract, in the order in which contracts were first traded."""
+    """Positions folded from fills, settlements and exercises, by contract, in the order in which contracts were first traded; and shares that came of them."""
 
     def __init__(self) -> None:
         super().__init__()
         self._fills: dict[str, Fill] = {}
         self._settlements: dict[str, ExpirySettlement] = {}
-        self._cash = 0.0
+        self._early: dict[str, EarlyExercise] = {}
+        self._lots: dict[str, ShareLot] = {}
+        self._done: set[str] = set()  # ids of lots that came, trades and dividends
+        self._cash = self._realized = self._commission = 0.0  # the last two: of shares, and of positions that `forget` dropped
 
     def apply(self, fill: Fill) -> Position:
         """Book a fill (once: by its id) and return its contract's position."""
@@ -217,21 +256,85 @@ class PositionBook(_Holdings):
         self._cash = _money(self._cash + record.cash)
         return record
 
+    def exercise(self, contract: Contract, underlying_price: float, ts: datetime, why: str = "") -> EarlyExercise | None:
+        """End what is held of a contract before expiry, by exercise or assignment; None where nothing is held. A second call of a day returns its first's."""
+        key = f"{contract.occ}:{ts.date()}"
+        position = self._positions.get(contract.occ)
+        if (known := self._early.get(key)) is not None or position is None or position.quantity == 0:
+            return known
+        self._positions[contract.occ], record = exercise_position(position, underlying_price, ts, why)
+        self._early[key] = record
+        self._cash = _money(self._cash + record.cash)
+        return record
+
     def mark(self, quote_of: QuoteOf, now: int) -> list[Mark]:
         """A mark for every open position at `now` (nanoseconds UTC)."""
         return [mark_position(p, quote_of(p.contract), now) for p in self.open_positions()]
 
-    def totals(self, marks: Iterable[Mark] = ()) -> Totals:
-        """Money over all positions with the given marks (NaN where a mark is unknown)."""
-        return _totals(self._positions.values(), list(marks), self._cash)
+    def totals(self, marks: Iterable[Mark] = (), spot: float = nan) -> Totals:
+        """Money over all positions with the given marks (NaN where a mark is unknown), and shares at `spot` (NaN: at what they came at)."""
+        lots = self._lots.values()
+        value, basis = sum(lot.value(spot) for lot in lots), sum(lot.value(nan) for lot in lots)
+        return _totals(self._positions.values(), list(marks), self._cash, (self._realized, value - basis, self._commission, value))
 
-# %% ../../nbs/65_execution/65_positions.ipynb #0f0b1363
-def _totals(positions: Iterable[Position], marks: list[Mark], cash: float) -> Totals:
+    # shares
+
+    def shares(self) -> list[ShareLot]:
+        """The lots of shares that are held or owed, in the order in which they came."""
+        return list(self._lots.values())
+
+    def deliver(self, lot: ShareLot) -> None:
+        """Take in shares at their basis (once: by the lot's id)."""
+        if lot.id not in self._done:
+            self._done.add(lot.id)
+            self._lots[lot.id] = lot
+            self._cash = _money(self._cash - lot.value(nan))
+
+    def close_shares(self, lot_id: str, price: float, commission: float, source: str, ts: datetime) -> ShareTrade:
+        """End a lot at `price`. KeyError where there is no such lot."""
+        trade = close_lot(self._lots.pop(lot_id), price, commission, source, ts)
+        self._cash = _money(self._cash + trade.cash)
+        self._realized, self._commission = _fine(self._realized + trade.realized), _fine(self._commission + commission)
+        return trade
+
+    def pay_dividend(self, lot_id: str, per_share: float, ex_date: date, ts: datetime) -> ShareDividend | None:
+        """Book a lot's dividend (once an ex-date); None where it was booked."""
+        paid = dividend_of(self._lots[lot_id], per_share, ex_date, ts)
+        if paid.id in self._done:
+            return None
+        self._done.add(paid.id)
+        self._cash, self._realized = _money(self._cash + paid.cash), _fine(self._realized + paid.cash)
+        return paid
+
+    # from one process to the next
+
+    def dump(self) -> dict[str, Any]:
+        """The book as plain data: what is held and the money so far. Closed positions are in the money only."""
+        closed = [p for p in self._positions.values() if not p.quantity]
+        return {"positions": [plain(p) for p in self.open_positions()], "lots": [plain(lot) for lot in self.shares()], "done": sorted(self._done),
+                "cash": self._cash, "realized": _fine(self._realized + sum(p.realized for p in closed)),
+                "commission": _fine(self._commission + sum(p.commission for p in closed))}
+
+
+def book_from_plain(data: Mapping[str, Any]) -> PositionBook:
+    """The inverse of `PositionBook.dump`."""
+    book = PositionBook()
+    for raw in data["positions"]:
+        position = Position(**{**raw, "contract": contract_from_plain(raw["contract"])})
+        book._positions[position.contract.occ] = position
+    book._lots = {lot.id: lot for lot in map(lot_from_plain, data["lots"])}
+    book._done = set(data["done"])
+    book._cash, book._realized, book._commission = float(data["cash"]), float(data["realized"]), float(data["commission"])
+    return book
+
+# %% ../../nbs/65_execution/65_positions.ipynb #2ef5cddf
+def _totals(positions: Iterable[Position], marks: list[Mark], cash: float, other: tuple[float, float, float, float]) -> Totals:
+    """`other` is what is not in positions and marks: realized, unrealized, commission, value."""
     held = list(positions)
     marked = {m.contract.occ for m in marks}
     if missing := [p.contract.occ for p in held if p.quantity and p.contract.occ not in marked]:
         raise ValueError(f"no mark for {missing[0]}: pass the marks of all open positions")
-    realized, commission = sum(p.realized for p in held), sum(p.commission for p in held)
-    unrealized, value = sum(m.unrealized for m in marks), sum(m.value for m in marks)
+    realized, commission = sum(p.realized for p in held) + other[0], sum(p.commission for p in held) + other[2]
+    unrealized, value = sum(m.unrealized for m in marks) + other[1], sum(m.value for m in marks) + other[3]
     return Totals(_money(realized), _money(unrealized), _money(commission), _money(realized + unrealized - commission),
                   cash, _money(value))

@@ -144,7 +144,21 @@ def _moment(options: Mapping[str, str], day: date) -> int | None:
     except ValueError:
         raise UserError(f"option at of the importer alphavantage: got {text!r}, wants a time of day in New York", "for instance 11:30") from None
 
-# %% ../../nbs/25_feeds/252_alphavantage.ipynb #d48143e0
+# %% ../../nbs/25_feeds/252_alphavantage.ipynb #54490675
+def _chain_rows(rows: list[dict[str, Any]], key: SessionKey, where: str) -> ChainRows | None:
+    """The rows of one root and date, None where there is none; `ts` is filled in later."""
+    at, days = _days(rows, where)
+    symbols = split_symbols([row["contractID"] for row in rows], where)
+    _check_terms(rows, symbols.strike, symbols.is_call, where)
+    values = {field: _numbers(rows, name, where) for name, field in _FIELDS.items()}
+    of = by_root(symbols).get(key.symbol, np.empty(0, np.int64))
+    of = of[at[of] == days.index(key.day)] if key.day in days else of[:0]
+    if not len(of):
+        return None
+    return ChainRows(np.zeros(len(of), np.int64), symbols.expiry_day[of], symbols.strike[of], symbols.is_call[of],
+                     {name: column[of] for name, column in values.items()})
+
+# %% ../../nbs/25_feeds/252_alphavantage.ipynb #3d18c041
 @dataclass(frozen=True)
 class AlphaVantageImporter:
     """Alpha Vantage option chains as JSON. Options: `at` (HH:MM in New York, when a realtime chain was taken), `rate`, `dividend`."""
@@ -178,7 +192,7 @@ class AlphaVantageImporter:
         for where, raw in _files(path):
             if b'"contractID"' in raw[:4096] and key.day.isoformat().encode() not in raw:
                 continue  # a chain of other days
-            part = self._rows(_answer(raw, where), key, where)
+            part = _chain_rows(_answer(raw, where), key, where)
             if part is not None:
                 parts.append(part)
                 files[Path(where).name] = hashlib.sha256(raw).hexdigest()
@@ -192,19 +206,6 @@ class AlphaVantageImporter:
                          {name: np.concatenate([p.values[name] for p in parts]) for name in names})
         note = f"the chain has a date and no time: taken as of {options.get('at') or 'the close'}"
         return session_of_rows(rows, key, hours, rate=numbers["rate"], dividend=numbers["dividend"], files=files, notes=(note,))
-
-    def _rows(self, rows: list[dict[str, Any]], key: SessionKey, where: str) -> ChainRows | None:
-        """The rows of one root and date, None where there is none; `ts` is filled in later."""
-        at, days = _days(rows, where)
-        symbols = split_symbols([row["contractID"] for row in rows], where)
-        _check_terms(rows, symbols.strike, symbols.is_call, where)
-        values = {field: _numbers(rows, name, where) for name, field in _FIELDS.items()}
-        of = by_root(symbols).get(key.symbol, np.empty(0, np.int64))
-        of = of[at[of] == days.index(key.day)] if key.day in days else of[:0]
-        if not len(of):
-            return None
-        return ChainRows(np.zeros(len(of), np.int64), symbols.expiry_day[of], symbols.strike[of], symbols.is_call[of],
-                         {name: column[of] for name, column in values.items()})
 
 
 IMPORTER = AlphaVantageImporter()

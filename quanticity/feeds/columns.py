@@ -201,7 +201,23 @@ def _joined(parts: Sequence[ChainRows]) -> ChainRows:
     return ChainRows(np.concatenate([p.ts for p in parts]), np.concatenate([p.expiry_day for p in parts]), np.concatenate([p.strike for p in parts]),
                      np.concatenate([p.is_call for p in parts]), {name: np.concatenate([p.get(name) for p in parts]) for name in names})
 
-# %% ../../nbs/25_feeds/253_columns.ipynb #859175d6
+# %% ../../nbs/25_feeds/253_columns.ipynb #5f6c247c
+def _mapped(path: Path, mappings: Mapping[str, ColumnsConfig]) -> Iterator[tuple[Table, ColumnsConfig]]:
+    """The tables of a path with their mappings. DataError where none fits a file, or no file of a folder."""
+    first: Table | None = None
+    fits = False
+    for table in tables(path):
+        first = first or table
+        mapping = mapping_for(table, mappings)
+        if mapping is not None:
+            fits = True
+            yield table, mapping
+        elif not path.is_dir():
+            raise _unmapped(table, mappings)
+    if not fits:
+        raise _unmapped(first, mappings) if first else DataError(f"{path}: no table in it", "tables end in .csv, .txt, .gz, .zip, .parquet or .pq")
+
+# %% ../../nbs/25_feeds/253_columns.ipynb #a86615e5
 @dataclass(frozen=True)
 class ColumnsImporter:
     """CSV and Parquet by the mappings of the configuration. Options: `rate` and `dividend`, continuous per year."""
@@ -226,7 +242,7 @@ class ColumnsImporter:
     def sessions(self, path: Path) -> tuple[SessionKey, ...]:
         """Every option root and New York date in it."""
         pairs: set[tuple[str, date]] = set()
-        for table, mapping in self._mapped(path):
+        for table, mapping in _mapped(path, self.mappings):
             pairs |= _sessions(table, mapping)
         return tuple(sorted(SessionKey(symbol, day, self.name) for symbol, day in pairs))
 
@@ -235,7 +251,7 @@ class ColumnsImporter:
         numbers = number_options(options, self.name, rate=0.0, dividend=0.0)
         hours = hours_of(key.symbol, key.day, str(path))
         parts, files, notes, undated = [], {}, [], False
-        for table, mapping in self._mapped(path):
+        for table, mapping in _mapped(path, self.mappings):
             if found := _rows(table, mapping, key, nanoseconds(hours[1])):
                 parts += found
                 files[table.name] = table.sha256()
@@ -249,21 +265,6 @@ class ColumnsImporter:
         if path.is_dir() and (left := [table.name for table in tables(path) if mapping_for(table, self.mappings) is None]):
             notes.append(f"no mapping fits {', '.join(left[:5])}{' ...' if len(left) > 5 else ''}: not read")
         return session_of_rows(_joined(parts), key, hours, rate=numbers["rate"], dividend=numbers["dividend"], files=files, notes=tuple(notes))
-
-    def _mapped(self, path: Path) -> Iterator[tuple[Table, ColumnsConfig]]:
-        """The tables of a path with their mappings. DataError where none fits a file, or no file of a folder."""
-        first: Table | None = None
-        fits = False
-        for table in tables(path):
-            first = first or table
-            mapping = mapping_for(table, self.mappings)
-            if mapping is not None:
-                fits = True
-                yield table, mapping
-            elif not path.is_dir():
-                raise _unmapped(table, self.mappings)
-        if not fits:
-            raise _unmapped(first, self.mappings) if first else DataError(f"{path}: no table in it", "tables end in .csv, .txt, .gz, .zip, .parquet or .pq")
 
 
 IMPORTER = ColumnsImporter()

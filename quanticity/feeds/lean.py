@@ -121,7 +121,7 @@ def _bars(table: LeanTable, ts: IntArray, scale: float) -> Bars:
     return Bars(ts[order], n["open"][order] / scale, n["high"][order] / scale, n["low"][order] / scale,
                 n["close"][order] / scale, volume)
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #b8033178
+# %% ../../nbs/25_feeds/26_lean.ipynb #1898be87
 # exp(y*y) erfc(y) for y >= 0 as a ratio of polynomials, lowest power first: the coefficients of analytics.special
 _ABOVE = (1.0, 2.426338520415922, 2.9084578521863023, 2.2320963213414865, 1.2047462685278849, 0.4760781418903316, 0.13941166091383635,
           0.029934394819588355, 0.004532831691229534, 0.00044097429847067266, 2.126339974120066e-05)
@@ -134,9 +134,11 @@ def _cumulative(x: FloatArray) -> FloatArray:
     y = np.minimum(np.abs(x) * math.sqrt(0.5), 1e12)
     above, below = np.full_like(y, _ABOVE[-1]), np.full_like(y, _BELOW[-1])
     for a in reversed(_ABOVE[:-1]):
-        above = above * y + a
+        above *= y
+        above += a
     for b in reversed(_BELOW[:-1]):
-        below = below * y + b
+        below *= y
+        below += b
     tail = 0.5 * np.exp(-y * y) * above / below
     return np.where(x < 0, tail, 1.0 - tail)
 

@@ -12,7 +12,7 @@ __all__ = ['Row', 'GOOG_2015', 'SPX_2021', 'EQUITY_ARRIVALS', 'EQUITY_VOLUME_AT_
            'trade_places', 'sign_memory', 'metaorder_length', 'burst_moments', 'interest_shape', 'interest_none',
            'strike_roundness', 'u_shape', 'suggested']
 
-# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #49d03a8e
+# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #14aa9c56
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
@@ -22,6 +22,8 @@ import numpy.typing as npt
 from ..core.clock import INDEX_ROOTS
 from ..core.errors import ConfigError
 from ..market.chain import FloatArray
+
+Row = tuple[float, ...]
 
 # %% ../../nbs/25_feeds/280_sim_calibration.ipynb #a1a473da
 def moneyness(strike: npt.ArrayLike, forward: npt.ArrayLike, volatility: npt.ArrayLike, years: npt.ArrayLike,
@@ -34,10 +36,7 @@ def moneyness(strike: npt.ArrayLike, forward: npt.ArrayLike, volatility: npt.Arr
     away = np.log(np.asarray(strike, np.float64) / np.asarray(forward, np.float64)) / deviation
     return np.asarray(np.round(np.clip(np.where(is_call, away, -away), -20.0, 20.0), 6))
 
-# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #b148602d
-Row = tuple[float, ...]
-
-
+# %% ../../nbs/25_feeds/280_sim_calibration.ipynb #b651b393
 @dataclass(frozen=True)
 class Calibration:
     """Measured numbers of one kind of market. Knots of `m` are standard deviations out of the money, see `moneyness`.

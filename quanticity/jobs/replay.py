@@ -6,9 +6,9 @@
 __all__ = ['STAGES', 'PROFILES', 'Progress', 'Watch', 'NO_COMMISSION', 'SessionRun', 'Moment', 'open_channels', 'slippage_of',
            'profile_steps', 'run_sessions', 'run_session']
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #6b9d105f
+# %% ../../nbs/80_jobs/845_replay.ipynb #cf8ecc77
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -25,13 +25,14 @@ from ..core.reasons import Reason
 from ..core.types import Contract
 from ..distribution.channels import Channel, FileChannel
 from ..execution.broker import ReplayBroker
-from ..execution.positions import Mark, Totals
+from ..execution.positions import Mark, PositionBook, Totals
 from .analytics import AnalyticsJob
 from .distribution import DistributionJob
 from .execution import NO_MONEY, Carried, ExecutionJob
 from .market import MarketJob, MarketStep
 from .signals import SignalsJob
-from .wiring import ChainReader, Desk, LoadedStrategy, load_strategies
+from .leases import Write
+from .wiring import ChainReader, Desk, KnownMetrics, LoadedStrategy, load_strategies
 from ..market.chain import nanoseconds, timestamp
 from ..market.commissions import CommissionSchedule, schedule_on
 from ..market.matching import MatchingEngine, Quote, Slippage
@@ -43,13 +44,13 @@ from ..store.state import State
 STAGES = ("market", "broker", "analytics", "signals", "execution", "distribution")
 PROFILES = 9
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #8d122a07
+# %% ../../nbs/80_jobs/845_replay.ipynb #bfd0a5b6
 @dataclass
 class SessionRun:
     """What came of a session: ledger lines, a row a step, profiles at selected steps, money, counts and seconds by stage.
 
     `pnl` is the session's own; `opening` and `totals` are the money of the whole run before and after it, and so is that of the `rows`. `unsettled` positions
-    should have been settled and could not, `held` ones go on to the next session, `marks` value them at the close. `shown` is the quote behind each
+    should have been settled and could not, `held` ones go on to the next session, `marks` value them at the close, and `spot` the shares that were delivered. `shown` is the quote behind each
     fill, by the fill's id.
     """
 
@@ -67,6 +68,7 @@ class SessionRun:
     totals: Totals = NO_MONEY
     notes: list[str] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    spot: float = math.nan
     shown: dict[str, Quote] = field(default_factory=dict)
 
 
@@ -111,7 +113,18 @@ def slippage_of(config: Config) -> Slippage:
     e = config.execution
     return Slippage(e.slippage_spread, e.slippage_ticks, e.slippage_tick)
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #1bc8b484
+# %% ../../nbs/80_jobs/845_replay.ipynb #bfcce918
+def _send(state: State, metrics: KnownMetrics, writes: Sequence[Write]) -> None:
+    """Publish what calculators write; it is on its way when this returns."""
+    with state.pipeline(wait=False) as tx:
+        for key, value in writes:
+            if isinstance(value, bytes):
+                tx.set(key, value)
+                metrics.offer(key, value)
+            else:
+                tx.set_hash(key, value)
+
+
 class _Loop:
     def __init__(self, session: MarketSession, config: Config, state: State, folder: Path, strategies: tuple[LoadedStrategy, ...] | None = None,
                  schedule: CommissionSchedule | None = None, before: "_Loop | None" = None) -> None:
@@ -121,21 +134,22 @@ class _Loop:
         self.clock = ReplayClock(session.opens)
         self.closes = nanoseconds(session.closes)
         self._batch: Batch | None = None
-        reader = ChainReader(state, session.symbol)
-        self.market = MarketJob(self.desk, session, self._feed, reader)
+        reader, metrics = ChainReader(state, session.symbol), KnownMetrics(session.symbol)
+        self.market = MarketJob(self.desk, session, self._feed, reader, metrics=metrics)
         charges = _schedule(config, session.date, schedule)
         self.broker: ReplayBroker = before.broker if before else ReplayBroker(MatchingEngine(config.execution.latency_steps, slippage_of(config)), charges)
         self.broker.begin_session(session.date, charges)
-        self.analytics = AnalyticsJob(self.desk, reader)
-        self.signals = SignalsJob(self.desk, strategies, reader, lambda now: known_at(session, now))
+        self.analytics = AnalyticsJob(self.desk, reader, lambda writes: _send(state, metrics, writes))
+        self.signals = SignalsJob(self.desk, strategies, reader, lambda now: known_at(session, now), metrics)
         self.carried: Carried | None = None  # what this session leaves, once it is over
         carried = before.carried if before else None
-        self.execution = ExecutionJob(self.desk, self.broker, {s.name: s.playbook.notional_share for s in strategies}, carried)
+        self.execution = ExecutionJob(self.desk, self.broker, {s.name: s.playbook.notional_share for s in strategies}, carried,
+                                      lambda now: known_at(session, now), charges)
         self.distribution = DistributionJob(self.desk, open_channels(config.distribution.channels, folder), (NoSpaceError,))
         self.run = SessionRun(self.desk, opening=self.execution.opening)
-        if before and carried:
+        if before:
             self.market.chain_state.seq = before.market.chain_state.seq
-            _look_over(self, carried)
+        _look_over(self, self.execution.book)
 
     def _feed(self, now: int) -> Batch:
         if self._batch is None or self._batch.now != now:
@@ -159,8 +173,7 @@ class _Loop:
             run.refused[reason] = run.refused.get(reason, 0) + count
         self._timed("broker", lambda: self.broker.on_step(now, self._quotes(now)))
         row = self._timed("analytics", lambda: self.analytics.step(now))
-        self._timed("signals", lambda: self.signals.step(now))
-        self._timed("market", self.market.flush)
+        self._timed("signals", lambda: self.signals.step(now, wait=False))
         self._timed("execution", lambda: self.execution.step(now))
         self._timed("distribution", lambda: self.distribution.step(now))
         run.rows.append(row | {"quality": taken.quality.total} | self._account())
@@ -207,16 +220,16 @@ def profile_steps(steps: int) -> set[int]:
     last = max(1, steps - 2)
     return {1 + round(i * (last - 1) / (PROFILES - 1)) for i in range(PROFILES)}
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #b6cb45d4
+# %% ../../nbs/80_jobs/845_replay.ipynb #870df18a
 def _new_day(state: State, symbol: str) -> None:
     state.delete(options_chain(symbol), options_by_contract(symbol), market_ticker(symbol), market_bars(symbol), market_trades(symbol),
                  market_underlying(symbol), market_imbalances(symbol),
                  *(analytics(symbol, metric) for metric in METRICS))
 
 
-def _look_over(loop: _Loop, carried: Carried) -> None:
+def _look_over(loop: _Loop, book: PositionBook) -> None:
     """Note what is odd about positions that came over night, and stop orders for those that are not listed."""
-    held = [p.contract for p in carried.book.open_positions() if p.contract.expires_at > loop.desk.opens]
+    held = [p.contract for p in book.open_positions() if p.contract.expires_at > loop.desk.opens]
     listed = set(loop.session.contracts.occ()) if held else set()
     for contract in held:
         if contract.occ not in listed:
@@ -269,7 +282,7 @@ def run_session(session: MarketSession, config: Config, state: State, folder: Pa
     """`run_sessions` for one session."""
     return run_sessions([session], config, state, folder, progress)[0]
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #bfcfc824
+# %% ../../nbs/80_jobs/845_replay.ipynb #3af0e49e
 def _run(loop: _Loop, progress: Progress | None, watch: Watch | None, profiles: bool) -> None:
     session, seconds = loop.session, loop.desk.config.market.step_seconds
     total = -(-int((session.closes - session.opens) / timedelta(seconds=1)) // seconds) + 1
@@ -298,4 +311,5 @@ def _close(loop: _Loop) -> None:
     run.marks = execution.marks
     run.notes += execution.notes
     loop.carried = execution.carry()
+    run.spot = loop.carried.spot
     run.shown, loop.broker.shown = loop.broker.shown, {}

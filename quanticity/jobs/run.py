@@ -6,7 +6,7 @@
 __all__ = ['SOURCES', 'ReplayRequest', 'market_reader', 'load_market', 'staged', 'writing', 'replay_state', 'write_run',
            'run_name', 'replay']
 
-# %% ../../nbs/80_jobs/846_run.ipynb #6b01feac
+# %% ../../nbs/80_jobs/846_run.ipynb #81572584
 import json
 import os
 import shutil
@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
-from hashlib import sha256
 from functools import partial
+from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -217,7 +218,7 @@ def _summary(session: MarketSession, config: Config, made_of: Provenance, run: "
         "hashes": {**flat, "config": config.hash(), "environment": provenance["environment"]}, "provenance": provenance, "notes": notes,
     }
 
-# %% ../../nbs/80_jobs/846_run.ipynb #54ecaa9c
+# %% ../../nbs/80_jobs/846_run.ipynb #04291ff7
 def replay(request: ReplayRequest, config: Config, progress: "Progress | None" = None) -> dict[str, Any]:
     """Replay a session into `request.out` and return the summary. UserError for what the user can mend; nothing half-written.
 
@@ -228,8 +229,8 @@ def replay(request: ReplayRequest, config: Config, progress: "Progress | None" =
     seconds: dict[str, float] = {}
 
     def prepare() -> None:
-        import quanticity.jobs.replay  # noqa: F401
-
+        for name in ("quanticity.jobs.replay", "pyarrow.parquet"):
+            import_module(name)
         load_client()
         begun = monotonic()
         loaded.append(market())

@@ -6,7 +6,7 @@
 __all__ = ['Answer', 'History', 'signal_policy', 'breaker_policy', 'decide', 'chosen', 'with_indicators', 'Memory', 'memory_of',
            'SignalsJob', 'METRICS']
 
-# %% ../../nbs/80_jobs/820_signals.ipynb #b2a7a278
+# %% ../../nbs/80_jobs/820_signals.ipynb #aac44f37
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from ..core.keys import analytics, signals_memory
 from ..core.logs import get_logger
 from ..core.reasons import Reason
 from ..core.types import Contract, Features, Proposal, Skip, contract_from_plain, plain
-from .wiring import ChainReader, Desk, Indicators, LoadedStrategy
+from .wiring import ChainReader, Desk, Indicators, KnownMetrics, LoadedStrategy
 from ..market.chain import OptionChain, timestamp
 from ..market.session import MarketSession
 from ..playbooks.playbook import gate
@@ -129,15 +129,17 @@ class _Step:
             self._known = self.history(self.chain.ts)
         return self._known
 
-# %% ../../nbs/80_jobs/820_signals.ipynb #c1386b42
+# %% ../../nbs/80_jobs/820_signals.ipynb #d1def7c8
 class SignalsJob:
     """Runs the configured strategies over one session.
 
     `history(now)` gives what is known of the session at `now` (nanoseconds UTC), for strategies with `indicators`: ConfigError where one
-    has them and there is none.
+    has them and there is none. `metrics` are the calculators' documents where they are known in this process: then this job is the only one of its symbol,
+    and also remembers in the process what it writes to `signals:memory`.
     """
 
-    def __init__(self, desk: Desk, strategies: tuple[LoadedStrategy, ...], reader: ChainReader | None = None, history: History | None = None) -> None:
+    def __init__(self, desk: Desk, strategies: tuple[LoadedStrategy, ...], reader: ChainReader | None = None, history: History | None = None,
+                 metrics: KnownMetrics | None = None) -> None:
         self.desk, self.strategies, self.reader, self.history = desk, strategies, reader or ChainReader(desk.state, desk.symbol), history
         if history is None and (wanting := [s.name for s in strategies if s.indicators is not None]):
             raise ConfigError(f"strategies.{wanting[0]}: it has indicators, and this session has no history to compute them over",
@@ -146,25 +148,39 @@ class SignalsJob:
         aims = {s.name: config.risk.order_notional * s.playbook.notional_share for s in strategies}
         self.book = SignalBook(desk.state, desk.symbol, desk.session, signal_policy(config.signals, config.risk), aims)
         self._breaker_policy = breaker_policy(config.signals)
+        self._metrics = metrics
+        self._stored: dict[str, bytes] | None = None  # signals:memory, where it is known
         self._log = get_logger("quanticity.signals")
 
-    def step(self, now: int) -> list[Event]:
-        """Decide on the latest snapshot, if it is a new one; the ledger lines that came of it."""
+    def step(self, now: int, wait: bool = True) -> list[Event]:
+        """Decide on the latest snapshot, if it is a new one; the ledger lines that came of it.
+
+        Without `wait` what was decided is on its way when this returns (see `State.transaction`), and no lines are told.
+        """
         chain = self.reader.latest()
+        documents, stored = self._read()
+        if chain is None or chain.ts <= int(stored.get("decided", b"-1")):
+            with self.desk.state.pipeline(wait) as tx:
+                self.desk.beat(tx, "signals", now)
+            return []
+        return self._take(_Step(self.features(chain, documents), chain, self.history), stored, now, wait)
+
+    def _read(self) -> tuple[list[bytes], Mapping[str, bytes]]:
+        """The calculators' documents and this job's memory."""
+        if self._metrics is not None and self._stored is not None:
+            return self._metrics.documents(), self._stored
         with self.desk.state.pipeline() as tx:
             documents = tx.run(Command((("MGET", *(tx.name(analytics(self.desk.symbol, metric)) for metric in METRICS)),), list))
             stored = tx.get_hash(signals_memory(self.desk.symbol))
-            self.desk.beat(tx, "signals", now)
-        if chain is None or chain.ts <= int(stored.value.get("decided", b"-1")):
-            return []
-        step = _Step(self.features(chain, [document for document in documents.value if document]), chain, self.history)
-        return self._take(step, stored.value)
+        if self._metrics is not None:
+            self._stored = stored.value
+        return [document for document in documents.value if document], stored.value
 
     def features(self, chain: OptionChain, documents: list[bytes]) -> Features:
         """The features of a snapshot from the calculators' documents."""
         return merge(self.desk.symbol, timestamp(chain.ts), chain.id, documents, max_age=2.0 * self.desk.config.market.step_seconds)
 
-    def _take(self, step: _Step, stored: Mapping[str, bytes]) -> list[Event]:
+    def _take(self, step: _Step, stored: Mapping[str, bytes], now: int, wait: bool) -> list[Event]:
         answers: list[Proposal | Skip] = []
         writes, failures = {"decided": str(step.chain.ts).encode()}, 0
         for strategy in self.strategies:
@@ -174,7 +190,10 @@ class SignalsJob:
             failures += after.breaker.failures > before.breaker.failures
             if after != before:
                 writes[strategy.name] = after.dump()
-        return self.book.take(answers, step.chain.seq, is_drifting(step.features), writes, failures)
+        done = self.book.take(answers, step.chain.seq, is_drifting(step.features), writes, failures, wait, lambda tx: self.desk.beat(tx, "signals", now))
+        if self._stored is not None:
+            self._stored |= writes
+        return done
 
     def _ask(self, strategy: LoadedStrategy, step: _Step, memory: Memory) -> tuple[Answer, Memory]:
         """A strategy's answer and what is remembered after it; a failure is a skip."""

@@ -35,14 +35,16 @@ class TapeStep:
     underlying_trades: Trades = field(default_factory=lambda: empty(Trades))
     imbalances: Imbalances = field(default_factory=lambda: empty(Imbalances))
 
-# %% ../../nbs/80_jobs/805_tape.ipynb #828b5425
+# %% ../../nbs/80_jobs/805_tape.ipynb #f74a199b
 def standing_quotes(trades: Trades, quotes: Quotes, bid: FloatArray, ask: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The bid and ask that stood for each trade of a step, dollars; `bid` and `ask` (a row a contract) are the chain's before the step's `quotes`."""
     if not len(trades):
         return np.empty(0), np.empty(0)
+    if not len(quotes) or quotes.ts[0] >= trades.ts[-1]:  # none of them stood before a trade: rows that are stamped by the minute
+        return bid[trades.index], ask[trades.index]
     traded = np.zeros(len(bid), np.bool_)
     traded[trades.index] = True
-    rows, fresh = np.flatnonzero(traded), np.flatnonzero(traded[quotes.index]) if len(quotes) else np.empty(0, np.int64)
+    rows, fresh = np.flatnonzero(traded), np.flatnonzero(traded[quotes.index])
     before = min(int(trades.ts[0]), int(quotes.ts[fresh[0]]) if len(fresh) else int(trades.ts[0])) - 1
     ts, index = np.concatenate((np.full(len(rows), before), quotes.ts[fresh])), np.concatenate((rows, quotes.index[fresh]))
     bids, asks = np.concatenate((bid[rows], quotes.bid[fresh])), np.concatenate((ask[rows], quotes.ask[fresh]))

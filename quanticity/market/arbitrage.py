@@ -64,7 +64,31 @@ def calendar_violations(strike: FloatArray, bid: FloatArray, later_strike: Float
         best[inside] = cheapest[at[inside]]
     return int((np.where(np.isnan(bid), -np.inf, bid) > best + tolerance).sum())
 
-# %% ../../nbs/20_market/24_arbitrage.ipynb #8d49d5a1
+# %% ../../nbs/20_market/24_arbitrage.ipynb #2dadb5d9
+def _parity_violations(chain: OptionChain, split: dict[bool, IntArray], t: float, american: bool, spread: float, tolerance: float) -> int:
+    strike = chain.contracts.strike
+    _, i, j = np.intersect1d(strike[split[True]], strike[split[False]], return_indices=True)
+    call, put = split[True][i], split[False][j]
+    k, half = strike[call], spread / 2
+    stock, bond = np.exp(-chain.dividend * t), np.exp(-chain.rate * t)
+    most = (chain.spot + half) * (1.0 if american else stock) - k * bond
+    least = (chain.spot - half) * stock - k * (1.0 if american else bond)
+    with np.errstate(invalid="ignore"):
+        return int(((chain.bid[call] - chain.ask[put] > most + tolerance) | (chain.ask[call] - chain.bid[put] < least - tolerance)).sum())
+
+
+def _bound_violations(chain: OptionChain, rows: IntArray, t: float, american: bool, spread: float, tolerance: float) -> int:
+    c = chain.contracts
+    k, call, half = c.strike[rows], c.is_call[rows], spread / 2
+    stock, bond = np.exp(-chain.dividend * t), np.exp(-chain.rate * t)
+    high = np.where(call, (chain.spot + half) * (1.0 if american else stock), k * (1.0 if american else bond))
+    low = np.where(call, (chain.spot - half) * stock - k * bond, k * bond - (chain.spot + half) * stock)
+    if american:
+        low = np.maximum(low, np.where(call, chain.spot - half - k, k - chain.spot - half))
+    with np.errstate(invalid="ignore"):
+        return int(((chain.bid[rows] > high + tolerance) | (chain.ask[rows] < low - tolerance)).sum())
+
+# %% ../../nbs/20_market/24_arbitrage.ipynb #2aff7730
 @dataclass(frozen=True, slots=True)
 class ArbitrageCounts:
     """How many contracts' quotes take part in each kind of static arbitrage (parity: pairs)."""
@@ -113,27 +137,3 @@ def check_static_arbitrage(chain: OptionChain, spot_spread: float = 0.0, toleran
             bounds += _bound_violations(chain, rows, t, american, spot_spread, tolerance)
         sides.append((t, split))
     return ArbitrageCounts(vertical, butterfly, calendar, parity, bounds)
-
-
-def _parity_violations(chain: OptionChain, split: dict[bool, IntArray], t: float, american: bool, spread: float, tolerance: float) -> int:
-    strike = chain.contracts.strike
-    _, i, j = np.intersect1d(strike[split[True]], strike[split[False]], return_indices=True)
-    call, put = split[True][i], split[False][j]
-    k, half = strike[call], spread / 2
-    stock, bond = np.exp(-chain.dividend * t), np.exp(-chain.rate * t)
-    most = (chain.spot + half) * (1.0 if american else stock) - k * bond
-    least = (chain.spot - half) * stock - k * (1.0 if american else bond)
-    with np.errstate(invalid="ignore"):
-        return int(((chain.bid[call] - chain.ask[put] > most + tolerance) | (chain.ask[call] - chain.bid[put] < least - tolerance)).sum())
-
-
-def _bound_violations(chain: OptionChain, rows: IntArray, t: float, american: bool, spread: float, tolerance: float) -> int:
-    c = chain.contracts
-    k, call, half = c.strike[rows], c.is_call[rows], spread / 2
-    stock, bond = np.exp(-chain.dividend * t), np.exp(-chain.rate * t)
-    high = np.where(call, (chain.spot + half) * (1.0 if american else stock), k * (1.0 if american else bond))
-    low = np.where(call, (chain.spot - half) * stock - k * bond, k * bond - (chain.spot + half) * stock)
-    if american:
-        low = np.maximum(low, np.where(call, chain.spot - half - k, k - chain.spot - half))
-    with np.errstate(invalid="ignore"):
-        return int(((chain.bid[rows] > high + tolerance) | (chain.ask[rows] < low - tolerance)).sum())

@@ -4,11 +4,14 @@
 
 # %% auto #0
 __all__ = ['FloatArray', 'IntArray', 'BoolArray', 'NANOSECONDS_A_YEAR', 'FIELDS', 'nanoseconds', 'timestamp', 'Contracts',
-           'OptionChain', 'encode_chain', 'decode_chain', 'pack_names', 'encode_rows', 'decode_row']
+           'OptionChain', 'encode_chain', 'ChainDecoder', 'decode_chain', 'pack_names', 'encode_rows', 'decode_row']
 
-# %% ../../nbs/20_market/20_chain.ipynb #4fedb595
+# %% ../../nbs/20_market/20_chain.ipynb #da48e1aa
 import json
+import struct
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -22,22 +25,23 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 NANOSECONDS_A_YEAR = 365 * 86_400 * 1_000_000_000
-_EPOCH = date(1970, 1, 1)
+_MINUTE, _DAY = 60 * 1_000_000_000, 86_400 * 1_000_000_000
+_EPOCH, _START = date(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)
 
-# %% ../../nbs/20_market/20_chain.ipynb #068dfd19
+# %% ../../nbs/20_market/20_chain.ipynb #aed3a204
 def nanoseconds(ts: datetime) -> int:
     """Nanoseconds since 1970-01-01 UTC of an aware datetime (exact; datetimes end at microseconds)."""
     if ts.tzinfo is None:
         raise ValueError(f"a time without its zone: {ts!r}")
-    delta = ts - datetime(1970, 1, 1, tzinfo=UTC)
+    delta = ts - _START
     return ((delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds) * 1_000
 
 
 def timestamp(ns: int) -> datetime:
     """The UTC datetime of nanoseconds since 1970-01-01 UTC, cut to microseconds."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(ns) // 1_000)
+    return _START + timedelta(microseconds=int(ns) // 1_000)
 
-# %% ../../nbs/20_market/20_chain.ipynb #f1cf845f
+# %% ../../nbs/20_market/20_chain.ipynb #0c3da72d
 @dataclass(frozen=True, eq=False)
 class Contracts:
     """The listed contracts of one option root, one row each.
@@ -87,7 +91,24 @@ class Contracts:
         return [occ_symbol(self.symbol, self.expiry(i), Right.CALL if c else Right.PUT, k)
                 for i, (c, k) in enumerate(zip(self.is_call.tolist(), self.strike.tolist(), strict=True))]
 
-# %% ../../nbs/20_market/20_chain.ipynb #61ed5599
+    @cached_property
+    def by_right(self) -> IntArray:
+        """The rows in order of right (puts first), expiry and strike. Read-only."""
+        return _read_only(np.lexsort((self.strike, self.expires_at, self.is_call)))
+
+    @cached_property
+    def structure(self) -> npt.NDArray[np.float32]:
+        """What says which contract a row is, as it travels: strike, expiry (day, and minute of that day), right and multiplier, a row each. Read-only."""
+        minute = self.expires_at // _MINUTE - self.expiry_day * 1440
+        return _read_only(np.stack([np.asarray(v, np.float32) for v in (self.strike, self.expiry_day, minute, self.is_call, self.multiplier)]))
+
+
+def _read_only(array: Any) -> Any:
+    """An array that is computed once and seen by many: nobody may write to it."""
+    array.flags.writeable = False
+    return array
+
+# %% ../../nbs/20_market/20_chain.ipynb #abcc90cf
 @dataclass(frozen=True, eq=False)
 class OptionChain:
     """All contracts of a root at one moment.
@@ -123,7 +144,7 @@ class OptionChain:
         """The option root."""
         return self.contracts.symbol
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The snapshot's name: root, event time and sequence number. Every ledger line leads back to one of these."""
         return f"chain:{self.symbol}:{timestamp(self.ts):%Y%m%dT%H%M%SZ}:{self.seq}"
@@ -132,33 +153,33 @@ class OptionChain:
         """The same chain with another spot, and where that is from."""
         return replace(self, spot=spot, spot_source=spot_source)
 
-    @property
+    @cached_property
     def mid(self) -> FloatArray:
-        """Midpoint of two-sided quotes, NaN elsewhere. A crossed quote has no midpoint."""
-        return np.where(self.bid <= self.ask, (self.bid + self.ask) * 0.5, np.nan)
+        """Midpoint of two-sided quotes, NaN elsewhere. A crossed quote has no midpoint. Read-only."""
+        return _read_only(np.where(self.bid <= self.ask, (self.bid + self.ask) * 0.5, np.nan))
 
-    @property
+    @cached_property
     def years(self) -> FloatArray:
-        """Years (of 365 days) until each contract stops trading; negative once it has."""
-        return (self.contracts.expires_at - self.ts) / NANOSECONDS_A_YEAR
+        """Years (of 365 days) until each contract stops trading; negative once it has. Read-only."""
+        return _read_only((self.contracts.expires_at - self.ts) / NANOSECONDS_A_YEAR)
 
-    @property
+    @cached_property
     def quote_age(self) -> FloatArray:
-        """Seconds since each contract's last quote, infinite where it had none."""
-        return np.where(self.quote_time > 0, (self.ts - self.quote_time) / 1e9, np.inf)
+        """Seconds since each contract's last quote, infinite where it had none. Read-only."""
+        return _read_only(np.where(self.quote_time > 0, (self.ts - self.quote_time) / 1e9, np.inf))
 
-# %% ../../nbs/20_market/20_chain.ipynb #24aaf98d
+# %% ../../nbs/20_market/20_chain.ipynb #13b740d1
 FIELDS = ("strike", "expiry_day", "expiry_minute", "is_call", "multiplier", "bid", "ask", "bid_size", "ask_size",
           "quote_age", "volume", "open_interest", "prior_volatility")
-_MINUTE, _DAY = 60 * 1_000_000_000, 86_400 * 1_000_000_000
 _DAYS = 100_000  # days that an expiry may lie from 1970: 273 years, which nanoseconds can count
 
 
+_STRUCTURE = 5  # of the fields say which contract a row is, and stay for the session
+
+
 def _matrix(chain: OptionChain) -> npt.NDArray[np.float32]:
-    listed = chain.contracts
     out = np.empty((len(FIELDS), len(chain)), np.float32)
-    out[0], out[1], out[2] = listed.strike, listed.expiry_day, listed.expires_at // _MINUTE - listed.expiry_day * 1440
-    out[3], out[4] = listed.is_call, listed.multiplier
+    out[:_STRUCTURE] = chain.contracts.structure
     out[5], out[6], out[7], out[8] = chain.bid, chain.ask, chain.bid_size, chain.ask_size
     out[9] = np.where(chain.quote_time > 0, (chain.ts - chain.quote_time) / 1e9, np.nan)
     out[10], out[11], out[12] = chain.volume, chain.open_interest, chain.prior_volatility
@@ -172,7 +193,7 @@ def encode_chain(chain: OptionChain) -> bytes:
             "exercise": listed.exercise.value, "settlement": listed.settlement.value,
             "spot": None if chain.spot != chain.spot else chain.spot, "spot_source": chain.spot_source,
             "rate": chain.rate, "dividend": chain.dividend, "rows": len(chain)}
-    return json.dumps(head, separators=(",", ":")).encode() + b"\n" + _matrix(chain).astype("<f4", copy=False).tobytes()
+    return b"".join((json.dumps(head, separators=(",", ":")).encode(), b"\n", _matrix(chain).astype("<f4", copy=False).data))
 
 
 def _check_structure(symbol: str, m: FloatArray) -> None:
@@ -188,27 +209,47 @@ def _check_structure(symbol: str, m: FloatArray) -> None:
         raise ValueError(f"chain blob of {symbol}: {FIELDS[field]} of row {row} is {m[field, row]:g} ({int(wrong.any(axis=0).sum())} such rows)")
 
 
+def _listed(head: dict[str, Any], structure: npt.NDArray[np.float32]) -> Contracts:
+    """The contracts that the first rows of a blob's matrix describe."""
+    m = structure.astype(np.float64)
+    _check_structure(head["symbol"], m)
+    day, minute = m[1].astype(np.int64), m[2].astype(np.int64)
+    return Contracts(head["symbol"], head["underlying"], np.round(m[0], 3), day, day * _DAY + minute * _MINUTE, m[3] > 0, m[4],
+                     Exercise(head["exercise"]), Settlement(head["settlement"]))
+
+
+class ChainDecoder:
+    """`decode_chain` of one blob after another: contracts that have not changed are the same object, and are not looked through again."""
+
+    def __init__(self) -> None:
+        self._known: tuple[object, npt.NDArray[np.uint32], Contracts] | None = None
+
+    def __call__(self, blob: bytes) -> OptionChain:
+        """The chain of a blob; ValueError as of `decode_chain`."""
+        body = (blob.find(b"\n") + 1) or len(blob)
+        head = json.loads(blob[:body])
+        rows = head["rows"]
+        if len(blob) - body != 4 * rows * len(FIELDS):
+            raise ValueError(f"chain blob of {head['symbol']} is cut: {len(blob) - body} bytes for {rows} rows")
+        terms = tuple(head[name] for name in ("symbol", "underlying", "exercise", "settlement", "rows"))
+        matrix = np.frombuffer(blob, "<f4", offset=body).reshape(len(FIELDS), rows)
+        structure = matrix[:_STRUCTURE].view(np.uint32)  # as bits: a multiplier that is not known is like itself
+        if self._known is None or self._known[0] != terms or not (self._known[1] == structure).all():
+            self._known = terms, structure, _listed(head, matrix[:_STRUCTURE])
+        m = matrix[_STRUCTURE:].astype(np.float64)
+        m[:2] = np.round(m[:2], 3)
+        none = np.isnan(m[4])
+        quote_time = np.where(none, 0, head["ts"] - np.round(np.where(none, 0.0, m[4]) * 1e9).astype(np.int64))
+        spot = np.nan if head["spot"] is None else float(head["spot"])
+        return OptionChain(head["seq"], head["ts"], self._known[2], spot, head["spot_source"], head["rate"], head["dividend"],
+                           m[0], m[1], m[2], m[3], quote_time, m[5], m[6], m[7])
+
+
 def decode_chain(blob: bytes) -> OptionChain:
     """The inverse of `encode_chain`. Raises ValueError where the blob is cut short, or where a strike, expiry, right or multiplier is none."""
-    line, _, body = blob.partition(b"\n")
-    head = json.loads(line)
-    rows = head["rows"]
-    if len(body) != 4 * rows * len(FIELDS):
-        raise ValueError(f"chain blob of {head['symbol']} is cut: {len(body)} bytes for {rows} rows")
-    m = np.frombuffer(body, "<f4").reshape(len(FIELDS), rows).astype(np.float64)
-    _check_structure(head["symbol"], m)
-    m[[0, 5, 6]] = np.round(m[[0, 5, 6]], 3)
-    day = m[1].astype(np.int64)
-    minute = m[2].astype(np.int64)
-    listed = Contracts(head["symbol"], head["underlying"], m[0], day, day * _DAY + minute * _MINUTE, m[3] > 0, m[4],
-                       Exercise(head["exercise"]), Settlement(head["settlement"]))
-    age = np.where(np.isnan(m[9]), 0.0, m[9])
-    quote_time = np.where(np.isnan(m[9]), 0, head["ts"] - np.round(age * 1e9).astype(np.int64))
-    spot = np.nan if head["spot"] is None else float(head["spot"])
-    return OptionChain(head["seq"], head["ts"], listed, spot, head["spot_source"], head["rate"], head["dividend"],
-                       m[5], m[6], m[7], m[8], quote_time, m[10], m[11], m[12])
+    return ChainDecoder()(blob)
 
-# %% ../../nbs/20_market/20_chain.ipynb #78aa7c6e
+# %% ../../nbs/20_market/20_chain.ipynb #8b1b8643
 def pack_names(names: list[str]) -> npt.NDArray[np.bytes_]:
     """OCC symbols of one root as fixed-width bytes (they all have the same length); ValueError where they do not."""
     if len({len(name) for name in names}) > 1:
@@ -216,17 +257,24 @@ def pack_names(names: list[str]) -> npt.NDArray[np.bytes_]:
     return np.array([name.encode() for name in names], "S")
 
 
-def encode_rows(chain: OptionChain, rows: IntArray) -> bytes:
-    """Values of the `by_contract` hash for the given rows, one after the other: sequence number, quote time (int64) and `FIELDS` (float32)."""
+_ROW = struct.Struct(f"<qq{len(FIELDS)}f")
+
+
+def encode_rows(chain: OptionChain, rows: IntArray, blob: bytes | None = None) -> bytes:
+    """Values of the `by_contract` hash for the given rows, one after the other: sequence number, quote time (int64) and `FIELDS` (float32).
+
+    `blob` is `encode_chain(chain)`, where that is at hand: the fields are taken from it.
+    """
     record = np.empty(len(rows), np.dtype([("seq", "<i8"), ("quote_time", "<i8"), ("row", "<f4", (len(FIELDS),))]))
     record["seq"] = chain.seq
     record["quote_time"] = chain.quote_time[rows]
-    record["row"] = _matrix(chain)[:, rows].T
+    size = 4 * len(FIELDS) * len(chain)
+    matrix = _matrix(chain) if blob is None else np.frombuffer(blob, "<f4", offset=len(blob) - size).reshape(len(FIELDS), -1)
+    record["row"] = matrix.T[rows]
     return record.tobytes()
 
 
 def decode_row(value: bytes) -> tuple[int, int, dict[str, float]]:
     """Sequence number, quote time (nanoseconds UTC, 0: none) and fields of one `by_contract` value."""
-    seq, quote_time = (int(v) for v in np.frombuffer(value, "<i8", 2))
-    row = np.frombuffer(value, "<f4", len(FIELDS), 16)
-    return seq, quote_time, dict(zip(FIELDS, (float(v) for v in row), strict=True))
+    seq, quote_time, *row = _ROW.unpack(value)
+    return seq, quote_time, dict(zip(FIELDS, row, strict=True))

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['WEIGHTS', 'QualityScore', 'combine', 'chain_quality']
 
-# %% ../../nbs/20_market/265_chain_quality.ipynb #8a70e466
+# %% ../../nbs/20_market/265_chain_quality.ipynb #29c98599
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 
-from .chain import BoolArray, IntArray, OptionChain
+from .chain import BoolArray, OptionChain
 from .parity import PairIndex, pair_rows
 
 # %% ../../nbs/20_market/265_chain_quality.ipynb #3becf4c5
@@ -47,7 +47,7 @@ def combine(parts: Mapping[str, float], weights: Mapping[str, float]) -> Quality
     dead = any(value <= 0 for value in parts.values())
     return QualityScore(float(np.exp(total / weight)) if weight and not dead else 0.0, parts)
 
-# %% ../../nbs/20_market/265_chain_quality.ipynb #556339f6
+# %% ../../nbs/20_market/265_chain_quality.ipynb #fe43cc89
 WEIGHTS: Mapping[str, float] = MappingProxyType({"two_sided": 1.0, "fresh": 2.0, "uncrossed": 1.0, "spread": 1.0, "parity": 2.0,
                                                        "ordered": 1.0, "convex": 1.0, "coverage": 1.0})
 
@@ -57,50 +57,39 @@ def _share(good: BoolArray, of: BoolArray | None = None) -> float:
     return float(np.count_nonzero(good if of is None else good & of) / total) if total else float("nan")
 
 
-def _neighbours(chain: OptionChain, near: BoolArray) -> tuple[IntArray, BoolArray, BoolArray]:
-    """Near two-sided contracts sorted by right, expiry and strike; which have a next strike, and which a next but one."""
-    listed, rows = chain.contracts, np.flatnonzero(near & (chain.bid > 0) & (chain.ask >= chain.bid) & (chain.ask < np.inf))
-    rows = rows[np.lexsort((listed.strike[rows], listed.expires_at[rows], listed.is_call[rows]))]
-    same = (listed.is_call[rows][1:] == listed.is_call[rows][:-1]) & (listed.expires_at[rows][1:] == listed.expires_at[rows][:-1])
-    same &= listed.strike[rows][1:] > listed.strike[rows][:-1]
-    return rows, same, same[:-1] & same[1:]
-
-
-def _shape(chain: OptionChain, near: BoolArray) -> tuple[float, float]:
-    """Shares of neighbours in order and of triples that are convex, by prices that could be traded at."""
-    rows, two, three = _neighbours(chain, near)
-    bid, ask, strike, call = chain.bid[rows], chain.ask[rows], chain.contracts.strike[rows], chain.contracts.is_call[rows]
-    step = np.diff(strike)
-    low, high = np.where(call[:-1], ask[:-1], ask[1:]), np.where(call[:-1], bid[1:], bid[:-1])  # the dearer bought, the cheaper sold
-    turned = np.where(call[:-1], bid[:-1] - ask[1:], bid[1:] - ask[:-1])
+def _shape(chain: OptionChain, usable: BoolArray) -> tuple[float, float]:
+    """Shares of neighbours in order and of triples that are convex among usable contracts, by prices that could be traded at."""
+    listed, rows = chain.contracts, chain.contracts.by_right
+    rows = rows.compress(usable[rows])
+    bid, ask, strike, ends, call = chain.bid[rows], chain.ask[rows], listed.strike[rows], listed.expires_at[rows], listed.is_call[rows]
+    step, lower = np.diff(strike), call[:-1]
+    two = (call[1:] == lower) & (ends[1:] == ends[:-1]) & (step > 0)
+    low, high = np.where(lower, ask[:-1], ask[1:]), np.where(lower, bid[1:], bid[:-1])  # the dearer bought, the cheaper sold
+    turned = np.where(lower, bid[:-1] - ask[1:], bid[1:] - ask[:-1])
     ordered = (low >= high - 1e-9) & (turned <= step + 1e-9)
-    i = np.flatnonzero(three)
+    i = (two[:-1] & two[1:]).nonzero()[0]
     weight = step[i + 1] / (step[i + 1] + step[i])  # both above 0 within an expiry
     convex = weight * ask[i] + (1 - weight) * ask[i + 2] >= bid[i + 1] - 1e-9
     return _share(ordered, two), _share(convex)
 
 
-def _parity(chain: OptionChain, pairs: PairIndex, near: BoolArray, carry: float) -> float:
-    call, put = pairs.call, pairs.put
-    usable = near & (chain.bid > 0) & (chain.ask >= chain.bid) & (chain.ask < np.inf)
-    both = usable[call] & usable[put]
+def _parity(chain: OptionChain, pairs: PairIndex, both: BoolArray, carry: float) -> float:
     if not 0 < chain.spot < np.inf or not both.any():
         return float("nan")
-    call, put, strike = call[both], put[both], pairs.strike[both]
-    years = chain.years[call]
-    implied = strike * np.exp(-chain.rate * years) + (chain.bid[call] + chain.ask[call] - chain.bid[put] - chain.ask[put]) / 2
-    wide = (chain.ask[call] - chain.bid[call] + chain.ask[put] - chain.bid[put]) / 2
+    call, put, strike = pairs.call.compress(both), pairs.put.compress(both), pairs.strike.compress(both)
+    years, call_bid, call_ask, put_bid, put_ask = chain.years[call], chain.bid[call], chain.ask[call], chain.bid[put], chain.ask[put]
+    implied = strike * np.exp(-chain.rate * years) + (call_bid + call_ask - put_bid - put_ask) / 2
+    wide = (call_ask - call_bid + put_ask - put_bid) / 2
     return _share(np.abs(implied - chain.spot * np.exp(-chain.dividend * years)) <= wide + 0.001 * chain.spot + carry * years * strike)
 
 
-def _coverage(chain: OptionChain, pairs: PairIndex, near: BoolArray) -> float:
-    usable = near & (chain.bid > 0) & (chain.ask >= chain.bid) & (chain.ask < np.inf)
-    listed = near[pairs.call] & (pairs.expires_at[np.searchsorted(pairs.start, np.arange(len(pairs)), side="right") - 1] > chain.ts)
-    ends = chain.contracts.expires_at[pairs.call]
-    nearest = np.unique(ends[listed])[:3]
-    return _share(usable[pairs.call] & usable[pairs.put], listed & np.isin(ends, nearest))
+def _coverage(chain: OptionChain, pairs: PairIndex, near: BoolArray, both: BoolArray) -> float:
+    listed, ends = near[pairs.call], chain.contracts.expires_at[pairs.call]  # in order of expiry
+    live = ends.compress(listed)
+    later = live[1:].compress(live[1:] != live[:-1])  # all expiries but the first
+    return _share(both, listed & (ends <= later[1]) if len(later) > 1 else listed)
 
-# %% ../../nbs/20_market/265_chain_quality.ipynb #e17b4145
+# %% ../../nbs/20_market/265_chain_quality.ipynb #86ed41ec
 def chain_quality(chain: OptionChain, pairs: PairIndex | None = None, *, near: float = 0.05, max_age_seconds: float = 300.0, wide: float = 0.5,
                   carry: float = 0.05) -> QualityScore:
     """What a snapshot is worth. `near` is the distance from the spot (share of it) within which contracts count; without a spot all do.
@@ -112,13 +101,16 @@ def chain_quality(chain: OptionChain, pairs: PairIndex | None = None, *, near: f
     inside = chain.contracts.expires_at > chain.ts
     if 0 < chain.spot < np.inf:
         inside &= np.abs(chain.contracts.strike / chain.spot - 1) <= near
-    bid, ask = chain.bid[inside], chain.ask[inside]
+    usable = inside & (chain.bid > 0) & (chain.ask >= chain.bid) & (chain.ask < np.inf)
+    both = usable[pairs.call] & usable[pairs.put]
+    rows = inside.nonzero()[0]
+    bid, ask, age = chain.bid[rows], chain.ask[rows], chain.quote_age[rows]
     two = (bid > 0) & (bid < np.inf) & (ask > 0) & (ask < np.inf)
-    age = chain.quote_age[inside]
     narrow = two & (ask >= bid)
-    cost = np.maximum(1 - (ask[narrow] - bid[narrow]) / (wide * np.maximum((ask[narrow] + bid[narrow]) / 2, 0.5)), 0.0)
-    ordered, convex = _shape(chain, inside)
+    least, most = bid.compress(narrow), ask.compress(narrow)
+    cost = np.maximum(1 - (most - least) / (wide * np.maximum((most + least) / 2, 0.5)), 0.0)
+    ordered, convex = _shape(chain, usable)
     return combine({
         "two_sided": _share(two), "fresh": _share(age <= max_age_seconds), "uncrossed": _share(bid < ask, two),
-        "spread": float(np.mean(np.minimum(cost, 1.0))) if len(cost) else float("nan"), "parity": _parity(chain, pairs, inside, carry),
-        "ordered": ordered, "convex": convex, "coverage": _coverage(chain, pairs, inside)}, WEIGHTS)
+        "spread": float(np.mean(np.minimum(cost, 1.0))) if len(cost) else float("nan"), "parity": _parity(chain, pairs, both, carry),
+        "ordered": ordered, "convex": convex, "coverage": _coverage(chain, pairs, inside, both)}, WEIGHTS)

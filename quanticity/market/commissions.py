@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['UNITS_A_DOLLAR', 'SCHEDULES', 'Executed', 'Commission', 'CommissionSchedule', 'schedule_on', 'commission',
-           'order_commission']
+           'order_commission', 'share_commission']
 
 # %% ../../nbs/20_market/24_commissions.ipynb #001c351d
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def _commission(broker_units: int, third_party_units: int) -> Commission:
     return Commission(broker_units / UNITS_A_DOLLAR, third_party_units / UNITS_A_DOLLAR,
                       (broker_units + third_party_units) / UNITS_A_DOLLAR)
 
-# %% ../../nbs/20_market/24_commissions.ipynb #d7abe304
+# %% ../../nbs/20_market/24_commissions.ipynb #c8e20cef
 @dataclass(frozen=True, slots=True)
 class CommissionSchedule:
     """Charges on US options in force from `effective` on; rates are dollars a contract unless said.
@@ -44,6 +44,7 @@ class CommissionSchedule:
     `tiers` is (contracts of the month up to and including which it holds, a rate a band), the last one without end.
     `minimum` is dollars an order. Third parties: `regulatory_fee` (ORF), `clearing_fee` (OCC) up to `clearing_cap`
     dollars an order, `audit_trail_fee` (CAT), `activity_fee` (FINRA TAF) a contract sold, `sec_rate` dollars a dollar sold.
+    `share_rate` dollars a share, at least `share_minimum` dollars an order, is what trading the underlying costs.
     `exchange_fees` are (option root, dollars a contract below a premium of 1.00, dollars from 1.00 on): what an exchange
     asks of customers for its own index options.
     """
@@ -60,6 +61,8 @@ class CommissionSchedule:
     activity_fee: float
     sec_rate: float
     exchange_fees: tuple[tuple[str, float, float], ...] = ()
+    share_rate: float = 0.0
+    share_minimum: float = 0.0
 
     def __post_init__(self) -> None:
         bands = len(self.premium_thresholds) + 1
@@ -78,20 +81,21 @@ class CommissionSchedule:
                 return above if price >= 1.0 else below
         return 0.0
 
-# %% ../../nbs/20_market/24_commissions.ipynb #38db6519
+# %% ../../nbs/20_market/24_commissions.ipynb #a2ee8bcb
 _BANDS = (0.05, 0.10)
 _INDEX_FEES = (("SPX", 0.36, 0.45), ("SPXW", 0.36, 0.45))
+_SHARES = (0.005, 1.00)
 _UPPER_TIERS = ((50_000.0, (0.25, 0.50, 0.50)), (100_000.0, (0.25, 0.25, 0.25)), (float("inf"), (0.15, 0.15, 0.15)))
 
 SCHEDULES: tuple[CommissionSchedule, ...] = (
     CommissionSchedule("ibkr-us-options-2014-03", date(2014, 3, 18), _BANDS, ((10_000.0, (0.25, 0.50, 0.70)), *_UPPER_TIERS),
-                       1.00, 0.0401, 0.05, 55.0, 0.0, 0.002, 0.0000221, _INDEX_FEES),
+                       1.00, 0.0401, 0.05, 55.0, 0.0, 0.002, 0.0000221, _INDEX_FEES, *_SHARES),
     CommissionSchedule("ibkr-us-options-2016-02", date(2016, 2, 16), _BANDS, ((10_000.0, (0.25, 0.50, 0.70)), *_UPPER_TIERS),
-                       1.00, 0.0404, 0.05, 55.0, 0.0, 0.002, 0.0000218, _INDEX_FEES),
+                       1.00, 0.0404, 0.05, 55.0, 0.0, 0.002, 0.0000218, _INDEX_FEES, *_SHARES),
     CommissionSchedule("ibkr-us-options-2024-01", date(2024, 1, 1), _BANDS, ((10_000.0, (0.25, 0.50, 0.65)), *_UPPER_TIERS),
-                       1.00, 0.02685, 0.02, 55.0, 0.0, 0.00279, 0.000008, _INDEX_FEES),
+                       1.00, 0.02685, 0.02, 55.0, 0.0, 0.00279, 0.000008, _INDEX_FEES, *_SHARES),
     CommissionSchedule("ibkr-us-options-2024-11", date(2024, 11, 1), _BANDS, ((10_000.0, (0.25, 0.50, 0.65)), *_UPPER_TIERS),
-                       1.00, 0.02685, 0.02, 55.0, 0.0048, 0.00279, 0.0000278, _INDEX_FEES),
+                       1.00, 0.02685, 0.02, 55.0, 0.0048, 0.00279, 0.0000278, _INDEX_FEES, *_SHARES),
 )
 
 
@@ -158,3 +162,12 @@ def order_commission(schedule: CommissionSchedule, side: Side, fills_so_far: Seq
     before = _order_units(schedule, side, fills_so_far, multiplier, monthly_contracts, root)
     after = _order_units(schedule, side, [*fills_so_far, (quantity, price)], multiplier, monthly_contracts, root)
     return _commission(after[0] - before[0], after[1] - before[1])
+
+# %% ../../nbs/20_market/24_commissions.ipynb #23978ed4
+def share_commission(schedule: CommissionSchedule, side: Side, shares: int, price: float) -> Commission:
+    """The charge for one order of `shares` of the underlying at `price` dollars. Raises ValueError below one share, or for a price that is none."""
+    if shares < 1 or not 0.0 < price < float("inf"):
+        raise ValueError(f"cannot charge an order of {shares} shares at {price}")
+    value = shares * price
+    broker = min(max(schedule.share_rate * shares, schedule.share_minimum), 0.01 * value)
+    return _commission(_units(broker), _units(schedule.sec_rate * value) if side is Side.SELL else 0)

@@ -32,7 +32,12 @@ class Severity(IntEnum):
     NOTE = 0  # kept, and counted
     QUARANTINE = 1  # refused, and counted
 
-# %% ../../nbs/20_market/260_findings.ipynb #4490e013
+# %% ../../nbs/20_market/260_findings.ipynb #0ec635a3
+def _counted(reasons: npt.NDArray[np.int16]) -> dict[Reason, int]:
+    counts = np.bincount(reasons).tolist()
+    return {REASONS[code]: count for code, count in enumerate(counts) if count}
+
+
 @dataclass(frozen=True, eq=False)
 class Findings:
     """Findings, a row each.
@@ -75,8 +80,12 @@ class Findings:
 
     def counts(self) -> dict[Reason, int]:
         """How many of each reason, in the order of `Reason`."""
-        codes, counts = np.unique(self.reason, return_counts=True)
-        return {REASONS[code]: int(count) for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
+        return _counted(self.reason)
+
+    def counts_by_severity(self) -> tuple[dict[Reason, int], dict[Reason, int]]:
+        """How many rows were refused and how many were kept, of each reason, in the order of `Reason`."""
+        refused = self.severity == Severity.QUARANTINE
+        return _counted(self.reason[refused]), _counted(self.reason[~refused])
 
     def in_order(self) -> "Findings":
         """By tape, row, severity and reason: the same for the same rows, however they came."""

@@ -53,10 +53,10 @@ class SpotBeliefs:
         """Minutes by which the options lag the underlying as it is stamped, by all minutes up to one (0: none)."""
         return clock_lag(self.implied_path[:minute + 1], self.spot_path[:minute + 1], self.p.skew_share)[0]
 
-# %% ../../nbs/20_market/267_option_door.ipynb #0e5ab989
+# %% ../../nbs/20_market/267_option_door.ipynb #06a4beed
 def by_minute(s: Screening, opens: int) -> list[tuple[int, IntArray]]:
     """The standing rows of a tape by minute of the session (rows after the open up to one minute after it are minute 1)."""
-    rows = np.flatnonzero(s.keep)
+    rows = np.arange(len(s.keep)) if s.clean else s.keep.nonzero()[0]
     if not len(rows):
         return []
     first, cuts = minute_cuts(s.tape.ts if s.clean else s.tape.ts[rows], opens)

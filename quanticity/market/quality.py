@@ -6,13 +6,14 @@
 __all__ = ['Door', 'Screened', 'screen_session', 'session_score', 'Findings', 'QualityParameters', 'QualityScore', 'Severity',
            'chain_quality', 'finding_lines', 'join_findings']
 
-# %% ../../nbs/20_market/26_quality.ipynb #4a7da6b0
+# %% ../../nbs/20_market/26_quality.ipynb #b9e4d48a
 from dataclasses import dataclass, fields, replace
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..core.clock import NEW_YORK, session_hours
 from ..core.reasons import Reason
@@ -35,7 +36,7 @@ _FOREVER = 1 << 62
 _WATCHED = ("quotes", "underlying_bars", "underlying_quotes")
 _IN_A_BATCH = tuple(f.name for f in fields(Batch) if f.name != "now")
 
-# %% ../../nbs/20_market/26_quality.ipynb #1bae8154
+# %% ../../nbs/20_market/26_quality.ipynb #6db67f44
 def _clocks(opens: int, closes: int, p: QualityParameters) -> dict[str, TapeClock]:
     """A clock a tape: options keep the option session's hours, the rest may come from early morning to evening."""
     start, stop = opens - int(p.before_hours * 3600e9), closes + int(p.after_hours * 3600e9)
@@ -49,9 +50,18 @@ def _gap_watches(opens: int, closes: int, day: date, p: QualityParameters) -> di
     return {name: GapWatch(opens, closes if name == "quotes" else until, p) for name in _WATCHED}
 
 
-def _halts(s: Screening) -> IntArray:
-    """The times at which trading was halted."""
-    notices = s.accepted
+def _silences(watched: Mapping[str, GapWatch], seen: Mapping[str, int], now: int, halts: IntArray, builder: FindingsBuilder) -> None:
+    """Notes on tapes that have been silent until `now`, each at the row that did not come."""
+    for name, watch in watched.items():
+        if minutes := watch.silence(now, halts):
+            builder.add(name, Severity.NOTE, Reason.GAP, seen[name], watch.last, -1, minutes, watch.shortest / _MINUTE)
+
+# %% ../../nbs/20_market/26_quality.ipynb #29796862
+def _halts(screened: Mapping[str, Screening]) -> IntArray:
+    """The times at which trading was halted, by the notices that were accepted."""
+    if "notices" not in screened:
+        return np.empty(0, np.int64)
+    notices = screened["notices"].accepted
     assert isinstance(notices, Notices)
     return notices.ts[notices.kind == NoticeKind.HALT]
 
@@ -67,15 +77,15 @@ def _remark(s: Screening) -> None:
                          (Reason.EMPTY_QUOTE, nothing), (Reason.ZERO_SIZE, zero)):
         s.note(reason, np.flatnonzero(mask if s.clean else mask & s.keep))
 
+# %% ../../nbs/20_market/26_quality.ipynb #07badc6c
+def _alone(s: Screening, now: int, contracts: Contracts, level_names: int, verdict: npt.NDArray[np.int8], clock: TapeClock, repeats: RepeatWatch) -> None:
+    """What a tape's own rows say, in this order: a row that is refused takes no part in what follows."""
+    refuse_faulty(s, len(contracts), level_names)
+    refuse_contracts(s, verdict)
+    clock.screen(s, now)
+    repeats.screen(s)
 
-
-def _silences(watched: Mapping[str, GapWatch], seen: Mapping[str, int], now: int, halts: IntArray, builder: FindingsBuilder) -> None:
-    """Notes on tapes that have been silent until `now`, each at the row that did not come."""
-    for name, watch in watched.items():
-        if minutes := watch.silence(now, halts):
-            builder.add(name, Severity.NOTE, Reason.GAP, seen[name], watch.last, -1, minutes, watch.shortest / _MINUTE)
-
-# %% ../../nbs/20_market/26_quality.ipynb #f7d1ef5e
+# %% ../../nbs/20_market/26_quality.ipynb #c89fe354
 class Door:
     """Screens one session of an option root, batch by batch, in order of arrival.
 
@@ -123,12 +133,8 @@ class Door:
     def _screen(self, tapes: Mapping[str, Tape], now: int, builder: FindingsBuilder) -> dict[str, Screening]:
         screened = {name: Screening(name, tape, self._seen[name], builder) for name, tape in tapes.items() if len(tape)}
         for name, s in screened.items():
-            refuse_faulty(s, len(self.contracts), self.level_names)
-            refuse_contracts(s, self._verdict)
-            self._clocks[name].screen(s, now)
-            self._repeats[name].screen(s)
-        if "notices" in screened:
-            self._halts = np.append(self._halts, _halts(screened["notices"]))
+            _alone(s, now, self.contracts, self.level_names, self._verdict, self._clocks[name], self._repeats[name])
+        self._halts = np.append(self._halts, _halts(screened))
         self._underlying.screen(screened, builder)
         self._options.screen(screened, self._underlying.path, builder)
         for name in [n for n in _WATCHED if n in screened]:

@@ -136,7 +136,7 @@ class QuoteMemory:
             return np.empty(0, np.int64)
         return np.flatnonzero((self.out_minutes >= self.p.parity_epochs) & (self.memory[_ROWS] == 0))
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #d729306b
+# %% ../../nbs/20_market/263_quote_memory.ipynb #a7c360c3
 def _duplicates(b: QuoteBlock) -> BoolArray:
     """Rows that repeat the contract's row before them to the nanosecond."""
     again = b.ts == b.before(b.ts, _TS)
@@ -151,7 +151,7 @@ def _jumps(m: QuoteMemory, b: QuoteBlock) -> tuple[BoolArray, BoolArray, FloatAr
     low, high = b.before(b.lo, _LEVEL_LO, b.two), b.before(b.hi, _LEVEL_HI, b.two)
     clear = np.maximum(b.lo - high, low - b.hi)
     over = np.zeros(len(b), np.bool_)
-    if not len(some := np.flatnonzero(clear > m.p.jump_floor)):
+    if not len(some := (clear > m.p.jump_floor).nonzero()[0]):
         return over, over, clear, clear
     band = np.full(len(b), np.nan)
     up, down, age, band[some] = _explained(m, b, some, low[some], high[some])
@@ -176,7 +176,8 @@ def _explained(m: QuoteMemory, b: QuoteBlock, some: IntArray, low: FloatArray, h
     wide = np.maximum(m.p.jump_spreads * np.maximum(high - low, np.where(b.two[some], b.hi[some] - b.lo[some], 0.0)),
                       np.maximum(m.p.jump_share * worth, m.p.jump_floor))
     left = np.maximum(m.ends[b.index[some]] - ts, 0.0)
-    band = wide * np.sqrt(np.maximum(age / _MINUTE, 1.0)) + worth * (1 - np.sqrt(left / (left + age)))
+    kept = np.divide(left, left + age, out=np.ones_like(left), where=left + age > 0)  # at its very end, and at once after its level: nothing is lost to time
+    band = wide * np.sqrt(np.maximum(age / _MINUTE, 1.0)) + worth * (1 - np.sqrt(kept))
     return delta * (np.fmax(move, 0.0) + doubt), delta * (np.fmax(-move, 0.0) + doubt), age, band
 
 
@@ -238,7 +239,7 @@ def _refuse(s: Screening, block: QuoteBlock, mask: BoolArray, reason: Reason, va
     if mask.any():
         s.refuse(reason, block.rows[mask], np.nan if value is None else value[mask], np.nan if limit is None else limit[mask])
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #1386cf29
+# %% ../../nbs/20_market/263_quote_memory.ipynb #603538b8
 def _unchanged(b: QuoteBlock) -> BoolArray:
     same: BoolArray = b.lo == b.before(b.lo, _LO)
     for values, field in ((b.hi, _HI), (b.bid_size, _BID_SIZE), (b.ask_size, _ASK_SIZE)):
@@ -251,14 +252,14 @@ def _remarks(m: QuoteMemory, s: Screening, b: QuoteBlock) -> tuple[FloatArray, F
     same = _unchanged(b)
     since = np.where(same, b.before(b.ts, _SINCE, ~same), b.ts)
     since_spot = np.where(same, b.before(b.spot, _SINCE_SPOT, ~same), b.spot)
-    if len(long := np.flatnonzero((b.ts - since >= m.p.unchanged_seconds * 1e9) & b.two)):
+    if len(long := ((b.ts - since >= m.p.unchanged_seconds * 1e9) & b.two).nonzero()[0]):
         strike, sign, spot = m.strike[b.index[long]], m.sign[b.index[long]], b.spot[long]
         moved = np.abs(np.maximum(sign * (spot - strike), 0.0) - np.maximum(sign * (since_spot[long] - strike), 0.0))
         allowed = 2 * (b.hi[long] - b.lo[long]) + m.p.unchanged_share * spot
         if len(left := long[moved > allowed]):
             s.note(Reason.UNCHANGED_QUOTE, b.rows[left], (b.ts - since)[left] / 1e9, m.p.unchanged_seconds)
     passed = b.ts - b.before(b.ts, _TS)
-    if len(quiet := np.flatnonzero(passed > m.p.contract_gap_seconds * 1e9)):
+    if len(quiet := (passed > m.p.contract_gap_seconds * 1e9).nonzero()[0]):
         known = b.held(_ROWS)[quiet] + (0 if b.start is None else quiet - b.start[quiet])
         first = np.where(b.held(_ROWS)[quiet] > 0, b.held(_FIRST)[quiet], b.ts[quiet if b.start is None else b.start[quiet]])
         usual = np.where(known >= 20, (b.ts[quiet] - passed[quiet] - first) / np.maximum(known - 1, 1), np.inf)
@@ -281,7 +282,7 @@ def _remember(m: QuoteMemory, b: QuoteBlock, steady: FloatArray, since: FloatArr
     index = b.index[last]
     for field, column in values:
         m.memory[field][index] = column[last]
-    some = np.flatnonzero(b.two if b.start is None else last & (b.two | (_in_force(b.ts, b.two, -1.0, b.start) >= 0)))
+    some = (b.two if b.start is None else last & (b.two | (_in_force(b.ts, b.two, -1.0, b.start) >= 0))).nonzero()[0]
     index = b.index[some]
     for field, column in ((_LEVEL_LO, b.lo), (_LEVEL_HI, b.hi), (_LEVEL_TS, b.ts), (_LEVEL_SPOT, b.spot), (_LEVEL_SEEN, b.seen), (_STEADY, steady)):
         after = column if b.start is None else np.where(b.two, column, _in_force(column, b.two, np.nan, b.start))

@@ -19,13 +19,15 @@ from .tape import Bars, Depth, Imbalances, IndexLevels, Published, Quotes, Tape,
 
 Fault = tuple[Reason, BoolArray, FloatArray | IntArray | None]
 
-# %% ../../nbs/20_market/261_row_checks.ipynb #ca624713
+# %% ../../nbs/20_market/261_row_checks.ipynb #ef377ad0
 def quote_suspects(q: Quotes, contracts: int) -> BoolArray:
     """Rows that have at least one fault of their own; `contracts` is the number listed."""
-    least, most = np.fmin(q.bid, q.ask), np.fmax(q.bid, q.ask)
-    size = np.minimum(q.bid_size, q.ask_size)
-    suspect: BoolArray = (q.bid > q.ask) | (least <= 0) | (most == np.inf) | ~(size >= 0) | (np.maximum(q.bid_size, q.ask_size) == np.inf)
-    return suspect | _unknown(q.index, contracts)
+    bid, ask = q.bid, q.ask
+    suspect: BoolArray = (bid > ask) | (bid <= 0) | (ask <= 0) | (bid == np.inf) | (ask == np.inf)
+    suspect |= ~(np.minimum(q.bid_size, q.ask_size) >= 0)
+    suspect |= np.maximum(q.bid_size, q.ask_size) == np.inf
+    suspect |= _unknown(q.index, contracts)
+    return suspect
 
 
 def quote_faults(q: Quotes, contracts: int) -> list[Fault]:

@@ -112,7 +112,7 @@ def known_at(session: MarketSession, now: int) -> MarketSession:
     known: dict[str, Any] = {name: tape.rows(0, int(np.searchsorted(tape.ts, now, side="right"))) for name, tape in session.tapes().items()}
     return replace(session, **known)
 
-# %% ../../nbs/20_market/22_session.ipynb #1d13648e
+# %% ../../nbs/20_market/22_session.ipynb #5de9b96c
 class ChainState:
     """The latest quotes of every contract of a session, folded from batches; `snapshot` freezes it."""
 
@@ -138,7 +138,9 @@ class ChainState:
             self.last_trade = float(underlying_bars.close[-1])
         if len(underlying_quotes):
             self.last_mid = _tight_mid(float(underlying_quotes.bid[-1]), float(underlying_quotes.ask[-1]))
-        return np.union1d(i, trades.index)
+        changed = np.zeros(len(self.bid), np.bool_)
+        changed[i] = changed[trades.index] = True
+        return np.flatnonzero(changed)
 
     def spot(self) -> tuple[float, str]:
         """The underlying's price and where it is from: its quotes' midpoint, else its last trade, else (NaN, "none")."""

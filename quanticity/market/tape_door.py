@@ -49,7 +49,7 @@ def refuse_contracts(s: Screening, verdict: npt.NDArray[np.int8]) -> None:
         for number in (1, 2):
             s.refuse(REFUSED_CONTRACTS[number], np.flatnonzero(s.keep & (code == number)))
 
-# %% ../../nbs/20_market/266_tape_door.ipynb #38806d0c
+# %% ../../nbs/20_market/266_tape_door.ipynb #d572f35d
 class RepeatWatch:
     """Refuses rows that come twice, on one tape: bars, quotes of the underlying, imbalances, or trades of `contracts` options.
 
@@ -65,8 +65,8 @@ class RepeatWatch:
     def screen(self, s: Screening) -> None:
         """Refuse the repeated rows among those that stand."""
         if self.traded is not None:
-            self._trades(s, self.traded, np.flatnonzero(s.keep))
-        elif self.watched and len(rows := np.flatnonzero(s.keep)):
+            self._trades(s, self.traded, s.keep.nonzero()[0])
+        elif self.watched and len(rows := s.keep.nonzero()[0]):
             self._rows(s, rows)
 
     def _rows(self, s: Screening, rows: IntArray) -> None:

@@ -206,7 +206,7 @@ def _noted(sessions: Iterable[MarketSession], note: Callable[[_About], None]) ->
         note(_About(session.symbol, session.date, session.source, session.opens, session.closes, session.files))
         yield session
 
-# %% ../../nbs/85_research/895_backtest.ipynb #f5e33cfd
+# %% ../../nbs/85_research/895_backtest.ipynb #9fbe3eb8
 def _folded(
     runs: list[SessionRun],
     sessions: list[_About],
@@ -238,7 +238,7 @@ def _folded(
         config,
         tuple(_day(run, session) for run, session in zip(runs, sessions, strict=True)),
         tuple(lines),
-        trades_of(events, shown, marks),
+        trades_of(events, shown, marks, {symbol: run.spot for symbol, run in last.items()}),
         recorder.columns,
         not_done(events),
         **money,
@@ -278,7 +278,7 @@ def _day(run: SessionRun, session: _About) -> Day:
         ledger_digest(run.lines),
     )
 
-# %% ../../nbs/85_research/895_backtest.ipynb #13b500dd
+# %% ../../nbs/85_research/895_backtest.ipynb #0568fcc2
 def prove(result: Backtest, events: Sequence[Event]) -> None:
     """AssertionError where trades, book, curve and ledger do not agree to a hundredth of a cent."""
     cash = math.fsum(_cash(event) for event in events)
@@ -302,4 +302,6 @@ def _cash(event: Event) -> float:
     d = event.data
     if event.kind is EventKind.FILL:
         return float(-(1 if d["side"] == "buy" else -1) * d["quantity"] * d["price"] * d["contract"]["multiplier"] - d["commission"])
-    return float(d["cash"]) if event.kind is EventKind.SETTLEMENT else 0.0
+    if event.kind in (EventKind.SETTLEMENT, EventKind.ASSIGNMENT, EventKind.EXERCISE):
+        return float(d["cash"]) - round(d["shares"] * d["underlying_price"], 6)  # shares that came were bought at the settlement price
+    return float(d["cash"]) if event.kind in (EventKind.SHARES, EventKind.DIVIDEND) else 0.0

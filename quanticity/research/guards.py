@@ -6,7 +6,7 @@
 __all__ = ['FloatArray', 'LEVEL', 'MOST_OVERFITTING', 'LEAST_COST_MULTIPLE', 'best_trial', 'chosen_returns', 'path_sharpes',
            'Guards', 'judge']
 
-# %% ../../nbs/85_research/8950_guards.ipynb #14fea1b9
+# %% ../../nbs/85_research/8950_guards.ipynb #111f95d1
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,19 +17,20 @@ import numpy.typing as npt
 
 from ..core.errors import UserError
 from .significance import (
-    LEAST_TRADES, SharpeRatio, deflated_sharpe_ratio, expected_maximum_sharpe, independent_trades, luck_variance, overfitting,
+    LEAST_DAYS, LEAST_TRADES, SharpeRatio, deflated_sharpe_ratio, expected_maximum_sharpe, independent_trades, luck_variance, overfitting,
     probabilistic_sharpe_ratio, sharpe_ratio, too_few_losses, too_few_trades)
 from .validation import Labels, Split, backtest_paths, combinatorial_purged, walk_forward
 
 FloatArray = npt.NDArray[np.float64]
 LEVEL, MOST_OVERFITTING, LEAST_COST_MULTIPLE = 0.95, 0.5, 1.5
 
-# %% ../../nbs/85_research/8950_guards.ipynb #cc5f3e0a
+# %% ../../nbs/85_research/8950_guards.ipynb #fd08957b
 def best_trial(returns_by_trial: npt.ArrayLike) -> int:
-    """The column with the highest Sharpe ratio (the first of equals; one that never varies counts as 0)."""
+    """The column with the highest Sharpe ratio; one that never varies counts as 0. Of equals, as where none has a ratio (a single day), the highest net."""
     matrix = np.asarray(returns_by_trial, np.float64)
     mean, spread = matrix.mean(axis=0), matrix.std(axis=0)
-    return int(np.argmax(np.divide(mean, spread, out=np.zeros_like(mean), where=spread > 0)))
+    ratio = np.divide(mean, spread, out=np.zeros_like(mean), where=spread > 0)
+    return int(np.argmax(np.where(ratio == ratio.max(), mean, -np.inf)))
 
 
 def chosen_returns(returns_by_trial: npt.ArrayLike, splits: Iterable[Split], choose: Callable[[FloatArray], int] = best_trial) -> list[FloatArray]:
@@ -49,12 +50,12 @@ def path_sharpes(returns_by_trial: npt.ArrayLike, labels: Labels, groups: int = 
         ratios.append(sharpe_ratio(np.concatenate(pieces)).value if pieces else math.nan)
     return np.array(ratios)
 
-# %% ../../nbs/85_research/8950_guards.ipynb #f238e019
+# %% ../../nbs/85_research/8950_guards.ipynb #ca8bfdfb
 @dataclass(frozen=True)
 class Guards:
     """What the guards say of a chosen trial. Ratios are per period; a guard that could not be asked is None and says why in `warnings`.
 
-    `probabilistic`: as if it had been the only trial. `deflated`: after `trials`. `overfitting`: probability by CSCV. `walk_forward`: of what the choice
+    `unknown`: why nothing can be said of the ratio's chance (fewer than 20 periods, no trade), and then `probabilistic` and `deflated` are NaN. `probabilistic`: as if it had been the only trial. `deflated`: after `trials`. `overfitting`: probability by CSCV. `walk_forward`: of what the choice
     brought out of sample; `paths_losing`: share of purged paths that lost. `cost_multiple`: how many times its costs eat the profit. `passed`: no guard failed.
     """
 
@@ -73,29 +74,38 @@ class Guards:
     cost_multiple: float | None
     warnings: tuple[str, ...]
     passed: bool
+    unknown: str = ""
 
     def record(self) -> dict[str, Any]:
         """As plain data for JSON: numbers that do not exist are None."""
         forward = self.walk_forward.value if self.walk_forward else None
         names = ("periods", "trials", "variance", "probabilistic", "expected_maximum", "deflated", "overfitting", "paths_losing", "trades", "independent",
-                 "cost_multiple", "passed")
+                 "cost_multiple", "passed", "unknown")
         plain: dict[str, Any] = {name: getattr(self, name) for name in names}
-        plain |= {"sharpe": self.sharpe.value, "standard_error": self.sharpe.standard_error, "interval": list(self.sharpe.interval()),
+        plain |= {"sharpe": self.sharpe.value, "standard_error": self.sharpe.standard_error,
+                  "interval": [math.nan, math.nan] if self.unknown else list(self.sharpe.interval()),
                   "walk_forward": forward, "warnings": list(self.warnings)}
         return {name: _json_number(value) for name, value in plain.items()}
 
     def lines(self) -> list[tuple[str, str]]:
         """Name and text of each guard, for people."""
-        low, high = self.sharpe.interval()
-        out = [("Sharpe ratio", f"{self.sharpe.value:.3f} a period of {self.periods}, 95% interval {low:.3f} to {high:.3f}"),
-               ("as the only trial", f"{self.probabilistic:.3f} probable to be above 0"),
-               ("after all trials", f"{self.deflated:.3f} probable to be above {self.expected_maximum:.3f}, expected of the best of {self.trials:,} by luck"),
+        out = [("Sharpe ratio", self._ratio()),
+               ("as the only trial", f"- ({self.unknown})" if self.unknown else f"{self.probabilistic:.3f} probable to be above 0"),
+               ("after all trials", f"- ({self.unknown})" if self.unknown else
+                f"{self.deflated:.3f} probable to be above {self.expected_maximum:.3f}, expected of the best of {self.trials:,} by luck"),
                ("overfitting", _told(self.overfitting, "{:.2f} probable that the best in sample is below the middle out of sample")),
                ("walked forward", _told(self.walk_forward.value if self.walk_forward else None, "{:+.3f} a period out of sample")),
                ("purged paths", _told(self.paths_losing, "{:.0%} of them lose")),
                ("trades", f"{self.trades:,}, of which {self.independent:,} do not overlap"),
                ("costs", _told(self.cost_multiple, "the profit is gone at {:.1f} times the costs"))]
         return out + [("warning", text) for text in self.warnings] + [("verdict", "passes every guard" if self.passed else "does not pass")]
+
+    def _ratio(self) -> str:
+        if math.isnan(self.sharpe.value):
+            return f"- ({self.unknown})"
+        low, high = self.sharpe.interval()
+        interval = f"no interval ({self.unknown})" if self.unknown else f"95% interval {low:.3f} to {high:.3f}"
+        return f"{self.sharpe.value:.3f} a period of {self.periods}, {interval}"
 
 
 def _told(value: float | None, words: str) -> str:
@@ -107,7 +117,7 @@ def _json_number(value: Any) -> Any:
         return [_json_number(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
-# %% ../../nbs/85_research/8950_guards.ipynb #35614987
+# %% ../../nbs/85_research/8950_guards.ipynb #c98f8303
 def judge(returns_by_trial: npt.ArrayLike, chosen: int, trials: int, variance: float, trade_starts: npt.ArrayLike = (), trade_ends: npt.ArrayLike = (),
           labels: Labels | None = None, embargo: int = 0, profit: float | None = None, costs: float | None = None,
           least_trades: int = LEAST_TRADES) -> Guards:
@@ -122,11 +132,13 @@ def judge(returns_by_trial: npt.ArrayLike, chosen: int, trials: int, variance: f
         raise UserError(f"no trial {chosen} in a matrix of shape {matrix.shape}", "give a row a period and a column a trial")
     periods, count = len(matrix), max(trials, matrix.shape[1])
     found, warnings, variance = sharpe_ratio(matrix[:, chosen]), list[str](), luck_variance(variance, periods)
-    expected = expected_maximum_sharpe(variance, count)
-    probabilistic, deflated = probabilistic_sharpe_ratio(found), deflated_sharpe_ratio(found, count, variance)
+    if not matrix[:, chosen].any():
+        found = SharpeRatio(math.nan, periods)  # nothing was traded: not a ratio of 0
+    expected, unknown = expected_maximum_sharpe(variance, count), _unknown(found)
+    probabilistic, deflated = (math.nan, math.nan) if unknown else (probabilistic_sharpe_ratio(found), deflated_sharpe_ratio(found, count, variance))
     if not deflated > LEVEL:
         alone = "significant alone, but " if probabilistic > LEVEL else ""
-        warnings.append("no Sharpe ratio: too few days, or they do not vary" if math.isnan(deflated) else
+        warnings.append(f"whether the Sharpe ratio is chance cannot be told: {unknown}" if unknown else
                         f"{alone}not significant after {count:,} trial{'' if count == 1 else 's'}")
     over = _overfitting(matrix, warnings)
     forward, losing = _out_of_sample(matrix, labels or Labels(np.arange(periods), np.arange(periods)), embargo, warnings)
@@ -136,16 +148,23 @@ def judge(returns_by_trial: npt.ArrayLike, chosen: int, trials: int, variance: f
     if multiple is not None and multiple < LEAST_COST_MULTIPLE:
         warnings.append("it loses after costs" if multiple < 1 else f"the profit is gone at {multiple:.1f} times the costs")
     return Guards(periods, count, variance, found, probabilistic, expected, deflated, over, forward, losing, number, independent, multiple,
-                  tuple(warnings), not warnings)
+                  tuple(warnings), not warnings, unknown)
 
-# %% ../../nbs/85_research/8950_guards.ipynb #b60fe2ba
+
+def _unknown(found: SharpeRatio) -> str:
+    """Why nothing can be said of the ratio's chance; empty where something can."""
+    if found.observations < LEAST_DAYS:
+        return f"fewer than {LEAST_DAYS} periods"
+    return "the periods do not vary, or nothing was traded" if math.isnan(found.value) else ""
+
+# %% ../../nbs/85_research/8950_guards.ipynb #1a4d4c94
 def _overfitting(matrix: FloatArray, warnings: list[str]) -> float | None:
     """CSCV with as many blocks (up to 16) as leave two periods each; None, and why, for a single trial or fewer than eight periods."""
     splits = min(16, len(matrix) // 4 * 2)
     if matrix.shape[1] < 2:
         return None
     if splits < 4:
-        warnings.append(f"{len(matrix)} periods: too few to tell overfitting, which needs at least 8")
+        warnings.append(f"{_periods(len(matrix))}: too few to tell overfitting, which needs at least 8")
         return None
     found = overfitting(matrix, splits).probability
     if found >= MOST_OVERFITTING:
@@ -153,11 +172,15 @@ def _overfitting(matrix: FloatArray, warnings: list[str]) -> float | None:
     return found
 
 
+def _periods(count: int) -> str:
+    return f"{count} period{'' if count == 1 else 's'}"
+
+
 def _out_of_sample(matrix: FloatArray, labels: Labels, embargo: int, warnings: list[str]) -> tuple[SharpeRatio | None, float | None]:
     periods = len(matrix)
     if matrix.shape[1] < 2 or periods < 12:
         if matrix.shape[1] > 1:
-            warnings.append(f"{periods} periods: too few to choose on some and test on others, which needs at least 12")
+            warnings.append(f"{_periods(periods)}: too few to choose on some and test on others, which needs at least 12")
         return None, None
     forward = sharpe_ratio(np.concatenate(chosen_returns(matrix, walk_forward(labels, 5 if periods >= 30 else 3))))
     paths = path_sharpes(matrix, labels, embargo=embargo)

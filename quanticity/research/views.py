@@ -21,7 +21,7 @@ from ..execution.positions import PositionBook
 from ..market.chain import OptionChain
 from ..market.session import MarketSession
 
-# %% ../../nbs/85_research/8991_views.ipynb #f3098a6a
+# %% ../../nbs/85_research/8991_views.ipynb #44ae0bd2
 @dataclass(frozen=True, eq=False)
 class View:
     """A session of one option root.
@@ -60,6 +60,8 @@ class View:
                 book.apply(fill_from_plain(dict(event.data)))
             elif event.kind is EventKind.SETTLEMENT:
                 book.settle(contract_from_plain(event.data["contract"]), float(event.data["underlying_price"]), event.ts)
+            elif event.kind in (EventKind.ASSIGNMENT, EventKind.EXERCISE):
+                book.exercise(contract_from_plain(event.data["contract"]), float(event.data["underlying_price"]), event.ts)
         return book.open_positions()
 
     def plot(self) -> Any:

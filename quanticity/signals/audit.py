@@ -18,7 +18,7 @@ from .scripts import lock_of
 from ..store.commands import Command, Script, as_map
 from ..store.state import State
 
-# %% ../../nbs/55_signals/573_audit.ipynb #4a9b24c9
+# %% ../../nbs/55_signals/573_audit.ipynb #7f7a3f53
 _READ = Script("""
 local live, records, locks = ARGV[1], redis.call('HGETALL', KEYS[1]), {}
 local function look(name)
@@ -29,6 +29,7 @@ for i = 2, #records, 2 do
   local r = cjson.decode(records[i])
   look(r.bet)
   look(r.lock)
+  for _, name in ipairs(r.legs or {}) do look(name) end
 end
 local ends = redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')
 for i = 1, #ends, 2 do
@@ -62,7 +63,7 @@ def read_exposure(state: State) -> ExposureBook:
     command: Command[ExposureBook] = _READ.command(names, (state.name(signals_live("x"))[:-1],), _book)
     return state.run(command)
 
-# %% ../../nbs/55_signals/573_audit.ipynb #35f87fa8
+# %% ../../nbs/55_signals/573_audit.ipynb #52239580
 def groups_of(record: Mapping[str, Any]) -> tuple[str, ...]:
     """The sums that a live signal counts in, in the order of the caps."""
     return f"symbol:{record['symbol']}", f"strategy:{record['strategy']}", f"expiry:{record['expiry']}", "book"
@@ -95,7 +96,7 @@ def findings(book: ExposureBook, caps: Caps) -> list[str]:
     told += _over_caps(book, caps)
     held: dict[str, str] = {}
     for name, record in book.live.items():
-        for fingerprint in (record["bet"], record["lock"]):
+        for fingerprint in (record["bet"], record["lock"], *record.get("legs", ())):
             if (other := held.setdefault(fingerprint, name)) != name:
                 told.append(f"{name} and {other} both live on {fingerprint}")
             lock = book.locks.get(fingerprint)

@@ -6,10 +6,11 @@ computed is missing, with the reason."""
 # %% auto #0
 __all__ = ['METRICS', 'MAX_AGES', 'FROM_THE_CHAIN', 'metric_document', 'read_metric', 'merge']
 
-# %% ../../nbs/55_signals/55_features.ipynb #6d401189
+# %% ../../nbs/55_signals/55_features.ipynb #dacd4bc5
 import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -18,13 +19,13 @@ import orjson
 from ..core.reasons import Reason
 from ..core.types import Features, plain
 
-# %% ../../nbs/55_signals/55_features.ipynb #bd64c530
+# %% ../../nbs/55_signals/55_features.ipynb #599e008a
 def metric_document(ts: datetime, snapshot_id: str, values: Mapping[str, float], missing: Mapping[str, Reason], metric: str = "") -> bytes:
     """A calculator's result as JSON; a value that is NaN or infinite must be in `missing` with its reason (ValueError otherwise)."""
-    if unexplained := [k for k, v in values.items() if not math.isfinite(v) and k not in missing]:
+    known = {k: v for k, v in values.items() if math.isfinite(v)}
+    if len(known) < len(values) and (unexplained := [k for k in values if k not in known and k not in missing]):
         raise ValueError(f"{unexplained[0]} is not finite and has no reason")
-    return orjson.dumps({"ts": plain(ts), "snapshot_id": snapshot_id, "metric": metric,
-                         "values": {k: v for k, v in values.items() if math.isfinite(v)}, "missing": plain(missing)})
+    return orjson.dumps({"ts": plain(ts), "snapshot_id": snapshot_id, "metric": metric, "values": known, "missing": plain(missing)})
 
 
 def read_metric(document: bytes) -> dict[str, Any]:
@@ -42,7 +43,10 @@ MAX_AGES: Mapping[str, float] = MappingProxyType({
 FROM_THE_CHAIN = frozenset({"dealer_flow", "volatility", "price_action", "quality", "volatility_index"})
 _CONFIDENCE = {"institutional_flow": "institutional_confidence", "retail_flow": "retail_confidence"}
 
-# %% ../../nbs/55_signals/55_features.ipynb #48d320ba
+# %% ../../nbs/55_signals/55_features.ipynb #2650433b
+_read_once = lru_cache(maxsize=256)(read_metric)  # a calculator that runs every few minutes leaves its document for several steps
+
+
 def merge(symbol: str, now: datetime, snapshot_id: str, documents: Iterable[bytes], max_age: float) -> Features:
     """One `Features` from calculators' documents as of `now`, each value with its age, metric and, where it was judged, quality.
 
@@ -53,7 +57,7 @@ def merge(symbol: str, now: datetime, snapshot_id: str, documents: Iterable[byte
     sources: dict[str, str] = {}
     missing: dict[str, Reason] = {}
     for document in documents:
-        read = read_metric(document)
+        read = _read_once(document)
         metric, age = read["metric"], (now - read["ts"]).total_seconds()
         if age > max(max_age, MAX_AGES.get(metric, 0.0)):
             missing |= dict.fromkeys((name for name in read["values"] if name not in values), Reason.FEATURE_STALE)

@@ -78,7 +78,7 @@ class _Counts:
         for name in names:
             self.metrics[name] = self.metrics.get(name, 0) + 1
 
-# %% ../../nbs/55_signals/57_lifecycle.ipynb #e37f76ae
+# %% ../../nbs/55_signals/57_lifecycle.ipynb #4c989b46
 @dataclass(frozen=True)
 class SignalBook:
     """Turns proposals of one symbol into signals or vetoes, over the store. `session` names the ledger, `aims` are dollars by strategy."""
@@ -98,14 +98,15 @@ class SignalBook:
         return self.take((skip,), seq)[0]
 
     def take(self, answers: Sequence[Proposal | Skip], seq: int, drifting: bool = False, memory: Mapping[str, bytes] | None = None,
-             failures: int = 0) -> list[Event]:
+             failures: int = 0, wait: bool = True, also: Callable[[Transaction], object] | None = None) -> list[Event]:
         """All answers of a step at snapshot `seq`, in order, in one transaction; the ledger lines of what was done.
 
         `drifting` is whether features drift (safe mode). `memory` are fields of `signals:memory` to be written in the same transaction,
-        `failures` how many strategies raised in this step.
+        `failures` how many strategies raised in this step; `also` may queue more. Without `wait` (see `State.transaction`) no lines are told: what
+        became of a proposal is not known yet.
         """
         counts, done = _Counts({"failures": failures} if failures else {}), []
-        with self.state.transaction() as tx:
+        with self.state.transaction(wait=wait) as tx:
             for answer in answers:
                 done.append(self._skip(tx, answer, seq, counts) if isinstance(answer, Skip) else self._consider(tx, answer, drifting, counts))
             for reason, count in counts.reasons.items():
@@ -114,7 +115,9 @@ class SignalBook:
                 tx.increment(metrics_signals(self.symbol), name, count)
             if memory:
                 tx.set_hash(signals_memory(self.symbol), memory)
-        return [event() for event in done]
+            if also:
+                also(tx)
+        return [event() for event in done] if wait else []
 
     def _skip(self, tx: Transaction, skip: Skip, seq: int, counts: _Counts) -> Callable[[], Event]:
         data = {"strategy": skip.strategy, "symbol": skip.symbol, "reason": skip.reason.value, "detail": skip.detail}

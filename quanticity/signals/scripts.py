@@ -6,7 +6,7 @@
 __all__ = ['EMIT', 'MOVE', 'milliseconds', 'lock_json', 'lock_of', 'exposure_json', 'EmissionLines', 'emit_command',
            'move_command']
 
-# %% ../../nbs/55_signals/572_scripts.ipynb #ae65d6cc
+# %% ../../nbs/55_signals/572_scripts.ipynb #cfebbc69
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,15 +17,20 @@ import orjson
 from ..core.keys import (
     ledger, metrics_signals, signals_ack, signals_exposure, signals_exposure_ends, signals_exposure_totals, signals_live, signals_pending, signals_veto)
 from ..core.reasons import Reason
-from ..core.types import Signal
-from .scoring import Caps, LiveLock, contract_fingerprint
+from ..core.types import Side, Signal, legs_of
+from .scoring import Caps, LiveLock, leg_fingerprints
 from .states import is_final, sources, state_of
 from ..store.commands import Command, Keyed, Script
 
-# %% ../../nbs/55_signals/572_scripts.ipynb #2fbf0bbe
+# %% ../../nbs/55_signals/572_scripts.ipynb #f8b4a86c
 _SHARED = """
 local function keep(key, seconds)
   if seconds ~= '0' and redis.call('TTL', key) < tonumber(seconds) then redis.call('EXPIRE', key, seconds) end
+end
+local function locks(r)
+  local names = {r.lock}
+  for _, name in ipairs(r.legs or {}) do names[#names + 1] = name end
+  return names
 end
 local function groups(r) return {'symbol:' .. r.symbol, 'strategy:' .. r.strategy, 'expiry:' .. r.expiry, 'book'} end
 local function add(totals, r, sign)
@@ -44,18 +49,20 @@ local function release(exposure, totals, ends, live, id)
   add(totals, r, -1)
   redis.call('HDEL', exposure, id)
   redis.call('ZREM', ends, id)
-  for _, name in ipairs({live .. r.bet, live .. r.lock}) do
-    local held = redis.call('GET', name)
+  local names = locks(r)
+  names[#names + 1] = r.bet
+  for _, name in ipairs(names) do
+    local held = redis.call('GET', live .. name)
     if held then
       local lock = cjson.decode(held)
-      if lock.signal_id == id and not lock.ended then redis.call('DEL', name) end
+      if lock.signal_id == id and not lock.ended then redis.call('DEL', live .. name) end
     end
   end
   return r
 end
 """
 
-# %% ../../nbs/55_signals/572_scripts.ipynb #2825dac6
+# %% ../../nbs/55_signals/572_scripts.ipynb #34cbeb6e
 _CLEAR = """
 local function clear(exposure, totals, ends, live, metrics, now)
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', now)) do
@@ -86,12 +93,14 @@ local function against(now, id, r, ack, exposure, totals, live, caps)
     local how = lock.ended and ' ended; locked for ' or ' is live; locked for '
     return lock.ended and 'cooldown' or 'already_live', lock.signal_id .. how .. commas((lock['until'] - now) / 1000) .. ' s more'
   end
-  held = redis.call('GET', live .. r.lock)
-  lock = held and cjson.decode(held)
-  if lock and lock['until'] > now then
-    local other = redis.call('HGET', exposure, lock.signal_id)
-    local who = other and ' of ' .. cjson.decode(other).strategy or ''
-    return 'same_exposure', lock.signal_id .. who .. ' holds ' .. r.contract
+  for _, name in ipairs(locks(r)) do
+    held = redis.call('GET', live .. name)
+    lock = held and cjson.decode(held)
+    if lock and lock['until'] > now then
+      local other = redis.call('HGET', exposure, lock.signal_id)
+      local who = other and ' of ' .. cjson.decode(other).strategy or ''
+      return 'same_exposure', lock.signal_id .. who .. ' holds ' .. r.contract
+    end
   end
   for i, group in ipairs(groups(r)) do
     local what, most, dollars = string.match(group, '^%a+'), caps[2 * i - 1], caps[2 * i]
@@ -109,7 +118,7 @@ local function against(now, id, r, ack, exposure, totals, live, caps)
 end
 """
 
-# %% ../../nbs/55_signals/572_scripts.ipynb #c230c402
+# %% ../../nbs/55_signals/572_scripts.ipynb #4678b575
 EMIT = Script(_SHARED + _CLEAR + _ANSWER + """
 local ack, exposure, totals, ends, pending, veto, metrics, ledger = unpack(KEYS)
 local now, id, until_ms, live, all_metrics, ttl, hold = unpack(ARGV, 1, 7)
@@ -125,7 +134,7 @@ if reason then
   redis.call('XADD', ledger, '*', 'line', ARGV[13] .. reason .. ARGV[14] .. string.gsub(detail, '[\\\\"]', '\\\\%0') .. ARGV[15])
 else
   redis.call('SET', live .. r.bet, lock)
-  redis.call('SET', live .. r.lock, lock)
+  for _, name in ipairs(locks(r)) do redis.call('SET', live .. name, lock) end
   redis.call('HSET', exposure, id, record)
   redis.call('ZADD', ends, until_ms, id)
   add(totals, r, 1)
@@ -133,7 +142,8 @@ else
   redis.call('XADD', pending, '*', 'signal', signal)
   redis.call('HINCRBY', metrics, 'signals', 1)
   redis.call('XADD', ledger, '*', 'line', signalled)
-  for _, key in ipairs({live .. r.bet, live .. r.lock, exposure, totals, ends, ack}) do keep(key, hold) end
+  for _, name in ipairs(locks(r)) do keep(live .. name, hold) end
+  for _, key in ipairs({live .. r.bet, exposure, totals, ends, ack}) do keep(key, hold) end
   keep(pending, ttl)
 end
 for _, key in ipairs({metrics, veto, ledger}) do keep(key, ttl) end
@@ -167,7 +177,7 @@ end
 return 1
 """)
 
-# %% ../../nbs/55_signals/572_scripts.ipynb #5b961ebe
+# %% ../../nbs/55_signals/572_scripts.ipynb #97c524bc
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -190,8 +200,11 @@ def lock_of(text: bytes | None) -> LiveLock | None:
 def exposure_json(signal: Signal, until: datetime, dollars: float) -> bytes:
     """What a live signal aims at, as it is stored."""
     p = signal.proposal
-    return orjson.dumps({"symbol": p.symbol, "strategy": p.strategy, "expiry": p.contract.expiry.isoformat(), "contract": p.contract.occ, "side": p.side.value,
-                         "cents": str(round(dollars * 100)), "bet": signal.fingerprint, "lock": contract_fingerprint(p), "until": milliseconds(until)})
+    first, *others = leg_fingerprints(p)
+    what = " ".join(f"{'+' if leg.side is Side.BUY else '-'}{leg.contract.occ}" for leg in legs_of(p)) if others else p.contract.occ
+    aimed = {"symbol": p.symbol, "strategy": p.strategy, "expiry": p.contract.expiry.isoformat(), "contract": what, "side": p.side.value,
+             "cents": str(round(dollars * 100)), "bet": signal.fingerprint, "lock": first, "until": milliseconds(until)}
+    return orjson.dumps(aimed | {"legs": others} if others else aimed)
 
 # %% ../../nbs/55_signals/572_scripts.ipynb #d72750a3
 def _verdict(reply: Any) -> tuple[Reason, str] | None:

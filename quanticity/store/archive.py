@@ -205,7 +205,32 @@ def _publish(files: LakeFiles, folder: str, manifest: Manifest) -> None:
     files.publish({f"{folder}/{MANIFEST}": f"{folder}/{MANIFEST}"})
     _clear(files, folder, manifest)
 
-# %% ../../nbs/10_store/16_archive.ipynb #34902868
+# %% ../../nbs/10_store/16_archive.ipynb #6e44cfb9
+def _same(old: Manifest, names: list[str], tables: Mapping[str, Any], about: "Future[dict[str, Any]]", pool: ThreadPoolExecutor) -> bool:
+    """Whether what is to be written is what is there."""
+    hashes = {name: pool.submit(_hash_of, tables[name]) for name in names}
+    return list(old.tables) == names and old.attributes == about.result() and all(old.tables[n].content_sha256 == h.result() for n, h in hashes.items())
+
+
+def _hash_of(pieces: "Iterable[pa.Table]") -> str:
+    content = ContentHash()
+    for piece in pieces:
+        content.add(piece)
+    return content.hexdigest()
+
+
+def _end(queues: "Iterable[SimpleQueue[Any]]") -> None:
+    """Say to those who wait for pieces that there are no more."""
+    for queue in queues:
+        queue.put(None)
+
+
+def _with_rows(tables: "Mapping[str, pa.Table]", pieces: "Mapping[str, SimpleQueue[Any]]") -> dict[str, Any]:
+    """The tables that have rows, as lists of pieces: those given whole, and those whose pieces were only kept (each queue ends with None)."""
+    found: dict[str, Any] = {name: [table] for name, table in tables.items()} | {name: list(iter(queue.get, None)) for name, queue in pieces.items()}
+    return {name: parts for name, parts in found.items() if any(part.num_rows for part in parts)}
+
+# %% ../../nbs/10_store/16_archive.ipynb #133de020
 class SessionWriter:
     """Writes one session, whole or not at all: `append` pieces of large tables as they come, then `finish` with the others. A context (`Archive.writer`)."""
 
@@ -238,12 +263,9 @@ class SessionWriter:
         """
         if bad := [name for name in (*self._pieces, *tables) if not _TABLE.fullmatch(name)]:
             raise ValueError(f"a table's name has small letters, digits and underscores, got {bad[0]!r}")
-        for pieces in self._pieces.values():
-            pieces.put(None)
+        _end(self._pieces.values())
         about = self._pool.submit(_plain_json, attributes)
-        waiting: dict[str, Any] = {name: [table] for name, table in tables.items()}
-        waiting |= {name: list(iter(pieces.get, None)) for name, pieces in self._pieces.items() if name not in self._tasks}
-        waiting = {name: pieces for name, pieces in waiting.items() if any(piece.num_rows for piece in pieces)}
+        waiting = _with_rows(tables, {name: pieces for name, pieces in self._pieces.items() if name not in self._tasks})
         names = [name for name in dict.fromkeys((*order, *self._pieces, *tables)) if name in waiting or name in self._tasks]
         if self._old and not self._force and _same(self._old, names, waiting, about, self._pool):
             _clear(self.files, self.folder, self._old)
@@ -260,8 +282,7 @@ class SessionWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Let go of the session; what was staged of one that was not finished is removed."""
         try:
-            for pieces in self._pieces.values():
-                pieces.put(None)
+            _end(self._pieces.values())
             self._pool.shutdown(cancel_futures=True)
             if not self._done:
                 with suppress(OutputError):  # what failed before is the one to be told
@@ -269,19 +290,6 @@ class SessionWriter:
                     self.files.remove_folder(self.folder)
         finally:
             self._lock.__exit__(None, None, None)
-
-# %% ../../nbs/10_store/16_archive.ipynb #4429aaa9
-def _same(old: Manifest, names: list[str], tables: Mapping[str, Any], about: "Future[dict[str, Any]]", pool: ThreadPoolExecutor) -> bool:
-    """Whether what is to be written is what is there."""
-    hashes = {name: pool.submit(_hash_of, tables[name]) for name in names}
-    return list(old.tables) == names and old.attributes == about.result() and all(old.tables[n].content_sha256 == h.result() for n, h in hashes.items())
-
-
-def _hash_of(pieces: "Iterable[pa.Table]") -> str:
-    content = ContentHash()
-    for piece in pieces:
-        content.add(piece)
-    return content.hexdigest()
 
 # %% ../../nbs/10_store/16_archive.ipynb #4b68c10b
 class Archive:

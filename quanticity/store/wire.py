@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['safe_url', 'translated', 'executed', 'Wire']
 
-# %% ../../nbs/10_store/115_wire.ipynb #b8891f26
+# %% ../../nbs/10_store/115_wire.ipynb #a450925b
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -57,7 +58,7 @@ def executed(replies: list[Any]) -> list[Any]:
         raise next((reply for reply in queued if isinstance(reply, Exception)), done)
     return list(done)
 
-# %% ../../nbs/10_store/115_wire.ipynb #4ae9ff78
+# %% ../../nbs/10_store/115_wire.ipynb #1095037c
 _MOST = 64  # writes on their way, before their replies are taken
 
 
@@ -71,6 +72,15 @@ class _Line:
         self.waiting: deque[tuple[int, Callable[[list[Any]], object]]] = deque()
 
 
+def _is_fit(connection: Any) -> bool:
+    """Whether a connection on which nothing is awaited is open and silent."""
+    from redis.exceptions import RedisError
+    try:
+        return not connection.can_read()
+    except (RedisError, OSError):
+        return False
+
+
 class Wire:
     """Sends packed commands over connections of redis-py's `pool` to the server at `url`, and gives each who sent its replies, in order.
 
@@ -80,8 +90,22 @@ class Wire:
     def __init__(self, pool: Any, url: str) -> None:
         import hiredis
         self.url = url
-        self._pool, self._threads = pool, threading.local()
+        self._pool, self._threads, self._idle, self._process = pool, threading.local(), list[Any](), os.getpid()
         self._packed = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)
+
+    def _connection(self) -> Any:
+        """A connection on which nothing is awaited; one that is closed, or out of step with its replies, goes back to the pool for another."""
+        if self._process != os.getpid():
+            self._idle, self._process = [], os.getpid()  # those are the parent's
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self._pool.get_connection()
+        if _is_fit(connection):
+            return connection
+        connection.disconnect()
+        self._pool.release(connection)
+        return self._pool.get_connection()
 
     def pack(self, commands: Iterable[tuple[Argument, ...]]) -> bytes:
         """Commands in Redis' protocol, one after the other."""
@@ -92,7 +116,7 @@ class Wire:
         line: _Line | None = getattr(self._threads, "line", None)
         try:
             if line is None:
-                line = self._threads.line = _Line(self._pool.get_connection())
+                line = self._threads.line = _Line(self._connection())
             line.connection.send_packed_command([packed])
         except BaseException as error:
             raise self._broken(error) from None
@@ -124,7 +148,7 @@ class Wire:
         except BaseException as error:
             raise self._broken(error) from None
         self._threads.line = None
-        self._pool.release(line.connection)
+        self._idle.append(line.connection)
         if failed is not None:
             raise translated(failed, self.url) from None
 

@@ -63,15 +63,15 @@ def prices(bid: float, ask: float, parameters: EntryParameters) -> Prices | None
     trail = max(p.tick, to_tick(ask * p.trail_fraction, p.tick)) if p.trail_fraction > 0 else None
     return Prices(limit, target, stop, trail) if 0 < stop < limit < target else None
 
-# %% ../../nbs/40_strategies/402_entry.ipynb #bacdc7f0
+# %% ../../nbs/40_strategies/402_entry.ipynb #aa253b31
 def skip(strategy: str, features: Features, reason: Reason, detail: str) -> Skip:
     """A strategy's answer where it proposes nothing."""
     return Skip(strategy, features.symbol, features.ts, reason, detail, (features.snapshot_id,))
 
 
 def buy(strategy: str, features: Features, chain: OptionChain, expiry_day: int, way: int, confidence: Confidence, exit_at: datetime,
-        rationale: str, parameters: EntryParameters, held: Contract | None = None) -> Proposal | Skip:
-    """A call (`way` +1) or put (-1) of the expiry bought to open; a Skip where none can be traded.
+        rationale: str, parameters: EntryParameters, held: Contract | None = None) -> tuple[Proposal, ...] | Skip:
+    """A strategy's answer: a call (`way` +1) or put (-1) of the expiry bought to open; a Skip where none can be traded.
 
     `exit_at` is when the position must be closed, cut to a moment before the contract stops trading.
     """
@@ -87,10 +87,10 @@ def buy(strategy: str, features: Features, chain: OptionChain, expiry_day: int, 
     at = prices(bid, ask, parameters)
     if at is None:
         return skip(strategy, features, Reason.NO_LIQUID_CONTRACT, f"a premium of {ask:g} leaves no price step for its target and stop")
-    return Proposal(id=f"pro:{strategy}:{contract.occ}:{chain.seq}", strategy=strategy, symbol=features.symbol, ts=timestamp(chain.ts), contract=contract,
-                    side=Side.BUY, limit_price=at.limit, target_price=at.target, stop_price=at.stop, exit_at=min(exit_at, contract.expires_at),
-                    confidence=confidence.value, parts=dict(confidence.parts), cause=(features.snapshot_id,), trail_amount=at.trail,
-                    rationale=f"{rationale}: buy {'call' if way > 0 else 'put'}" + _without(confidence))
+    return (Proposal(id=f"pro:{strategy}:{contract.occ}:{chain.seq}", strategy=strategy, symbol=features.symbol, ts=timestamp(chain.ts), contract=contract,
+                     side=Side.BUY, limit_price=at.limit, target_price=at.target, stop_price=at.stop, exit_at=min(exit_at, contract.expires_at),
+                     confidence=confidence.value, parts=dict(confidence.parts), cause=(features.snapshot_id,), trail_amount=at.trail,
+                     rationale=f"{rationale}: buy {'call' if way > 0 else 'put'}" + _without(confidence)),)
 
 
 def _without(confidence: Confidence) -> str:

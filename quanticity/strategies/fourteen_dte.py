@@ -101,7 +101,7 @@ def exit_time(day: date, parameters: Parameters) -> datetime:
         hours = next_session(hours.date)
     return hours.closes - timedelta(minutes=parameters.exit_minutes)
 
-# %% ../../nbs/40_strategies/42_fourteen_dte.ipynb #5cecbfce
+# %% ../../nbs/40_strategies/42_fourteen_dte.ipynb #656a2638
 def propose(features: Features, chain: OptionChain, parameters: Parameters, held: Contract | None = None) -> tuple[Proposal, ...] | Skip:
     """At most one proposal: an option of about two weeks in the direction of the institutions' flow, held for days; or why there is none."""
     p, seen = parameters, read(features, INPUTS, parameters.min_feature_quality)
@@ -117,5 +117,4 @@ def propose(features: Features, chain: OptionChain, parameters: Parameters, held
                     f"{exit_at:%Y-%m-%d}")
     way = 1 if flow > 0 else -1
     rationale = f"institutional flow {flow:+.2f}, held to {exit_at:%Y-%m-%d}"
-    answer = buy(NAME, features, chain, expiry, way, confidence(seen, way, p), exit_at, rationale, p, held)
-    return answer if isinstance(answer, Skip) else (answer,)
+    return buy(NAME, features, chain, expiry, way, confidence(seen, way, p), exit_at, rationale, p, held)

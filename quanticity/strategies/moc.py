@@ -76,7 +76,7 @@ def confidence(seen: Readings, way: int, parameters: Parameters) -> Confidence:
     """The weighted sum of the terms, in 0..1, with its parts."""
     return weigh(terms(seen, way, parameters), weights_of(parameters))
 
-# %% ../../nbs/40_strategies/43_moc.ipynb #fc6f0dff
+# %% ../../nbs/40_strategies/43_moc.ipynb #8b8d247a
 def propose(features: Features, chain: OptionChain, parameters: Parameters, held: Contract | None = None) -> tuple[Proposal, ...] | Skip:
     """At most one proposal: a same-day option in the direction of the closing imbalance, to be sold before the close; or why there is none."""
     seen = read(features, INPUTS, parameters.min_feature_quality)
@@ -97,5 +97,4 @@ def propose(features: Features, chain: OptionChain, parameters: Parameters, held
                     f"{hours.closes - before:%H:%M} UTC")
     way = 1 if share > 0 else -1
     rationale = f"{'buy' if way > 0 else 'sell'} imbalance of {abs(shares):,.0f} shares ({share:+.0%} of the auction)"
-    answer = buy(NAME, features, chain, expiry, way, confidence(seen, way, parameters), hours.closes - before, rationale, parameters, held)
-    return answer if isinstance(answer, Skip) else (answer,)
+    return buy(NAME, features, chain, expiry, way, confidence(seen, way, parameters), hours.closes - before, rationale, parameters, held)

@@ -155,7 +155,7 @@ def confidence(seen: Readings, pushed: Pressure, way: int, parameters: Parameter
     """The weighted sum of the terms, in 0..1, with its parts."""
     return weigh(terms(seen, pushed, way, parameters), weights_of(parameters))
 
-# %% ../../nbs/40_strategies/41_one_dte.ipynb #edef12c6
+# %% ../../nbs/40_strategies/41_one_dte.ipynb #06a7acff
 def propose(features: Features, chain: OptionChain, parameters: Parameters, held: Contract | None = None) -> tuple[Proposal, ...] | Skip:
     """At most one proposal: an option of the next session's expiry, to be sold there; or why there is none."""
     seen = read(features, INPUTS, parameters.min_feature_quality)
@@ -179,5 +179,4 @@ def propose(features: Features, chain: OptionChain, parameters: Parameters, held
         return skip(NAME, features, Reason.LOW_CONFIDENCE, f"overnight pressure {pushed.total:+.3f} within {parameters.min_pressure:g}")
     way = 1 if pushed.total > 0 else -1
     rationale = f"overnight pressure {pushed.total:+.3f} (charm {pushed.charm:+.3f}, vanna {pushed.vanna:+.3f}) over {nights} day{'s' if nights > 1 else ''}"
-    answer = buy(NAME, features, chain, expiry, way, confidence(seen, pushed, way, parameters), exit_at, rationale, parameters, held)
-    return answer if isinstance(answer, Skip) else (answer,)
+    return buy(NAME, features, chain, expiry, way, confidence(seen, pushed, way, parameters), exit_at, rationale, parameters, held)

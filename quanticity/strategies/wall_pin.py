@@ -47,7 +47,7 @@ def distance(spot: float, walls: tuple[float, ...], deviation: float) -> float:
     known = sorted((wall - spot for wall in walls if wall == wall), key=lambda way: (abs(way), way))
     return known[0] / deviation if known and deviation > 0 else math.nan
 
-# %% ../../nbs/40_strategies/44_wall_pin.ipynb #8e44c6cc
+# %% ../../nbs/40_strategies/44_wall_pin.ipynb #c6c25e81
 def propose(features: Features, chain: OptionChain, parameters: Parameters, held: Contract | None = None) -> tuple[Proposal, ...] | Skip:
     """At most one proposal: a same-day option towards the nearer wall; or why there is none."""
     p, seen = parameters, read(features, INPUTS, parameters.min_feature_quality)
@@ -67,5 +67,4 @@ def propose(features: Features, chain: OptionChain, parameters: Parameters, held
     sure = weigh({"gamma": seen["gamma_balance"], "distance": 1 - (abs(way) - p.min_distance) / (p.max_distance - p.min_distance)}, weights_of(p))
     rows = chain.contracts.expiry_day == expiry
     exit_at = chain.contracts.contract(int(rows.argmax())).expires_at - before
-    answer = buy(NAME, features, chain, expiry, 1 if way > 0 else -1, sure, exit_at, f"the wall is {way:+.2f} expected moves away", p, held)
-    return answer if isinstance(answer, Skip) else (answer,)
+    return buy(NAME, features, chain, expiry, 1 if way > 0 else -1, sure, exit_at, f"the wall is {way:+.2f} expected moves away", p, held)

@@ -73,7 +73,7 @@ def confidence(seen: Readings, way: int, parameters: Parameters) -> Confidence:
     """The weighted sum of the terms, in 0..1, with its parts."""
     return weigh(terms(seen, way, parameters), weights_of(parameters))
 
-# %% ../../nbs/40_strategies/40_zero_dte.ipynb #d72b47c8
+# %% ../../nbs/40_strategies/40_zero_dte.ipynb #665e8f91
 def propose(features: Features, chain: OptionChain, parameters: Parameters, held: Contract | None = None) -> tuple[Proposal, ...] | Skip:
     """At most one proposal: a same-day option bought at or near the ask, with target, stop and time of exit; or why there is none."""
     seen = read(features, INPUTS, parameters.min_feature_quality)
@@ -90,5 +90,4 @@ def propose(features: Features, chain: OptionChain, parameters: Parameters, held
     rationale = f"dealers {'short' if gex < 0 else 'long'} gamma (balance {seen['gamma_balance']:+.2f}), spot moved {stretch:+.2f} sd"
     rows = chain.contracts.expiry_day == expiry
     exit_at = timestamp(int(chain.contracts.expires_at[rows].min())) - before
-    answer = buy(NAME, features, chain, expiry, way, confidence(seen, way, parameters), exit_at, rationale, parameters, held)
-    return answer if isinstance(answer, Skip) else (answer,)
+    return buy(NAME, features, chain, expiry, way, confidence(seen, way, parameters), exit_at, rationale, parameters, held)

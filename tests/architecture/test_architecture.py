@@ -33,7 +33,7 @@ def test_light_imports(statement: str) -> None:
 
 
 def test_replay_path_loads_no_heavy_module() -> None:
-    code = f"import quanticity.jobs.run, quanticity.feeds.lean, quanticity.feeds.simulator, quanticity.strategies.zero_dte\nimport sys\nprint(*(m for m in {HEAVY!r} if m in sys.modules))"
+    code = f"import quanticity.jobs.run, quanticity.jobs.replay, quanticity.feeds.lean, quanticity.feeds.simulator, quanticity.strategies.zero_dte\nimport sys\nprint(*(m for m in {HEAVY!r} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 

@@ -232,7 +232,9 @@ def test_an_index_option_settled_in_the_morning_waits_for_the_opening_prices(sta
     assert runs[0].held == 1 and runs[0].unsettled == 0 and not settled(runs[0]) and runs[0].marks[0].value > 0  # not tradable, and worth its last quote
     event = settled(runs[1])[0]
     opening = datetime(2026, 3, 20, 13, 30, tzinfo=UTC)
-    assert event.ts - opening <= timedelta(minutes=15) and event.data["underlying_price"] == spot_at(runs[1], event.ts)
+    traded = days("SPX", THURSDAY, 2)[1].underlying_trades
+    assert event.ts == timestamp(int(traded.ts[0])) == opening and event.data["underlying_price"] == traded.price[0] != runs[1].rows[1]["spot"]
+    assert any("was settled at the underlying's first trade" in note and "the data has no official opening price" in note for note in runs[1].notes)
     assert event.data["shares"] == 0 and event.data["cash"] == pytest.approx(max(bought["contract"]["strike"] - event.data["underlying_price"], 0) * 100 * event.data["quantity"])
 
 
@@ -251,7 +253,9 @@ def test_shares_are_delivered_on_a_half_day(state, tmp_path):
     event = settled(run)[0]
     assert event.ts == datetime(2026, 11, 27, 18, tzinfo=UTC) == run.desk.closes
     assert event.data["contract"]["settlement"] == "physical" and -event.data["shares"] == 100 * event.data["quantity"] > 0  # a put delivers them
-    assert run.pnl["net"] == pytest.approx(run.totals.cash) and run.pnl["unrealized"] == 0.0
+    assert run.pnl["net"] == pytest.approx(run.totals.cash + run.totals.value) and run.pnl["unrealized"] == 0.0
+    assert run.totals.value == pytest.approx(event.data["shares"] * event.data["underlying_price"]) < 0  # shares that are owed until the next session
+    assert any(f"{-event.data['shares']} shares of SIM are owed at the close of 2026-11-27" in note for note in run.notes)
 
 
 def test_worthless_at_the_end_costs_the_premium(state, tmp_path):

@@ -14,7 +14,7 @@ from quanticity.core.reasons import Reason
 from quanticity.feeds.simulator import SimulatorParameters, simulate_session
 from quanticity.jobs.analytics import AnalyticsJob
 from quanticity.jobs.calculators import Calculator
-from quanticity.jobs.flow_calculators import FlowKinds
+from quanticity.jobs.flow_kinds import FlowKinds
 from quanticity.jobs.history import History
 from quanticity.jobs.market import MarketJob
 from quanticity.jobs.tape import TapeReader
@@ -186,7 +186,7 @@ def test_the_next_session_begins_with_what_was_remembered(state):
     for _ in range(60):
         row = second.step()
     assert row["safe_mode"] in (0.0, 1.0) and math.isfinite(row["momentum_share"])
-    closes, volumes = second.job.session.volume.finished()
+    closes, volumes = second.job.session.volume.days.finished(second.job.session.volume.opens)
     assert len(closes) == 1 and closes[0] == pytest.approx(rows[-1]["spot"], rel=0.01)
     assert volumes[0] == pytest.approx(first.session.underlying_trades.size.sum())
 

@@ -330,6 +330,94 @@ def test_transactions_are_all_or_nothing(state: State) -> None:
         tx.increment(counts, "emitted")
 
 
+COUNTS, WORD = keys.metrics_signals("GOOG"), keys.heartbeat("market")
+
+
+def test_what_was_not_waited_for_is_done_before_the_next_command(state: State) -> None:
+    with state.transaction(wait=False) as tx:
+        new, count = tx.append_once(STREAM, {"n": 1}, DONE, "s1", NOW), tx.increment(COUNTS, "n", 2)
+    with state.pipeline(wait=False) as pipe:
+        again = pipe.increment(COUNTS, "n", 3)
+    with pytest.raises(RuntimeError, match="not executed yet"):
+        _ = count.value
+    state.send_packed(CHAIN, b"aabb", 2, b"12")
+    assert state.get_hash(CHAIN) == {"aa": b"1", "bb": b"2"}
+    assert (new.value, count.value, again.value, state.get_field(COUNTS, "n")) == (True, 2, 5, b"5")
+    for _ in range(200):  # more than a wire holds open
+        with state.pipeline(wait=False) as pipe:
+            last = pipe.increment(COUNTS, "n")
+    state.settle()
+    assert last.value == 205
+
+
+def test_the_error_of_what_was_not_waited_for_comes_with_the_next_command(state: State) -> None:
+    state.set(WORD, b"a word")
+    with state.pipeline(wait=False) as bad:
+        bad.increment(WORD, "n")
+    with state.transaction(wait=False) as good:
+        counted = good.increment(COUNTS, "n")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        state.get(WORD)
+    assert counted.value == 1 and state.get(WORD) == b"a word"  # what came after it was done, and the connection is in step
+    with state.transaction(wait=False) as tx:
+        tx.set(WORD, b"as it was")
+        tx.increment(WORD, "n")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        state.settle()
+    state.settle()
+    state.send_packed(WORD, b"aa", 2, b"1")
+    with pytest.raises(ResponseError, match="WRONGTYPE"), state.transaction() as tx:
+        tx.increment(COUNTS, "n")
+    assert state.get_field(COUNTS, "n") == b"2"
+
+
+def test_closing_tells_what_went_wrong_last(server: EmbeddedServer, state: State) -> None:
+    state.set(WORD, b"a word")
+    other = connect(server.url, prefix=state.prefix)
+    other.send_packed(WORD, b"aa", 2, b"1")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        other.close()
+
+
+def test_a_connection_that_breaks_loses_the_replies_and_sends_nothing_twice(tmp_path: Path) -> None:
+    with start_server(tmp_path, append_only=False) as server:
+        state, other = connect(server.url), connect(server.url)
+        with state.pipeline(wait=False) as pipe:
+            count = pipe.increment(COUNTS, "n")
+        while other.get_field(COUNTS, "n") is None:
+            pass
+        other.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        with pytest.raises(ServerError, match="no answer from the state server"):
+            state.set(WORD, b"lost")
+        with pytest.raises(RuntimeError, match="not executed yet"):
+            _ = count.value
+        assert state.get_field(COUNTS, "n") == b"1" and state.get(WORD) is None
+
+
+def test_threads_and_child_processes_have_connections_of_their_own(state: State) -> None:
+    with state.pipeline(wait=False) as pipe:
+        mine = pipe.increment(COUNTS, "here")
+    seen: list[bytes | None] = []
+    threads = [threading.Thread(target=lambda: (state.increment(COUNTS, "there", 5), seen.append(state.get_field(COUNTS, "there")))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    state.settle()
+    assert mine.value == 1 and len(seen) == 4 and state.get_field(COUNTS, "there") == b"20"
+    if (child := os.fork()) == 0:
+        os._exit(0 if state.get_field(COUNTS, "here") == b"1" and state.increment(COUNTS, "child") == 1 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert state.get_hash(COUNTS) == {"here": b"1", "there": b"20", "child": b"1"}
+
+
+def test_a_transaction_that_the_server_does_not_take_says_why(state: State) -> None:
+    with pytest.raises(ResponseError, match="unknown command"), state.transaction() as tx:
+        tx.increment(COUNTS, "n")
+        tx.run(state_module.Command((("NOSUCHCOMMAND",),), bytes))
+    assert state.get_hash(COUNTS) == {}
+
+
 def test_results_keep_their_places_with_expiries_between(server: EmbeddedServer) -> None:
     live = connect(server.url)
     with live.transaction() as tx:

@@ -187,7 +187,7 @@ def test_a_step_that_breaks_altogether_is_counted_and_the_next_symbol_served(sta
     from quanticity.jobs import analytics as job
 
     real = job._row
-    monkeypatch.setattr(job, "_row", lambda chain, a, results: 1 / 0 if chain.symbol == "S01" else real(chain, a, results))
+    monkeypatch.setattr(job, "_row", lambda chain, *rest: 1 / 0 if chain.symbol == "S01" else real(chain, *rest))
     floor = Floor(state, configuration(symbol_names(3), 1.0))
     floor.turn(8)
     report = floor.workers[0].report

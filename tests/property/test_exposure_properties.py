@@ -4,10 +4,11 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from quanticity.analytics.crossings import roots_of
 from quanticity.analytics.exposure import Convention, dealer_shares, expiring, exposures, group_rows, walls
 from quanticity.analytics.hedging import hedge_flow
 from quanticity.analytics.pricing import greeks
-from quanticity.analytics.zero_gamma import gamma_profile, make_book, zero_gamma
+from quanticity.analytics.zero_gamma import balance_roots, gamma_balance, gamma_profile, make_book, zero_gamma
 
 COLUMNS = ("gex", "dex", "vex", "chex")
 row = st.tuples(st.integers(60, 160), st.integers(1, 60), st.floats(0.08, 1.0), st.booleans(), st.integers(0, 10_000))
@@ -140,3 +141,15 @@ def test_grouping_is_that_of_sorting(ids):
     unique, place = np.unique(np.array(ids, np.int64), return_inverse=True)
     np.testing.assert_array_equal(found.keys, unique)
     np.testing.assert_array_equal(np.argsort(found.order)[found.place], place)
+
+
+@given(chains, st.sampled_from([1.0, 0.05, 0.002]))
+def test_compiled_roots_are_those_of_the_search_they_stand_for(c, shrink):
+    """To the last bit: `balance_roots` looks and refines in compiled code, `crossings.roots_of` in NumPy."""
+    strike, days, vol, call, interest = c
+    book = make_book(100.0, strike, days / 365 * shrink, 0.03, 0.01, vol, dealer_shares(call, interest, 100))
+    if not (book.longs and book.shorts):
+        return
+    u = np.linspace(-0.1, 0.1, 41)
+    f, slope = gamma_balance(book, u)
+    assert balance_roots(book, u, f, slope).tolist() == roots_of(lambda at: gamma_balance(book, at), u, f, slope).tolist()

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import planted_clean
 from planted_base import DAY, NAN, Parameters, Planted, calls, column, rolling
 
 from quanticity.core.types import Features
@@ -82,14 +83,10 @@ class Restated(Planted):
         return Indicators(bars.ts[first], {"minute_move": np.append(NAN, np.diff(close))[:len(close)]})
 
 
-class ShortWarmUp(Planted):
+class ShortWarmUp(planted_clean.LongWarmUp):
     """An hour's mean, with twenty minutes of warm-up."""
 
-    FEATURE, WARM_UP_MINUTES = "above_hour", 20.0
-
-    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
-        bars = session.underlying_bars
-        return column(bars, "above_hour", bars.close / rolling(bars.close, 60) - 1)
+    WARM_UP_MINUTES = 20.0
 
 
 class PartialWindow(Planted):

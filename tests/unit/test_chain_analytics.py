@@ -201,11 +201,11 @@ def test_what_expires_today_and_that_american_contracts_are_approximated():
 
 def test_rows_are_grouped_once_for_as_long_as_the_contracts_stay():
     state, c = VolatilityState(), chain()
-    first = state.groups(c.contracts)
-    assert state.groups(c.contracts) is not None and state.groups(c.contracts)[0] is first[0]
-    assert state.groups(replace(c.contracts))[0] is first[0]  # another object, the same contracts
+    first = state.rows_of(c.contracts)
+    assert state.rows_of(c.contracts) is first and analyse(c, state).rows is first
+    assert state.rows_of(replace(c.contracts)) is first  # another object, the same contracts
     other = replace(c.contracts, strike=c.contracts.strike + 1.0)
-    assert state.groups(other)[0] is not first[0] and state.groups(other)[0].keys[0] == first[0].keys[0] + 1.0
+    assert state.rows_of(other) is not first and state.rows_of(other).strikes.keys[0] == first.strikes.keys[0] + 1.0
 
 
 def test_flow_signed_positions():

@@ -1,5 +1,6 @@
 """The door and what it is made of, on small sessions whose every row is known."""
 
+import warnings
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -233,6 +234,19 @@ def test_an_expired_contract_is_quoted_no_more():
     contracts = replace(contracts, expires_at=np.full(6, START + 100 * MINUTE))
     screened = screen_session(session(contracts=contracts))
     assert found(screened)["quotes"]["expired"] == 20 * 6
+
+
+def test_two_quotes_at_a_contracts_last_instant_are_judged_without_a_warning():
+    s = session(minutes=30)
+    s = replace(s, contracts=replace(s.contracts, expires_at=np.full(6, START + 30 * MINUTE)))
+    last = [np.append(getattr(s.quotes, name), getattr(s.quotes, name)[-1]) for name in s.quotes.__dataclass_fields__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for jump, verdict in ((0.0, "duplicate_row"), (4.0, "price_jump")):
+            columns = dict(zip(s.quotes.__dataclass_fields__, (c.copy() for c in last), strict=True))
+            columns["bid"][-1] += jump
+            columns["ask"][-1] += jump
+            assert found(screen_session(replace(s, quotes=Quotes(**columns)))) == {"quotes": {verdict: 1}}
 
 
 def chain(**changes) -> OptionChain:

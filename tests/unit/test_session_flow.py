@@ -19,9 +19,11 @@ from quanticity.core.errors import DataError
 from quanticity.core.reasons import Reason
 from quanticity.jobs.drift_calculator import FeatureDrift
 from quanticity.jobs.flow import FlowWindow, KnownPrices
-from quanticity.jobs.flow_calculators import FlowKinds, RememberedVolume, UnusualPrints, participant_numbers
+from quanticity.jobs.flow_calculators import UnusualPrints, participant_numbers
+from quanticity.jobs.flow_kinds import FlowKinds
 from quanticity.jobs.history import History, pack, unpack
 from quanticity.jobs.tape import TapeStep, join_steps, standing_quotes
+from quanticity.jobs.underlying_volume import RememberedVolume
 from quanticity.market.tape import Bars, Quotes, Trades, empty
 
 MINUTE, SECOND = 60_000_000_000, 1_000_000_000
@@ -120,12 +122,12 @@ def test_vpin_by_pieces_is_vpin(seed, pieces):
     n = 3_000
     ts, price, size = OPENS + np.sort(rng.integers(1, 300 * MINUTE, n)), 50 + np.cumsum(rng.normal(0, 0.01, n)), rng.integers(1, 900, n).astype(float)
     volume = RememberedVolume(FlowConfig(), OPENS, OPENS + 390 * MINUTE)
-    volume.volume = 4_000.0
+    volume.buckets.volume = 4_000.0
     for cut in (*sorted(rng.integers(1, 300, pieces).tolist()), 300):
         volume.take(ts, price, size, OPENS + cut * MINUTE) if cut == 300 else volume.take(*(x[ts <= OPENS + cut * MINUTE] for x in (ts, price, size)), OPENS + cut * MINUTE)
     whole = vpin_of(Trades(ts, np.zeros(n, np.int64), price, size), empty(Quotes), 4_000.0)
-    assert float(np.mean(volume.shares)) == pytest.approx(float(whole.value[-1]), rel=1e-12)
-    assert volume.traded == size.sum() and volume.close == whole.buckets.close[-1]
+    assert volume.buckets.vpin() == pytest.approx(float(whole.value[-1]), rel=1e-12)
+    assert volume.traded == size.sum() and volume.buckets.close == whole.buckets.close[-1]
 
 
 def test_vpin_says_why_not():
@@ -136,7 +138,7 @@ def test_vpin_says_why_not():
     flow.prints = [(np.array([OPENS + 1]), np.array([10.0]), np.array([5.0]))]
     assert volume.calculate(at, flow)[1] == {"vpin": Reason.TOO_LITTLE_HISTORY} and flow.prints == []
     n = 500
-    volume.volume, flow.prints = 10.0, [(OPENS + np.arange(1, n + 1) * SECOND, np.full(n, 10.0), np.full(n, 10.0))]
+    volume.buckets.volume, flow.prints = 10.0, [(OPENS + np.arange(1, n + 1) * SECOND, np.full(n, 10.0), np.full(n, 10.0))]
     assert volume.calculate(SimpleNamespace(chain=SimpleNamespace(ts=OPENS + n * SECOND)), flow)[1] == {"vpin": Reason.CONSTANT_HISTORY}
 
 
@@ -151,8 +153,8 @@ def test_the_dollar_volume_is_configured_or_seen():
     volume = RememberedVolume(FlowConfig(average_dollar_volume={"GOOG": 1e9}), OPENS, OPENS + 390 * MINUTE)
     assert volume.dollar_volume("GOOG") == 1e9 and math.isnan(volume.dollar_volume("SIM"))
     for day in range(12):
-        volume.days.append(OPENS - (12 - day) * 1440 * MINUTE, {"close": 10.0, "volume": 100.0, "left": 0.0 if day != 5 else 3_600.0})
-    assert volume.dollar_volume("SIM") == pytest.approx(1_000.0) and len(volume.finished()[0]) == 11  # one day was seen in part
+        volume.days.history.append(OPENS - (12 - day) * 1440 * MINUTE, {"close": 10.0, "volume": 100.0, "left": 0.0 if day != 5 else 3_600.0})
+    assert volume.dollar_volume("SIM") == pytest.approx(1_000.0) and len(volume.days.finished(OPENS)[0]) == 11  # one day was seen in part
 
 
 def rows_of(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -194,7 +196,7 @@ def test_clusters_wait_for_their_seed_and_say_so():
     later, missing = kinds.calculate(SimpleNamespace(chain=SimpleNamespace(ts=OPENS + 200 * MINUTE)), flow)
     assert set(missing.values()) == {Reason.NO_TRADES} and all(map(math.isnan, later.values()))
     kinds.take([(ts + 200 * MINUTE, values_)], OPENS + 241 * MINUTE)
-    kinds.clusters = type(kinds.clusters)(**{**vars(kinds.clusters), "names": ("unnamed",) * 4})
+    kinds.following.clusters = type(kinds.clusters)(**{**vars(kinds.clusters), "names": ("unnamed",) * 4})
     assert set(kinds.calculate(SimpleNamespace(chain=SimpleNamespace(ts=OPENS + 241 * MINUTE)), flow)[1].values()) == {Reason.NO_SUCH_CLUSTER}
 
 

@@ -343,6 +343,14 @@ def test_a_market_of_default_parameters_has_an_index_nearly_every_minute(symbol,
     assert np.abs(np.diff(value)).max() < 1.0 and 12 < value.min() and value.max() < 40  # no jump where the strip grows short
 
 
+def test_weekly_expiries_make_a_vix():
+    p = SimulatorParameters(expiries=18, trades=2.0, underlying_trades=2.0)
+    s = simulate_session(7, symbol="SPXW", parameters=p, extras=Extras(books=None))
+    vix, vix1d = (s.levels.where(s.levels.index == i) for i in (0, 1))
+    assert len(vix) == 405 and len(vix1d) > 380  # each minute to 16:15
+    assert 14 < vix.value.min() and vix.value.max() < 28 and np.abs(np.diff(vix.value)).max() < 1.0
+
+
 def test_a_closing_imbalances_pressure_is_in_the_path():
     auction = AuctionParameters(pressure=0.05)
     calm, pressed = (simulate_session(5, parameters=replace(SMALL, feedback=False), extras=Extras(auction=a, books=None, levels=False)) for a in (AuctionParameters(), auction))

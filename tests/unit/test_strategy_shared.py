@@ -261,14 +261,14 @@ SURE = Confidence(0.7, {"idea": 0.9}, ("other",))
 def test_a_bought_contract_carries_all_that_it_was_made_from():
     c = make_chain(NOW, DAYS, STRIKES)
     features = seen(NOW, {"spot": 750.0})
-    p = buy("mine", features, c, today(c) + 12, -1, SURE, NOW + timedelta(days=2), "why", EntryParameters())
+    (p,) = buy("mine", features, c, today(c) + 12, -1, SURE, NOW + timedelta(days=2), "why", EntryParameters())
     only((p,))
     row = row_of(c, p.contract)
     assert (p.id, p.strategy, p.symbol, p.ts, p.cause) == (f"pro:mine:{p.contract.occ}:60", "mine", "GOOG", NOW, ("chain:GOOG:1",))
     assert p.contract.right is Right.PUT and p.contract.expiry == DAYS[2] and p.exit_at == NOW + timedelta(days=2)
     assert (p.confidence, p.parts, p.rationale) == (0.7, {"idea": 0.9}, "why: buy put (neutral: other)")
     assert abs(delta_of(c, row) - 0.45) == min(abs(delta_of(c, r) - 0.45) for r in rows_of(c, today(c) + 12, -1) if c.bid[r] > 0 and c.ask[r] >= 0.3)
-    late = buy("mine", features, c, today(c), 1, SURE, NOW + timedelta(days=2), "why", EntryParameters())
+    (late,) = buy("mine", features, c, today(c), 1, SURE, NOW + timedelta(days=2), "why", EntryParameters())
     assert late.exit_at == late.contract.expires_at  # never after it
 
 
