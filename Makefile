@@ -21,7 +21,11 @@ TESTS ?= tests
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
-setup: $(READY) ## the environment in .venv: locked, hash-checked, compiled
+# READY is newer than the locks after the first time; what was taken away since is looked for here
+setup: ## the environment in .venv: locked, hash-checked, compiled; mended where something is missing
+	@$(BIN)/python requirements/installed.py requirements/$(EXTRAS).txt requirements/bootstrap.txt 2>/dev/null || rm -f $(READY)
+	@$(BIN)/python -c 'import quanticity' 2>/dev/null || rm -f $(READY)
+	@$(MAKE) --no-print-directory $(READY)
 
 $(READY): requirements/bootstrap.txt requirements/$(EXTRAS).txt requirements/server.txt
 	@test -n "$(PYTHON)" || { echo "quanticity needs Python 3.11, 3.12 or 3.13: none of them runs on this machine"; exit 2; }
@@ -41,7 +45,7 @@ demo: $(READY) ## one trading day, from market data to a delivered signal and a 
 	@$(BIN)/quanticity demo
 
 test: $(READY) ## all tests, the fast ones first, with coverage, and the notebooks
-	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12))' && export COVERAGE_CORE=sysmon; \
+	@export PYTHONDONTWRITEBYTECODE=; $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12))' && export COVERAGE_CORE=sysmon; \
 	$(BIN)/python -m pytest $(TESTS) -q -n 2 --dist loadfile --no-loadscope-reorder --cov=quanticity --cov-report=term:skip-covered --cov-fail-under=85
 	@$(BIN)/nbdev-test --n-workers 2
 

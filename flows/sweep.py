@@ -15,13 +15,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 from prefect_dask import DaskTaskRunner
 
-from quanticity.research.sweeps import Backend, Keep, TrialTask, in_worker
+from quanticity.research.sweeps import Backend, Keep, TrialTask, in_worker, shared
 
 
 @task(name="trials", cache_policy=NO_CACHE, persist_result=False)
 def make_trials(tasks: list[TrialTask]) -> list[dict[str, Any]]:
-    """Make some trials, one after the other."""
-    return [in_worker(one) for one in tasks]
+    """Make some trials, side by side where they share their market."""
+    return in_worker(tasks)
 
 
 def on_dask(jobs: int, address: str | None = None) -> Backend:
@@ -31,11 +31,11 @@ def on_dask(jobs: int, address: str | None = None) -> Backend:
     runner = DaskTaskRunner(address=address) if address else DaskTaskRunner(cluster_kwargs=cluster)
 
     def run(tasks: Sequence[TrialTask], keep: Keep) -> None:
-        size = max(1, min(8, len(tasks) // (4 * jobs)))
+        groups = shared(tasks, jobs)
 
         @flow(name="sweep", task_runner=runner)
         def sweep(trials: int) -> int:
-            futures = [make_trials.submit(list(tasks[start:start + size])) for start in range(0, trials, size)]
+            futures = [make_trials.submit(group) for group in groups]
             for future in as_completed(futures):
                 for record in future.result():
                     keep(record)

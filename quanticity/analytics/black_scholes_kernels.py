@@ -25,7 +25,7 @@ def valid(s: float, k: float, t: float, r: float, q: float) -> bool:
     """Spot, strike and time positive and finite, rates finite."""
     return (s > 0.0) & (s < inf) & (k > 0.0) & (k < inf) & (t > 0.0) & (t < inf) & (abs(r) < inf) & (abs(q) < inf)
 
-# %% ../../nbs/30_analytics/302_black_scholes_kernels.ipynb #10c079f3
+# %% ../../nbs/30_analytics/302_black_scholes_kernels.ipynb #d45478ed
 _SQRT_HALF, _DENSITY = 0.7071067811865476, 0.3989422804014327  # 1/sqrt(2), 1/sqrt(2 pi)
 _EXPIRED, _NO_QUOTE = 4, 5
 _FAR = 1e8  # standard deviations: keeps products of d1 and d2 finite where the density is 0 anyway
@@ -76,7 +76,7 @@ def derivatives(
         gamma * (q + drift * d1 + 0.5 * over_t * (1.0 - d1 * d2)) + none,
     )
 
-
+# %% ../../nbs/30_analytics/302_black_scholes_kernels.ipynb #2ced2502
 @inlined
 def contract_greeks(
     s: float, k: float, t: float, r: float, q: float, sigma: float, f: float, growth: float, discount: float,

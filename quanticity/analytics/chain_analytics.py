@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CodeArray', 'VolatilityState', 'ChainAnalytics', 'analyse']
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #698bd1b2
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #6dcf5d6a
 import math
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .chain_rows import ChainRows, ExpiryRows
 from .exposure import Convention, Expiring, Exposure, Walls, dealer_shares, expiring, exposures, walls
-from .pricing import Greeks, VolatilityReason, count_reasons, greeks, implied_vol
+from .pricing import Greeks, VolatilityReason, count_reasons, greeks, quoted_vol
 from .skew import Skew, at_the_money_on, skew_25_delta
 from .zero_gamma import ZeroGamma, zero_gamma
 from ..core.reasons import Reason
@@ -24,7 +24,7 @@ from ..market.chain import NANOSECONDS_A_YEAR, Contracts, FloatArray, IntArray, 
 CodeArray = npt.NDArray[np.uint8]
 _DAY = 86_400_000_000_000  # nanoseconds
 
-# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #2e43b9e8
+# %% ../../nbs/30_analytics/34_chain_analytics.ipynb #0e55a973
 @dataclass
 class VolatilityState:
     """Implied volatility of every contract, and why the latest quote gives none and since when. Rows as in the chain.
@@ -58,18 +58,18 @@ class VolatilityState:
         fresh = np.flatnonzero(chain.quote_time > self.seen)
         self.seen = chain.ts
         if len(fresh):
-            self._solve(chain, fresh if len(fresh) < len(chain) else slice(None))
+            self._solve(chain, fresh)
         if len(self._outliving):
             self._forget(chain.ts)
 
-    def _solve(self, chain: OptionChain, rows: IntArray | slice) -> None:
+    def _solve(self, chain: OptionChain, rows: IntArray) -> None:
         """Volatilities of the rows; where a quote implies none the last one stays, with the reason."""
-        listed, bid, ask = chain.contracts, chain.bid[rows], chain.ask[rows]
-        mid, years = np.where(bid <= ask, (bid + ask) * 0.5, np.nan), (listed.expires_at[rows] - chain.ts) / NANOSECONDS_A_YEAR
-        solved, reason = implied_vol(mid, chain.spot, listed.strike[rows], years, chain.rate, chain.dividend, listed.is_call[rows])
+        listed = chain.contracts
+        solved, reason = quoted_vol(rows, chain.bid, chain.ask, listed.strike, listed.expires_at, listed.is_call, chain.ts,
+                                    chain.spot, chain.rate, chain.dividend, NANOSECONDS_A_YEAR)
         bad = np.flatnonzero(reason)
         if len(bad):
-            gone = bad if isinstance(rows, slice) else rows[bad]
+            gone = rows[bad]
             lost = gone[self.reason[gone] == VolatilityReason.OK]
             if len(lost):
                 self.lost_at[lost] = chain.ts

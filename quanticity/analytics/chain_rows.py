@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ExpiryRows', 'expiry_rows', 'ChainRows']
 
-# %% ../../nbs/30_analytics/340_chain_rows.ipynb #0c1b1e00
+# %% ../../nbs/30_analytics/340_chain_rows.ipynb #10a6a02c
 from bisect import bisect_right
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from .exposure import group_rows
 from .skew import StrikeLadder, strike_ladder
-from ..market.chain import NANOSECONDS_A_YEAR, BoolArray, Contracts, FloatArray, IntArray
+from ..market.chain import NANOSECONDS_A_YEAR, BoolArray, Contracts, IntArray
 
 # %% ../../nbs/30_analytics/340_chain_rows.ipynb #7a378c03
 @dataclass(frozen=True, slots=True, eq=False)

@@ -236,13 +236,13 @@ class Library:
         self._engine.finalize_object()
         self._kernels = {name: Kernel(name, self._engine.get_function_address(name), count) for name, count in self.arguments.items()}
 
-# %% ../../nbs/30_analytics/305_compiled.ipynb #9e229a76
+# %% ../../nbs/30_analytics/305_compiled.ipynb #75bca581
 _BASE = ("blocks", "special")
 black_scholes = Library("black_scholes_kernels", _BASE, {"greeks": 11, "price": 10})
-volatility = Library("volatility_kernels", ("black_scholes_kernels", *_BASE), {"implied_vol": 11})
+volatility = Library("volatility_kernels", ("black_scholes_kernels", *_BASE), {"implied_vol": 11, "quoted_vol": 11})
 exposure = Library("exposure_kernels", ("black_scholes_kernels", *_BASE), {
     "group": 8, "exposures": 13, "wall_sums": 9, "merge_codes": 6, "book": 13, "signed_shares": 7, "log_sums": 8, "gamma_sums": 7, "delta_sums": 7,
-    "balance": 9, "refine": 11, "brackets": 8})
+    "balance": 9, "refine": 11, "resolve": 12, "brackets": 7})
 flow = Library("flow_kernels", _BASE, {"block_sums": 7, "cut": 12})
 exits = Library("exit_kernels", _BASE, {"sweep": 23})
 LIBRARIES = [black_scholes, volatility, exposure, flow, exits]

@@ -156,7 +156,7 @@ class Exposure:
     expiry_counted: IntArray
     left_out: Mapping[Reason, int]
 
-# %% ../../nbs/30_analytics/31_exposure.ipynb #1dc1cfd4
+# %% ../../nbs/30_analytics/31_exposure.ipynb #6530c0c6
 def _sums(groups: Groups, sums: FloatArray) -> tuple[Grouped, FloatArray]:
     """The kernel's sums of the ascending keys with a contract that counts (their number is the last column), and its further columns."""
     ordered, keys = sums[groups.order], groups.keys
@@ -179,7 +179,8 @@ def exposures(
     contracts (NaN: not known), `multiplier` shares a contract (a scalar will do). `greeks` are those of the same rows
     (`pricing.greeks`); `reason` may pass on the codes of `pricing.implied_vol`, so that a missing volatility is counted
     under its own reason. `dealer_position` (contracts, signed) goes with the flow-signed convention. `strikes` and `expiries`
-    may pass on `group_rows` of the two, `shares` `dealer_shares` of the rows. Without a spot what has not expired is left out as NO_SPOT. Formulas and units: top of this notebook and `Exposure`.
+    may pass on `group_rows` of the two, `shares` `dealer_shares` of the rows.
+    Without a spot what has not expired is left out as NO_SPOT. Formulas and units: top of this notebook and `Exposure`.
     """
     convention, shape = as_convention(convention), greeks.gamma.shape
     rows = greeks.gamma.size

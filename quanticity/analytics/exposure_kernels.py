@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KERNELS', 'group', 'signed_shares', 'merge_codes', 'exposures', 'wall_sums', 'book', 'log_sum', 'log_sums',
-           'gamma_sums', 'delta_sums', 'balance', 'refine', 'brackets']
+           'gamma_sums', 'delta_sums', 'balance', 'refine', 'resolve', 'brackets']
 
 # %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #c02a5a13
 from math import inf, nan
@@ -298,27 +298,56 @@ def refine(size: int, rows: Any, longs: int, shorts: int, rounding: Any, bracket
         if settled:
             break
 
-# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #f7468ac3
-def brackets(points: int, u: Any, f: Any, slope: Any, resolved: Any, left: Any, right: Any, found: Any) -> None:
-    """`found[0]` changes of sign, each between the points `left` and `right` (points where f is 0 are passed over); -1 where the points are not enough.
+# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #0757d1c0
+_HALVINGS = 8
 
-    `resolved` is one number: how far f may be from what the slopes say.
-    """
+
+@inlined
+def _doubtful(u: Any, f: Any, slope: Any, i: int, resolved: float) -> bool:
+    """Whether the interval that ends at point i hides something."""
+    width, size, before, steep = u[i] - u[i - 1], abs(f[i]), abs(f[i - 1]), max(abs(slope[i]), abs(slope[i - 1]))
+    off = abs(0.5 * width * (slope[i] + slope[i - 1]) - (f[i] - f[i - 1]))
+    return (off > max(resolved, 0.05 * min(size, before))) | ((width * steep > 1.5 * (size + before)) & (f[i] * f[i - 1] > 0.0))
+
+
+def resolve(size: int, rows: Any, longs: int, shorts: int, rounding: Any, resolved: Any, points: int, room: int,
+            u: Any, f: Any, slope: Any, found: Any) -> None:
+    """Add midpoints until nothing is doubtful, or eight times; `found[0]` points are there then, -1 where there is no room for them."""
+    weights, slopes = block(), block()
+    for _ in range(_HALVINGS):
+        more = 0
+        for i in range(1, points):
+            more += 1 if _doubtful(u, f, slope, i, resolved[0]) else 0
+        if more == 0:
+            break
+        if points + more > room:
+            found[0] = -1
+            return
+        at = points + more - 1
+        for i in range(points - 1, 0, -1):
+            middle, halve = 0.5 * (u[i - 1] + u[i]), _doubtful(u, f, slope, i, resolved[0])
+            u[at], f[at], slope[at] = u[i], f[i], slope[i]
+            at -= 1
+            if halve:
+                u[at] = middle
+                f[at], slope[at] = _balance(size, rows, longs, shorts, rounding[0], middle, weights, slopes)
+                at -= 1
+        points += more
+    found[0] = points
+
+# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #8feed93f
+def brackets(points: int, u: Any, f: Any, slope: Any, left: Any, right: Any, found: Any) -> None:
+    """`found[0]` changes of sign, each between the points `left` and `right` (points where f is 0 are passed over); -1 where a dip may reach zero."""
     last, count = -1, 0
     for i in range(points):
-        if i > 0:
-            width, size, before, steep, steep_before = u[i] - u[i - 1], abs(f[i]), abs(f[i - 1]), abs(slope[i]), abs(slope[i - 1])
-            off = abs(0.5 * width * (slope[i] + slope[i - 1]) - (f[i] - f[i - 1]))
-            reach = (width * max(steep, steep_before) > 1.5 * (size + before)) & (f[i] * f[i - 1] > 0.0)
-            plain = (off <= max(resolved[0], 0.05 * min(size, before))) & (not reach)
-            side = (1.0 if f[i] > 0.0 else -1.0) if f[i] * f[i - 1] > 0.0 else 0.0
+        if i > 0 and f[i] * f[i - 1] > 0.0:
+            side = 1.0 if f[i] > 0.0 else -1.0
             fall, rise = side * slope[i - 1], side * slope[i]
             if (fall < 0.0) & (rise > 0.0):  # a dip: as deep as where the tangents meet
                 meet = (side * f[i] - side * f[i - 1] + fall * u[i - 1] - rise * u[i]) / (fall - rise)
-                plain &= side * f[i - 1] + fall * (meet - u[i - 1]) >= 0.0
-            if not plain:
-                found[0] = -1
-                return
+                if not side * f[i - 1] + fall * (meet - u[i - 1]) >= 0.0:
+                    found[0] = -1
+                    return
         if f[i] != 0.0:
             if last >= 0 and (f[i] > 0.0) != (f[last] > 0.0):
                 left[count], right[count] = last, i
@@ -326,12 +355,12 @@ def brackets(points: int, u: Any, f: Any, slope: Any, resolved: Any, left: Any, 
             last = i
     found[0] = count
 
-# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #3e61866e
+# %% ../../nbs/30_analytics/304_exposure_kernels.ipynb #9fbc153d
 KERNELS = {
     "group": (group, signature("iIiiIIII")), "exposures": (exposures, signature("iDDDDDDBIIDDD")),
     "wall_sums": (wall_sums, signature("iIIBDiIDI")), "merge_codes": (merge_codes, signature("iBBDBI")),
     "book": (book, signature("iIDDDDDDDDDDI")), "signed_shares": (signed_shares, signature("iIDDBiD")),
     "log_sums": (log_sums, signature("iDiiiDDD")), "balance": (balance, signature("iDiiDiDDD")), "refine": (refine, signature("iDiiDiDDDDD")),
-    "brackets": (brackets, signature("iDDDDIII")), "gamma_sums": (gamma_sums, signature("iDDDiDD")),
+    "resolve": (resolve, signature("iDiiDDiiDDDI")), "brackets": (brackets, signature("iDDDIII")), "gamma_sums": (gamma_sums, signature("iDDDiDD")),
     "delta_sums": (delta_sums, signature("iDDDiDD")),
 }

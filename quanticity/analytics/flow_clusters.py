@@ -136,7 +136,7 @@ def _histograms(values: FloatArray, labels: IntArray, k: int) -> FloatArray:
     cell = (labels[:, None] * d + np.arange(d)) * _BINS + place
     return np.bincount(cell.ravel(), minlength=k * d * _BINS).reshape(k, d, _BINS).astype(np.float64)
 
-# %% ../../nbs/30_analytics/392_flow_clusters.ipynb #eabc32ff
+# %% ../../nbs/30_analytics/392_flow_clusters.ipynb #c4bb5e25
 _CHUNK = 1 << 16  # rows
 
 
@@ -148,7 +148,7 @@ def flow_labels(clusters: FlowClusters, values: FloatArray) -> IntArray:
     twice, square = 2.0 * clusters.centres.T, (clusters.centres**2).sum(axis=1)
     for first in range(0, len(values), _CHUNK):
         part = values[first:first + _CHUNK]
-        known = np.isfinite(part).all(axis=1)
+        known = np.asarray(np.isfinite(part).all(axis=1))
         whole = part if known.all() else np.where(known[:, None], part, 0.0)
         labels[first:first + _CHUNK] = np.where(known, np.argmin(square - whole @ twice, axis=1), -1)
     return labels

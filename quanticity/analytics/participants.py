@@ -106,7 +106,7 @@ def spot_before(session: MarketSession, ts: IntArray) -> FloatArray:
     row = np.searchsorted(known, ts, side="right") - 1
     return np.where(row >= 0, price[np.maximum(row, 0)], np.nan) if len(known) else np.full(len(ts), np.nan)
 
-# %% ../../nbs/30_analytics/391_participants.ipynb #43a6594a
+# %% ../../nbs/30_analytics/391_participants.ipynb #e8483171
 SIDE_TERMS = ("touch", "inside", "call", "lean", "lean_long", "lean x share", "size 4 to 16", "size x call", "log_days", "days x call")
 LOOK_TERMS = ("log_premium", "log_days", "days over 3", "size over 4", "size over 10", "burst", "pieces", "busy", "share", "pieces x distance", "busy x days")
 KIND_TERMS = (*LOOK_TERMS, "call", "side", "side x call", "side x lean")
@@ -117,7 +117,8 @@ def side_terms(features: FloatArray) -> FloatArray:
     """What says whether the buyer or the seller initiated, from looks (`trade_features`): float64 (trades x 10) in the order of `SIDE_TERMS`."""
     x = dict(zip(TRADE_FEATURES, features.T, strict=True))
     touch, size = _touch(x["place"]), np.clip(x["log_size"] - np.log(4.0), 0.0, np.log(4.0))
-    return np.column_stack((touch, np.where((touch == 0) & ~np.isnan(x["place"]), x["place"], 0.0), x["call"], x["lean"], x["lean_long"], x["lean"] * x["share"],
+    inside = np.where((touch == 0) & ~np.isnan(x["place"]), x["place"], 0.0)
+    return np.column_stack((touch, inside, x["call"], x["lean"], x["lean_long"], x["lean"] * x["share"],
                             size, size * x["call"], x["log_days"], x["log_days"] * x["call"]))
 
 

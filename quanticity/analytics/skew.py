@@ -122,7 +122,7 @@ def strike_ladder(strike: npt.ArrayLike, is_call: npt.ArrayLike, rows: npt.Array
         sides += [k[some].tolist(), place[some].tolist()]
     return StrikeLadder(*sides)
 
-# %% ../../nbs/30_analytics/32_skew.ipynb #c3f56480
+# %% ../../nbs/30_analytics/32_skew.ipynb #87133d35
 def _known(strikes: list[float], rows: list[int], at: int, step: int, vol: FloatArray) -> int:
     """The first place from `at` on, up or down, that has a volatility; -1 where none has."""
     while 0 <= at < len(strikes):
@@ -143,6 +143,13 @@ def _mean_at(strike: float, ladder: StrikeLadder, vol: FloatArray, puts: bool, c
     return total / known
 
 
+def _at_place(strikes: list[float], rows: list[int], at: int, step: int, ladder: StrikeLadder, vol: FloatArray, puts: bool) -> float:
+    """The volatility at a place that `_known` found; the mean where another contract of the side has the same strike."""
+    if 0 <= at + step < len(strikes) and strikes[at + step] == strikes[at]:
+        return _mean_at(strikes[at], ladder, vol, puts, not puts)
+    return vol.item(rows[at])
+
+
 def at_the_money_on(forward: float, ladder: StrikeLadder, vol: FloatArray) -> tuple[float, Reason | None]:
     """`at_the_money_vol` of the contracts on a ladder; `vol` float64 a row of the chain."""
     if not 0.0 < forward < np.inf:
@@ -157,10 +164,10 @@ def at_the_money_on(forward: float, ladder: StrikeLadder, vol: FloatArray) -> tu
     if low == forward or high == forward:
         return _mean_at(forward, ladder, vol, True, True), None
     x_low, x_high = np.log(np.array([low / forward, high / forward])).tolist()
-    above = _mean_at(high, ladder, vol, False, True)
+    above = _at_place(ladder.calls, ladder.call_rows, call, 1, ladder, vol, False)
     if x_high == 0.0:
         return above, None
-    below = _mean_at(low, ladder, vol, True, False)
+    below = _at_place(ladder.puts, ladder.put_rows, put, -1, ladder, vol, True)
     return below + (0.0 - x_low) / (x_high - x_low) * (above - below), None
 
 # %% ../../nbs/30_analytics/32_skew.ipynb #062585bd

@@ -285,7 +285,7 @@ def joined(chains: Sequence[OptionChain]) -> OptionChain:
     columns: dict[str, Any] = {name: np.concatenate([getattr(chain, name)[rows] for chain, rows in kept]) for name in of_chain}
     return replace(first, contracts=replace(first.contracts, **listed), **columns)
 
-# %% ../../nbs/30_analytics/396_snapshot.ipynb #972ef1c4
+# %% ../../nbs/30_analytics/396_snapshot.ipynb #81dfa5be
 @dataclass(frozen=True, eq=False)
 class Whole:
     """A chain's analytics under each convention that its data allows, the bands of its levels (None: not asked for), and the plain `record` of everything."""
@@ -300,7 +300,7 @@ class Whole:
         """The analytics under the naive convention."""
         return self.by_convention[Convention.NAIVE]
 
-
+# %% ../../nbs/30_analytics/396_snapshot.ipynb #4b7a4c2b
 def whole_snapshot(chain: OptionChain, flow: SignedTrades | None = None, state: VolatilityState | None = None, *, span: float = 0.10, points: int = 41,
                    holidays: Sequence[date] | None = None, held: DealerPosition | None = None, before: Sequence[date] = (), draws: int = 0,
                    seed: int = 1) -> Whole:

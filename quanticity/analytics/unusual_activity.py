@@ -170,7 +170,7 @@ def premium_flow(signed: SignedTrades, is_call: BoolArray, multiplier: FloatArra
     error = float(np.sqrt((premium**2 * (1.0 - expected**2)).sum()))
     return PremiumFlow(float(premium.sum()), calls + puts, calls, puts, calls - puts, error, len(premium))
 
-# %% ../../nbs/30_analytics/382_unusual_activity.ipynb #11b331e2
+# %% ../../nbs/30_analytics/382_unusual_activity.ipynb #ad4208df
 class UnusualKind(StrEnum):
     """What was unusual."""
 
@@ -224,7 +224,7 @@ def _block_items(kind: UnusualKind, signed: SignedTrades, premium: FloatArray, m
     return [Unusual(kind, int(t.index[i]), int(t.ts[i]), int(signed.sign[i]), float(signed.confidence[i]), float(t.size[i]), float(premium[i]),
                     float(measure[i]), threshold) for i in rows]
 
-
+# %% ../../nbs/30_analytics/382_unusual_activity.ipynb #d93aa8d3
 def unusual_activity(chain: OptionChain, signed: SignedTrades, moneyness: FloatArray, parameters: UnusualParameters | None = None) -> UnusualActivity:
     """Everything unusual about a chain's volumes and its trades so far (`moneyness` as of `otm_deviations`, a row a contract)."""
     p, listed = parameters or UnusualParameters(), chain.contracts

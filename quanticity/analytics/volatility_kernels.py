@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NO_TIME_VALUE', 'BELOW_INTRINSIC', 'ABOVE_BOUND', 'EXPIRED', 'NO_QUOTE', 'NOT_CONVERGED', 'KERNELS', 'guess',
-           'householder', 'settle', 'normalized', 'contract_vol', 'implied_vol']
+           'householder', 'settle', 'normalized', 'contract_vol', 'implied_vol', 'quoted_vol']
 
 # %% ../../nbs/30_analytics/303_volatility_kernel.ipynb #74b7f46c
 from math import inf, nan
@@ -108,7 +108,23 @@ def contract_vol(p: float, s: float, k: float, t: float, r: float, q: float, f: 
     code = EXPIRED if t <= 0.0 else code
     return v / root(t), code
 
-# %% ../../nbs/30_analytics/303_volatility_kernel.ipynb #fabd0811
+# %% ../../nbs/30_analytics/303_volatility_kernel.ipynb #7c8291fa
+@inlined
+def _solve(start: int, rows: int, p: Any, s: Any, k: Any, t: Any, r: Any, q: Any, f: Any, vol: Any, code: Any, out: Any, codes: Any) -> None:
+    """`contract_vol` of a block, and its results to rows start..start+rows."""
+    for j in range(BLOCK):
+        vol[j], code[j] = contract_vol(p[j], s[j], k[j], t[j], r[j], q[j], f[j])
+    for j in range(rows):
+        if code[j] == NOT_CONVERGED:
+            x, log_value, _, _ = normalized(p[j], s[j], k[j], t[j], r[j], q[j], f[j])
+            vol[j] = settle(x, log_value) / root(t[j])
+            code[j] = 0.0 if vol[j] == vol[j] else NOT_CONVERGED
+    for j in range(rows):
+        out[start + j] = vol[j] if code[j] == 0.0 else nan
+    for j in range(rows):
+        codes[start + j] = int(code[j])
+
+
 def implied_vol(n: int, strides: Any, price: Any, spot: Any, strike: Any, years: Any, rate: Any, dividend: Any, is_call: Any, out: Any, codes: Any) -> None:
     """`contract_vol` of n contracts: volatilities (NaN where there is a code) and codes."""
     p, s, k, t, r, q, f, vol, code = block(), block(), block(), block(), block(), block(), block(), block(), block()
@@ -121,17 +137,22 @@ def implied_vol(n: int, strides: Any, price: Any, spot: Any, strike: Any, years:
         fetch(rate, strides[4], start, rows, r)
         fetch(dividend, strides[5], start, rows, q)
         fetch_sign(is_call, strides[6], start, rows, f)
-        for j in range(BLOCK):
-            vol[j], code[j] = contract_vol(p[j], s[j], k[j], t[j], r[j], q[j], f[j])
-        for j in range(rows):
-            if code[j] == NOT_CONVERGED:
-                x, log_value, _, _ = normalized(p[j], s[j], k[j], t[j], r[j], q[j], f[j])
-                vol[j] = settle(x, log_value) / root(t[j])
-                code[j] = 0.0 if vol[j] == vol[j] else NOT_CONVERGED
-        for j in range(rows):
-            out[start + j] = vol[j] if code[j] == 0.0 else nan
-        for j in range(rows):
-            codes[start + j] = int(code[j])
+        _solve(start, rows, p, s, k, t, r, q, f, vol, code, out, codes)
+
+# %% ../../nbs/30_analytics/303_volatility_kernel.ipynb #069041fa
+def quoted_vol(n: int, rows: Any, bid: Any, ask: Any, strike: Any, expires_at: Any, is_call: Any, now: int, market: Any, out: Any, codes: Any) -> None:
+    """`contract_vol` of the midpoints of n `rows` of a chain; `market` is spot, rate, dividend, and the nanoseconds of a year."""
+    p, s, k, t, r, q, f, vol, code = block(), block(), block(), block(), block(), block(), block(), block(), block()
+    for j in range(BLOCK):
+        s[j], r[j], q[j] = market[0], market[1], market[2]
+    for start in range(0, n, BLOCK):
+        count = min(BLOCK, n - start)
+        for j in range(count):
+            i = rows[start + j]
+            p[j] = (bid[i] + ask[i]) * 0.5 if bid[i] <= ask[i] else nan
+            k[j], f[j] = strike[i], 1.0 if is_call[i] != 0 else -1.0
+            t[j] = float(expires_at[i] - now) / market[3]
+        _solve(start, count, p, s, k, t, r, q, f, vol, code, out, codes)
 
 
-KERNELS = {"implied_vol": (implied_vol, signature("iIDDDDDDBDB"))}
+KERNELS = {"implied_vol": (implied_vol, signature("iIDDDDDDBDB")), "quoted_vol": (quoted_vol, signature("iIDDDIBiDDB"))}

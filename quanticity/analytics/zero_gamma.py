@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Book', 'make_book', 'gamma_profile', 'gamma_balance', 'balance_roots', 'ZeroGamma', 'why_no_book', 'zero_gamma']
 
-# %% ../../nbs/30_analytics/321_zero_gamma.ipynb #446305c4
+# %% ../../nbs/30_analytics/321_zero_gamma.ipynb #ee49d6de
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .compiled import columns, exposure
-from .crossings import RESOLVED, enough_points, roots_between, sign_changes
+from .crossings import RESOLVED, resolve, roots_between, sign_changes, with_dips
 from .exposure import Convention, as_convention, dealer_shares
 from .pricing import FloatArray
 from ..core.errors import UserError
@@ -95,7 +95,7 @@ def gamma_balance(book: Book, u: FloatArray) -> tuple[FloatArray, FloatArray]:
     exposure["balance"](book.table.shape[1], book.table, book.longs, book.shorts, _ROUNDING, u.size, at, f, slope)
     return f, slope
 
-# %% ../../nbs/30_analytics/321_zero_gamma.ipynb #26e0202c
+# %% ../../nbs/30_analytics/321_zero_gamma.ipynb #98fc0497
 def _refine(book: Book, a: FloatArray, b: FloatArray, fa: FloatArray, fb: FloatArray) -> FloatArray:
     """`crossings.refine` for a book, compiled."""
     u = np.empty(a.shape)
@@ -103,18 +103,30 @@ def _refine(book: Book, a: FloatArray, b: FloatArray, fa: FloatArray, fb: FloatA
     return u
 
 
-_RESOLVED = np.array([RESOLVED])
+_RESOLVED, _ROOM = np.array([RESOLVED]), 8
+
+
+def _resolve(book: Book, u: FloatArray, f: FloatArray, slope: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """`crossings.resolve` for a book, compiled."""
+    points, found = u.size, np.empty(1, np.int64)
+    room = np.empty((3, _ROOM * points))
+    room[0, :points], room[1, :points], room[2, :points] = u, f, slope
+    size = book.table.shape[1]
+    exposure["resolve"](size, book.table, book.longs, book.shorts, _ROUNDING, _RESOLVED, points, _ROOM * points, room[0], room[1], room[2], found)
+    count = int(found[0])
+    return (room[0, :count], room[1, :count], room[2, :count]) if count >= 0 else resolve(partial(gamma_balance, book), u, f, slope)
 
 
 def balance_roots(book: Book, u: FloatArray, f: FloatArray, slope: FloatArray) -> FloatArray:
     """Every u at which dealers' gamma changes sign, ascending, that the points `u` (with their f and slope) and what hides between them show."""
+    u, f, slope = _resolve(book, u, f, slope)
     left, right, found = np.empty(u.size, np.int64), np.empty(u.size, np.int64), np.empty(1, np.int64)
-    exposure["brackets"](u.size, u, f, slope, _RESOLVED, left, right, found)
+    exposure["brackets"](u.size, u, f, slope, left, right, found)
     count = int(found[0])
     if count >= 0:
         left, right = left[:count], right[:count]
     else:
-        u, f = enough_points(partial(gamma_balance, book), u, f, slope)
+        u, f = with_dips(partial(gamma_balance, book), u, f, slope)
         left, right = sign_changes(f)
     return roots_between(partial(_refine, book), u, f, left, right)
 

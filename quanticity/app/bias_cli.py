@@ -134,7 +134,7 @@ def print_report(report: "BiasReport") -> None:
     if not report.proposals:
         console.print(Text("  It proposed nothing on this day: what it would choose could not be judged. Try another day, or other parameters."))
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #02aaed98
+# %% ../../nbs/95_app/973_bias_cli.ipynb #2fb9953b
 def bias(
     strategy: Annotated[str, typer.Option("--strategy", "-s", help="NAME in the configuration, or a module, or module:Class.")],
     source: Annotated[str, typer.Option(help="sim: a simulated day; lean: a recorded one in LEAN's format; lake: an imported one.")] = "sim",
@@ -162,13 +162,14 @@ def bias(
       quanticity bias --strategy zero_dte --source lean --data ../shared/data --symbol GOOG --date 2015-12-24 --json
     """
     from quanticity.core.logs import configure_logging
+    from quanticity.core.project import recorded_folder
 
     config = _config()
     configure_logging("error", config.logging.format == "json", secrets=[v for _, v in config.secrets])  # the day's own warnings are not the strategy's
     age = config.market.max_quote_age_seconds if stale_seconds is None else stale_seconds
     if not 0 < age < float("inf"):
         raise UserError(f"--stale-seconds: got {age:g}", "a number of seconds above 0")
-    folder = data or (config.data.recorded_dir if source == "lean" else None)
+    folder = data or (recorded_folder(config.data.recorded_dir) if source == "lean" else None)
     request = {"source": source, "out": config.paths.runs_dir / "bias", "data_dir": folder, "symbol": symbol, "day": _day(date), "seed": seed}
     with contextlib.redirect_stdout(sys.stderr):
         make = named_strategy(config, strategy, given_parameters(parameters or []))

@@ -36,7 +36,7 @@ app.command()(backtest)
 app.command()(bias)
 app.command()(sweep)
 
-# %% ../../nbs/95_app/97_cli.ipynb #48167d94
+# %% ../../nbs/95_app/97_cli.ipynb #ba6c0add
 def _config() -> "Config":
     """The configuration, from the project's folder where there is one, else from where the command runs."""
     from quanticity.core.config import load_config
@@ -68,13 +68,16 @@ def _reasons(counts: dict[str, int]) -> str:
 
 def show_summary(summary: dict[str, Any], out: Path) -> None:
     """Print what a run came to: counts, money, where the files are; what was not done is counted by reason."""
+    from quanticity.core.words import how_many
+
     s, pnl = summary["session"], summary["pnl"]
     counts = {kind: count for kind, count in summary["counts"].items() if count}
     rows = [("session", f"{summary['symbol']} {s['date']} ({s['source']}), {s['contracts']:,} contracts, {s['quotes']:,} quotes"),
-            ("emitted", f"{counts.get('signal', 0)} signals of {counts.get('proposal', 0)} proposals; {counts.get('skip', 0)} steps without a proposal"),
+            ("emitted", f"{how_many(counts.get('signal', 0), 'signal')} of {how_many(counts.get('proposal', 0), 'proposal')}; "
+                        f"{how_many(counts.get('skip', 0), 'step')} without a proposal"),
             ("not done", _reasons(summary["reasons"])),
-            ("executed", ", ".join(f"{counts.get(kind, 0)} {kind}s" for kind in ("order", "fill", "settlement", "refusal"))),
-            ("delivered", f"{counts.get('message', 0)} messages, {counts.get('delivery', 0)} deliveries"),
+            ("executed", ", ".join(how_many(counts.get(kind, 0), kind) for kind in ("order", "fill", "settlement", "refusal"))),
+            ("delivered", f"{how_many(counts.get('message', 0), 'message')}, {how_many(counts.get('delivery', 0), 'delivery', 'deliveries')}"),
             ("profit or loss", f"{pnl['net']:+,.2f} dollars (realized {pnl['realized']:+,.2f}, unrealized {pnl['unrealized']:+,.2f}, "
                                f"commission {pnl['commission']:,.2f})"),
             ("ledger", f"{out / 'ledger.jsonl'}  sha256 {summary['ledger_sha256'][:16]}"),
@@ -85,11 +88,12 @@ def show_summary(summary: dict[str, Any], out: Path) -> None:
     for note in summary["notes"]:
         _say(f"  {'note':<{width}}  {note}")
 
-# %% ../../nbs/95_app/97_cli.ipynb #0f733953
+# %% ../../nbs/95_app/97_cli.ipynb #55968569
 @app.command()
 def replay(
     source: Annotated[str, typer.Option(help="lean: a recorded day in LEAN's format; lake: an imported one; sim: a simulated one.")] = "lean",
-    data: Annotated[Path | None, typer.Option(help="Folder that holds LEAN's Data [default: data.recorded_dir], or the lake [default: data.lake_url].")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder that holds LEAN's Data [default: data.recorded_dir, else ../shared/data], "
+                                                   "or the lake [default: data.lake_url].")] = None,
     symbol: Annotated[str | None, typer.Option(help="Option root, e.g. GOOG or SPXW.")] = None,
     date: Annotated[str | None, typer.Option(help="Trading day, YYYY-MM-DD.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of a simulated session.")] = 1,
@@ -106,6 +110,7 @@ def replay(
 
       quanticity replay --source sim --seed 7 --out runs/sim --no-report
     """
+    from quanticity.core.project import recorded_folder
     from quanticity.jobs.progress import progress_bar
     from quanticity.jobs.run import ReplayRequest
     from quanticity.jobs.run import replay as run_replay
@@ -113,7 +118,7 @@ def replay(
     config = _config()
     if out is None:
         out = config.paths.runs_dir / "-".join(filter(None, (symbol, date, source, f"seed{seed}" if source == "sim" else None)))
-    folder = data or (config.data.recorded_dir if source == "lean" else None)
+    folder = data or (recorded_folder(config.data.recorded_dir) if source == "lean" else None)
     request = ReplayRequest(source, out, folder, symbol, _day(date), seed)
     with progress_bar(f"replaying {symbol or 'SIM'} {date or ''}".strip()) as progress:
         summary = run_replay(request, config, progress)
@@ -121,7 +126,7 @@ def replay(
     if report:
         _render(out)
 
-# %% ../../nbs/95_app/97_cli.ipynb #a100d071
+# %% ../../nbs/95_app/97_cli.ipynb #68ea407d
 def _render(run: Path, notebook: Path | None = None, parameters: dict[str, Any] | None = None) -> None:
     from quanticity.reports.backtest_page import render_backtest
     from quanticity.reports.session import render_session
@@ -143,14 +148,14 @@ def report(
     from quanticity.reports.session import parse_parameters
 
     if not run.is_dir():
-        raise UserError(f"no such run folder: {run}", "name a folder that quanticity replay --out wrote")
+        raise UserError(f"no such run folder: {run}", "name a folder that quanticity replay or backtest wrote")
     _render(run, notebook, parse_parameters(parameter or []))
 
-# %% ../../nbs/95_app/97_cli.ipynb #457b4531
+# %% ../../nbs/95_app/97_cli.ipynb #e5eb5fb4
 @app.command()
 def demo(
     out: Annotated[Path | None, typer.Option(help="Folder to write [default: runs/demo].")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder that holds LEAN's Data [default: data.recorded_dir, then ../shared/data].")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder that holds LEAN's Data [default: data.recorded_dir, else ../shared/data].")] = None,
     seed: Annotated[int | None, typer.Option(help="Simulate the session with this seed instead.")] = None,
 ) -> None:
     """Take one trading day from market data to delivered signals and a rendered report, as one Prefect flow run."""
@@ -161,7 +166,7 @@ def demo(
     config = _config()
     if data is not None:
         config = load_config(find_project(Path.cwd()), overrides={"data.recorded_dir": str(data)})
-    request, words = choose_day(config, find_project() or Path.cwd())
+    request, words = choose_day(config)
     if seed is not None:
         request, words = {**SIMULATED, "seed": seed}, f"a simulated session, seed {seed}"
     _say(f"quanticity demo: {words}")
@@ -176,6 +181,7 @@ def demo(
 def doctor() -> None:
     """Name what is missing or wrong on this machine, and how to mend it; exit code 1 where something is."""
     from quanticity.app.doctor import Health, examine
+    from quanticity.core.words import how_many
 
     findings = examine(_config)
     for f in findings:
@@ -183,7 +189,7 @@ def doctor() -> None:
         if f.remedy:
             _say(f"  {'':<8} {'':<16} -> {f.remedy}")
     faults = sum(f.health is Health.FAULT for f in findings)
-    _say(f"  {faults} faults" if faults else "  all is well")
+    _say(f"  {how_many(faults, 'fault')}" if faults else "  all is well")
     raise typer.Exit(1 if faults else 0)
 
 # %% ../../nbs/95_app/97_cli.ipynb #37497262
@@ -198,7 +204,7 @@ def worker(
     report = run_worker(_config(), symbols or None, name=name)
     _say(f"  {report}")
 
-# %% ../../nbs/95_app/97_cli.ipynb #0786c755
+# %% ../../nbs/95_app/97_cli.ipynb #68a1f8bc
 def _reference(name: str, page: str, write: bool) -> None:
     from quanticity.core.errors import UserError
     from quanticity.core.project import find_project
@@ -239,29 +245,56 @@ def reference(write: Annotated[bool, typer.Option(help="Write docs/reference/con
 @config_app.command("check")
 def check() -> None:
     """Load the configuration from all its sources, and every strategy it names; one line, exit code 2 where it does not fit."""
+    from quanticity.core.words import how_many
     from quanticity.jobs.wiring import load_strategies
 
     config = _config()
     names = [s.name for s in load_strategies(config)]
-    _say(f"configuration is sound: {len(names)} strategies ({', '.join(names) or 'none'}), hash {config.hash()[:16]}")
+    _say(f"configuration is sound: {how_many(len(names), 'strategy', 'strategies')} ({', '.join(names) or 'none'}), hash {config.hash()[:16]}")
 
-# %% ../../nbs/95_app/97_cli.ipynb #ec145890
+# %% ../../nbs/95_app/97_cli.ipynb #5d301b07
+_Misused: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")  # Typer does not export it
+
+
+def _say_misused(error: Any) -> None:
+    """A command called with what it does not know, on one line; a group of commands called without any shows its help."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return
+    said = " ".join(error.format_message().split()).removesuffix(".")
+    print(f"quanticity: {said[:1].lower()}{said[1:]}; see {context.command_path if context else _called()} --help", file=sys.stderr)  # noqa: T201
+
+
+def _called() -> str:
+    """The command in use, as it was typed: `quanticity replay`, `quanticity data import`."""
+    words = [word for word in sys.argv[1:3] if not word.startswith("-")]
+    return " ".join(["quanticity", *words[: 2 if words[:1] in (["config"], ["data"]) else 1]])
+
+# %% ../../nbs/95_app/97_cli.ipynb #ba64617b
 def main() -> None:
     """The command line: the part before the colon of a refusal is the program, the rest says what and how to mend it."""
-    from quanticity.core.errors import UserError
+    from quanticity.core.errors import UsageError, UserError
 
     gc.set_threshold(300_000, 50, 50)  # a command is short: looking for cyclic garbage at the usual rate costs it a tenth of its time
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for plugins it reads the metadata of every installed package
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # more of them spin a tenth of a second at the start, and what they sum depends on how many there are
     try:
-        app()
+        code = app(standalone_mode=False)
     except UserError as error:
-        print(f"quanticity: {error}", file=sys.stderr)  # noqa: T201
+        help_at = f"; see {_called()} --help" if isinstance(error, UsageError) else ""
+        print(f"quanticity: {error}{help_at}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("quanticity: stopped", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
+    except _Misused as error:
+        _say_misused(error)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
     finally:
         gc.freeze()  # nor does the end of the process need to look for it
+    if code == 130:
+        print("quanticity: stopped", file=sys.stderr)  # noqa: T201
+    sys.exit(code if isinstance(code, int) else 0)
 
 # %% ../../nbs/95_app/97_cli.ipynb #64c3dba6
 def program() -> None:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RECORDED', 'SIMULATED', 'choose_day', 'prefect_environment', 'load_flow', 'run_demo']
 
-# %% ../../nbs/95_app/96_demo.ipynb #10475cd2
+# %% ../../nbs/95_app/96_demo.ipynb #d1af4551
 import importlib.util
 import os
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ from typing import Any
 
 from ..core.config import Config
 from ..core.errors import UserError
-from ..core.project import find_project
+from ..core.project import NO_RECORDED_FOLDER, find_project, recorded_folder
 
 RECORDED = {"source": "lean", "symbol": "GOOG", "date": "2015-12-24"}
 SIMULATED = {"source": "sim", "seed": 7}
 
-# %% ../../nbs/95_app/96_demo.ipynb #67e3afcd
+# %% ../../nbs/95_app/96_demo.ipynb #59aca666
 def _holds_goog(folder: Path) -> bool:
     from quanticity.feeds.lean import available_sessions
 
@@ -30,19 +30,19 @@ def _holds_goog(folder: Path) -> bool:
         return False
 
 
-def choose_day(config: Config, root: Path) -> tuple[dict[str, Any], str]:
+def choose_day(config: Config, root: Path | None = None) -> tuple[dict[str, Any], str]:
     """The flow's parameters for the demo's day, and a sentence that says which it is and why."""
-    for folder in (config.data.recorded_dir, root.parent / "shared" / "data"):
-        if folder and _holds_goog(folder):
-            return {**RECORDED, "data": str(folder.resolve())}, f"the recorded GOOG session of 2015-12-24 (a half day), from {folder}"
-    why = f"{config.data.recorded_dir} does not hold it" if config.data.recorded_dir else "QUANTICITY_DATA_DIR is not set"
-    return dict(SIMULATED), f"a simulated session (the recorded GOOG day is not at hand: {why})"
+    folder = recorded_folder(config.data.recorded_dir, root)
+    if folder and _holds_goog(folder):
+        return {**RECORDED, "data": str(folder.resolve())}, f"the recorded GOOG session of 2015-12-24 (a half day), from {folder}"
+    why = f"{folder} does not hold it" if folder else NO_RECORDED_FOLDER
+    return dict(SIMULATED), f"a simulated session, since the recorded GOOG day is not at hand: {why}"
 
-# %% ../../nbs/95_app/96_demo.ipynb #9291dcca
+# %% ../../nbs/95_app/96_demo.ipynb #a9e7440b
 def prefect_environment(config: Config) -> dict[str, str]:
     """Environment for a flow run on this machine alone: own home, no telemetry, quiet, patient with the server's start."""
     return {"PREFECT_HOME": str((config.paths.state_dir / "prefect").absolute()), "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "PREFECT_LOGGING_LEVEL": "WARNING"}
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "PREFECT_LOGGING_LEVEL": "CRITICAL"}
 
 
 def load_flow(root: Path, environ: Mapping[str, str]) -> ModuleType:
@@ -60,9 +60,12 @@ def load_flow(root: Path, environ: Mapping[str, str]) -> ModuleType:
 
 def run_demo(config: Config, request: dict[str, Any], out: Path) -> dict[str, Any]:
     """Run the session flow (replay and report as one flow run) and return the run's summary."""
+    from quanticity.jobs.run import check_out
+
     root = find_project()
     if root is None:
         raise UserError("this is not a checkout of the project", "use quanticity replay, which needs none")
+    check_out(out)
     try:
         (config.paths.state_dir / "prefect").mkdir(parents=True, exist_ok=True)  # Prefect's server does not start where its home is missing
     except OSError as error:

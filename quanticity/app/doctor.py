@@ -6,7 +6,7 @@
 __all__ = ['EXTRAS', 'Health', 'Finding', 'check_python', 'check_packages', 'check_extras', 'check_server', 'check_folder',
            'check_data', 'check_calendar', 'check_kernel', 'examine']
 
-# %% ../../nbs/95_app/95_doctor.ipynb #69927a3c
+# %% ../../nbs/95_app/95_doctor.ipynb #e21d2322
 import importlib.util
 import os
 import shutil
@@ -21,6 +21,8 @@ from pathlib import Path
 
 from ..core.config import Config
 from ..core.errors import UserError
+from ..core.project import NO_RECORDED_FOLDER, recorded_folder
+from ..core.words import how_many
 
 # %% ../../nbs/95_app/95_doctor.ipynb #9f81f141
 class Health(StrEnum):
@@ -40,7 +42,7 @@ class Finding:
     seen: str
     remedy: str = ""
 
-# %% ../../nbs/95_app/95_doctor.ipynb #8298e6dd
+# %% ../../nbs/95_app/95_doctor.ipynb #b39d2db4
 def check_python() -> Finding:
     """Python 3.11 to 3.13."""
     seen = ".".join(map(str, sys.version_info[:3]))
@@ -53,11 +55,9 @@ def check_packages() -> Finding:
     """Everything that the package itself requires is installed, within the caps that matter."""
     from packaging.requirements import Requirement
 
-    wrong = []
-    for line in requires("quanticity") or ():
-        requirement = Requirement(line)
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-            continue
+    wrong, wanted = [], [Requirement(line) for line in requires("quanticity") or ()]
+    wanted = [requirement for requirement in wanted if not requirement.marker or requirement.marker.evaluate({"extra": ""})]
+    for requirement in wanted:
         try:
             found = version(requirement.name)
             if not requirement.specifier.contains(found, prereleases=True):
@@ -66,7 +66,7 @@ def check_packages() -> Finding:
             wrong.append(f"{requirement.name} is missing")
     if wrong:
         return Finding("packages", Health.FAULT, "; ".join(wrong), "run make setup, which installs the locked versions")
-    return Finding("packages", Health.FINE, f"{len(requires('quanticity') or ())} requirements met")
+    return Finding("packages", Health.FINE, f"{how_many(len(wanted), 'requirement')} met")
 
 
 EXTRAS = {"dashboard": "uvicorn", "social": "discord", "morning": "openai", "cloud": "s3fs", "dask": "prefect_dask", "dev": "nbdev"}
@@ -116,19 +116,20 @@ def check_folder(name: str, folder: Path) -> Finding:
         return Finding(name, Health.WARNING, f"{folder}: {free // 1_000_000} MB free", "free some space: a session takes about 50 MB")
     return Finding(name, Health.FINE, f"{folder}: {free // 1_000_000_000} GB free")
 
-# %% ../../nbs/95_app/95_doctor.ipynb #4e1ebddc
-def check_data(config: Config) -> Finding:
-    """The recorded sessions, where a folder is named."""
+# %% ../../nbs/95_app/95_doctor.ipynb #4829cb36
+def check_data(config: Config, root: Path | None = None) -> Finding:
+    """The recorded sessions, in the folder where the demo and a replay look for them (of the project at `root`, by default the one that is found)."""
     from quanticity.feeds.lean import available_sessions
 
-    if config.data.recorded_dir is None:
-        return Finding("recorded data", Health.FINE, "no folder named: the demo uses the simulator",
+    folder = recorded_folder(config.data.recorded_dir, root)
+    if folder is None:
+        return Finding("recorded data", Health.FINE, f"none, the demo simulates a session: {NO_RECORDED_FOLDER}",
                        "to use recorded sessions set QUANTICITY_DATA_DIR to the folder that holds LEAN's Data")
     try:
-        found = available_sessions(config.data.recorded_dir)
+        found = available_sessions(folder)
     except UserError as error:
         return Finding("recorded data", Health.FAULT, error.problem, error.remedy)
-    return Finding("recorded data", Health.FINE, f"{len(found)} sessions of {', '.join(sorted({s for s, _ in found})) or 'nothing'}")
+    return Finding("recorded data", Health.FINE, f"{how_many(len(found), 'session')} of {', '.join(sorted({s for s, _ in found})) or 'nothing'} in {folder}")
 
 
 def check_calendar() -> Finding:
@@ -146,8 +147,10 @@ def check_calendar() -> Finding:
 
 def check_kernel() -> Finding:
     """The notebook kernel that reports run on."""
-    from jupyter_client.kernelspec import KernelSpecManager
-
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager
+    except ImportError as error:
+        return Finding("notebook kernel", Health.FAULT, f"{error.name} is missing", "run make setup")
     kernels = KernelSpecManager().find_kernel_specs()
     if "python3" in kernels:
         return Finding("notebook kernel", Health.FINE, "python3")

@@ -92,7 +92,7 @@ def backend_of(name: str, jobs: int, config: "Config") -> "Backend":
     backend: Backend = module.on_dask(jobs)
     return backend
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #d34ae9d1
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #40da733f
 def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out: Path, rows: int = 10) -> None:
     """Print the best trials, then what each guard says."""
     from rich.console import Console
@@ -102,8 +102,8 @@ def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     days, table = summary["days"], summary["table"]
     span = days[0] + (f" to {days[-1]}" if len(days) > 1 else "")
-    console.print(Text(f"{summary['strategy']}: {summary['trials']:,} sets over {len(days)} day{'s' * (len(days) != 1)}, {span}; "
-                       f"{summary['made']:,} ran now; {summary['counted']:,} trials of {summary['family']} so far", style="bold"))
+    console.print(Text(f"{summary['strategy']}: {summary['trials']:,} set{'s' * (summary['trials'] != 1)} over {len(days)} day{'s' * (len(days) != 1)}, {span}; "
+                       f"{summary['made']:,} ran now; {summary['counted']:,} trial{'s' * (summary['counted'] != 1)} of {summary['family']} so far", style="bold"))
     names = [name for name in table[0] if name not in ("net", "trades", "sharpe")]
     shown = Table(*names, "net", "trades", "Sharpe a day", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in shown.columns:
@@ -119,7 +119,7 @@ def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out
     for name, text in lines:
         console.print(Text(f"  {name:<18} {text}", style="yellow" if name == "warning" else ""))
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #6a9d58ab
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #3230b207
 def sweep(
     strategy: Annotated[str, typer.Option(help="Name in the configuration, module or module:Class.")],
     settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE,VALUE,... or NAME=LOW..HIGH (with --sample); may be given again.")] = None,
@@ -147,22 +147,23 @@ def sweep(
 
       quanticity sweep --strategy my_module:MyStrategy --set lookback=10,20,40 --source lake --symbol SPXW --backend dask --jobs 8 --json
     """
+    from quanticity.core.project import recorded_folder
     from quanticity.jobs.progress import progress_bar
     from quanticity.research.backtest_folder import BacktestRequest
     from quanticity.research.sweeps import parameter_sets, run_sweep, sweep_tasks
-    from quanticity.research.trials import TrialLedger
+    from quanticity.research.trials import TrialLedger, trials_folder
 
     config = _config()
     roots, name = roots_of(symbol), strategy.replace(":", ".").rsplit(".", 1)[-1]
     target = out or target_of(config.paths.runs_dir, ["sweep", name], roots, source, seed)
-    folder = data or (config.data.recorded_dir if source == "lean" else None)
+    folder = data or (recorded_folder(config.data.recorded_dir) if source == "lean" else None)
     market = BacktestRequest(source, target, folder, roots, days_of(date), day_of("--from", first), day_of("--to", last), seed, sessions,
                              costs=costs_of(None, slippage_ticks, None, None, None))
     sets = parameter_sets(values_of(settings or []), sample, sample_seed)
     chosen = backend_of(backend, jobs, config)
     tasks = sweep_tasks(strategy, sets, market, config)
-    with progress_bar(f"sweeping {len(tasks):,} sets of {name}") as progress:
-        found = run_sweep(tasks, target, TrialLedger(config.paths.state_dir / "trials"), chosen, progress)
+    with progress_bar(f"sweeping {len(tasks):,} set{'s' * (len(tasks) != 1)} of {name}") as progress:
+        found = run_sweep(tasks, target, TrialLedger(trials_folder(config.paths.state_dir)), chosen, progress)
     if as_json:
         import orjson
 

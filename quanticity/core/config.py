@@ -8,17 +8,17 @@ __all__ = ['IMPORTERS', 'ZERO_DTE', 'STRATEGIES', 'PROCESS_VARIABLES', 'ColumnNa
            'StrategyConfig', 'SignalsConfig', 'RiskConfig', 'ExecutionConfig', 'DelaysConfig', 'DistributionConfig',
            'LoggingConfig', 'SecretsConfig', 'Config', 'variable_name', 'load_config', 'config_reference']
 
-# %% ../../nbs/00_core/03_config.ipynb #452f2604
+# %% ../../nbs/00_core/03_config.ipynb #052f23f9
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError
 
 from .errors import ConfigError
 from quanticity.core.validation import (
@@ -221,7 +221,7 @@ class AnalyticsConfig(Section):
     regime: RegimeConfig = key(RegimeConfig(), "", "the volatility regime")
     drift: DriftConfig = key(DriftConfig(), "", "features against their own history")
 
-# %% ../../nbs/00_core/03_config.ipynb #6c27e28a
+# %% ../../nbs/00_core/03_config.ipynb #5151377b
 _STRATEGY = _DOTTED[:-1] + r"(:[A-Za-z_]\w*)?$"
 
 
@@ -242,7 +242,6 @@ STRATEGIES: Mapping[str, StrategyConfig] = {
     "one_dte": StrategyConfig(module="quanticity.strategies.one_dte", playbook="quanticity.playbooks.one_dte"),
     "fourteen_dte": StrategyConfig(module="quanticity.strategies.fourteen_dte", playbook="quanticity.playbooks.fourteen_dte"),
     "moc": StrategyConfig(module="quanticity.strategies.moc", playbook="quanticity.playbooks.moc"),
-    "wall_pin": StrategyConfig(module="quanticity.strategies.wall_pin", playbook="quanticity.playbooks.zero_dte", enabled=False),
 }
 
 # %% ../../nbs/00_core/03_config.ipynb #37a5749d
@@ -354,7 +353,16 @@ class SecretsConfig(Section):
     openai_api_key: SecretStr | None = key(None, "", "morning analysis")
     ibkr_account: SecretStr | None = key(None, "", "account number at Interactive Brokers")
 
-# %% ../../nbs/00_core/03_config.ipynb #3f9a763e
+# %% ../../nbs/00_core/03_config.ipynb #b91a9f77
+class _Origins(dict[str, str]):
+    """The source of each key that a source stated. It is no part of the configuration's value: two with other origins may be equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Origins)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class Config(Section):
     """The whole configuration; see `load_config`."""
 
@@ -364,13 +372,19 @@ class Config(Section):
     market: MarketConfig = key(MarketConfig(), "", "Constants of the market where the data does not say")
     analytics: AnalyticsConfig = key(AnalyticsConfig(), "", "Choices of the calculators")
     strategies: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], StrategyConfig], AfterValidator(freeze)] = key(
-        dict(STRATEGIES), "", "Strategies by name: one entry each. Defaults: `zero_dte`, `one_dte`, `fourteen_dte`, `moc`, and `wall_pin` (off)")
+        dict(STRATEGIES), "", "Strategies by name: one entry each. Defaults: `zero_dte`, `one_dte`, `fourteen_dte` and `moc`")
     signals: SignalsConfig = key(SignalsConfig(), "", "When a proposal becomes a signal")
     risk: RiskConfig = key(RiskConfig(), "", "Limits: what is over them is refused with a reason")
     execution: ExecutionConfig = key(ExecutionConfig(), "", "How orders are worked and what they cost")
     distribution: DistributionConfig = key(DistributionConfig(), "", "Who is told, when, and over which channels")
     logging: LoggingConfig = key(LoggingConfig(), "", "What is logged and how")
     secrets: SecretsConfig = key(SecretsConfig(), "", "Credentials: from the environment or `.env`, never from a committed file")
+
+    _origins: _Origins = PrivateAttr(default_factory=lambda: _Origins())
+
+    def origin(self, name: str) -> str:
+        """Which sources said what holds for a key or for the keys below it (`config/paper.yaml`, a variable's name); empty where all are defaults."""
+        return " and ".join(dict.fromkeys(source for key, source in self._origins.items() if key == name or key.startswith(f"{name}.")))
 
     def public(self) -> dict[str, Any]:
         """All but the secrets as JSON's own types; passwords in URLs are left out."""
@@ -392,16 +406,28 @@ def _public(value: Any) -> Any:
         return [_public(v) for v in value]
     return _USERINFO.sub("", value) if isinstance(value, str) else value
 
-# %% ../../nbs/00_core/03_config.ipynb #4dacbaef
+# %% ../../nbs/00_core/03_config.ipynb #3ccfa437
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted names of what nested mappings say."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
 def _add(config: Config, source: str, values: Mapping[str, Any], strict: bool = True) -> Config:
     """The configuration with a source's values on top; ConfigError that names the source where they do not fit."""
     if not values:
         return config
     data = merge(jsonable(config.model_dump()), values)
     try:
-        if not strict:
-            return Config.model_validate(data)
-        return Config.model_validate_json(orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS), strict=True)
+        if strict:
+            made = Config.model_validate_json(orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS), strict=True)
+        else:
+            made = Config.model_validate(data)
+        made._origins = _Origins(config._origins | dict.fromkeys(_leaves(values), source))
+        return made
     except ValidationError as error:
         refuse(Config, source, error, values, secret=("secrets",))
     except TypeError as error:
@@ -459,14 +485,16 @@ def _variable_values(name: str, source: str, value: str) -> dict[str, Any]:
         _, wants = declared(Config, path) or (0, "a value")
         raise ConfigError(f"{source}: {'.'.join(path)}: got {got(value, path[0] != 'secrets')}, wants {wants}, as JSON") from None
 
-# %% ../../nbs/00_core/03_config.ipynb #ceaacfb4
+# %% ../../nbs/00_core/03_config.ipynb #8658a5cc
 def _unknown_variable(source: str, name: str) -> ConfigError:
     """The error for a variable that is no key."""
     path = _path(name)
-    known = ([path[i] if part == "*" and i < len(path) else part for i, part in enumerate(k.split("."))] for k, _ in keys_of(Config))
-    names = [*PROCESS_VARIABLES, *(variable_name(".".join(parts)) for parts in known)]
+    known = [[path[i] if part == "*" and i < len(path) else part for i, part in enumerate(k.split("."))] for k, _ in keys_of(Config)]
+    here = [parts for parts in known if parts[0] == path[0]]  # in a section that there is nothing else can be meant
+    names = [*([] if here else PROCESS_VARIABLES), *(variable_name(".".join(parts)) for parts in here or known)]
     near = get_close_matches(name.upper(), names, 1, 0.75)
-    return ConfigError(f"{source}: unknown name", f"did you mean {near[0]}?" if near else "names are QUANTICITY_SECTION__KEY")
+    there = f"{path[0]} has: {', '.join('__'.join(parts[1:]).upper() for parts in here)}" if here else "names are QUANTICITY_SECTION__KEY"
+    return ConfigError(f"{source}: unknown name", f"did you mean {near[0]}?" if near else there)
 
 
 def _add_variable(config: Config, name: str, source: str, value: str) -> Config:

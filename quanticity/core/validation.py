@@ -131,10 +131,11 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fie
         else:
             yield prefix + name, field
 
-# %% ../../nbs/00_core/02_validation.ipynb #b1501363
+# %% ../../nbs/00_core/02_validation.ipynb #1f4e71e0
 def suggestion(model: type[BaseModel], path: tuple[str, ...]) -> str:
     """The remedy for an unknown key: the nearest known one, else those that its section knows."""
     known = [name.split(".") for name, _ in keys_of(model)]
+    known = [name for name in known if name[0] == path[0]] or known  # within a section that there is, only what is in it
     known = [[path[i] if part == "*" and i < len(path) else part for i, part in enumerate(name)] for name in known]
     siblings = list(dict.fromkeys(".".join(k[:len(path)]) for k in known if tuple(k[:len(path) - 1]) == path[:-1]))
     near = get_close_matches(".".join(path), siblings, 1, 0.75) or get_close_matches(".".join(path), [".".join(k) for k in known], 1, 0.75)

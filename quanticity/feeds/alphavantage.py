@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['IMPORTER', 'AlphaVantageImporter']
 
-# %% ../../nbs/25_feeds/252_alphavantage.ipynb #6f21d94e
+# %% ../../nbs/25_feeds/252_alphavantage.ipynb #3795e0bb
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ import numpy as np
 from ..core.clock import NEW_YORK
 from ..core.errors import DataError, UserError
 from .importing import LIMITS, SessionKey, hours_of, missing, number_options, read_bytes, read_json, unpack
-from .rows import ChainRows, check_numbers, session_of_rows
+from .rows import UNTIMED, ChainRows, check_numbers, session_of_rows
 from ..market.chain import FloatArray, IntArray, nanoseconds
 from ..market.listing import by_root, split_symbols
 from ..market.session import MarketSession
@@ -158,7 +158,7 @@ def _chain_rows(rows: list[dict[str, Any]], key: SessionKey, where: str) -> Chai
     return ChainRows(np.zeros(len(of), np.int64), symbols.expiry_day[of], symbols.strike[of], symbols.is_call[of],
                      {name: column[of] for name, column in values.items()})
 
-# %% ../../nbs/25_feeds/252_alphavantage.ipynb #3d18c041
+# %% ../../nbs/25_feeds/252_alphavantage.ipynb #a4878171
 @dataclass(frozen=True)
 class AlphaVantageImporter:
     """Alpha Vantage option chains as JSON. Options: `at` (HH:MM in New York, when a realtime chain was taken), `rate`, `dividend`."""
@@ -199,12 +199,12 @@ class AlphaVantageImporter:
         if not parts:
             raise missing(path, key, self.sessions(path))
         hours = hours_of(key.symbol, key.day, str(path))
-        moment = _moment(options, key.day) or nanoseconds(hours[1])
+        moment = _moment(options, key.day) or UNTIMED
         names = parts[0].values
         rows = ChainRows(np.full(sum(map(len, parts)), moment), np.concatenate([p.expiry_day for p in parts]),
                          np.concatenate([p.strike for p in parts]), np.concatenate([p.is_call for p in parts]),
                          {name: np.concatenate([p.values[name] for p in parts]) for name in names})
-        note = f"the chain has a date and no time: taken as of {options.get('at') or 'the close'}"
+        note = f"the chain has a date and no time: taken as of {options.get('at') or 'the close (contracts that stopped before it: as of then)'}"
         return session_of_rows(rows, key, hours, rate=numbers["rate"], dividend=numbers["dividend"], files=files, notes=(note,))
 
 

@@ -63,12 +63,12 @@ def _underlying_tapes(head: Underlying, ts: int, is_open: bool) -> tuple[Bars, Q
         return bars, empty(Quotes), []
     return bars, Quotes(np.array([ts]), np.zeros(1, np.int64), np.array([head.bid]), np.array([head.ask]), np.zeros(1), np.zeros(1)), []
 
-# %% ../../nbs/25_feeds/251_cboe.ipynb #d88a8313
+# %% ../../nbs/25_feeds/251_cboe.ipynb #8b83b485
 def _tapes(snapshot: Snapshot, listed: Listed, ts: int) -> tuple[Quotes, Published]:
-    """The rows of a root at their moment, by contract."""
+    """The rows of a root at their moment, by contract; those of a contract that had stopped trading by then, at its end."""
     order = np.argsort(listed.index, kind="stable")
     rows, index = listed.rows[order], listed.index[order]
-    times, v = np.full(len(rows), ts, np.int64), snapshot.values
+    times, v = np.minimum(listed.contracts.expires_at[index], ts), snapshot.values
     quotes = Quotes(times, index, *(v[name][rows] for name in ("bid", "ask", "bid_size", "ask_size")))
     names = ("last", "volume", "open_interest", "volatility", "delta", "gamma", "theta", "vega", "rho")
     return quotes, Published(times, index, *(v[name][rows] for name in names))

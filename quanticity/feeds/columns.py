@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['IMPORTER', 'mapped', 'incomplete', 'mapping_for', 'ColumnsImporter']
 
-# %% ../../nbs/25_feeds/253_columns.ipynb #8a5ce338
+# %% ../../nbs/25_feeds/253_columns.ipynb #8d33ed7f
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -20,9 +20,9 @@ from ..core.errors import ConfigError, DataError, UserError
 from ..core.occ import parse_occ, root_terms
 from .importing import SessionKey, hours_of, missing, number_options
 from .moments import UNITS, DistinctColumn, date_words, day_number, when
-from .rows import PRICES, VALUES, ChainRows, check_numbers, session_of_rows
+from .rows import PRICES, UNTIMED, VALUES, ChainRows, check_numbers, session_of_rows
 from .tables import Format, Kind, Table, batches, floats, header, row_of, tables
-from ..market.chain import BoolArray, FloatArray, IntArray, nanoseconds
+from ..market.chain import BoolArray, FloatArray, IntArray
 from ..market.listing import split_symbols
 from ..market.session import MarketSession
 
@@ -171,8 +171,8 @@ def _sessions(table: Table, mapping: ColumnsConfig) -> set[tuple[str, date]]:
         found |= {(roots[pair % len(roots)], _EPOCH + timedelta(days=pair // len(roots))) for pair in pairs}
     return found
 
-# %% ../../nbs/25_feeds/253_columns.ipynb #f597ea1b
-def _rows(table: Table, mapping: ColumnsConfig, key: SessionKey, close: int) -> list[ChainRows]:
+# %% ../../nbs/25_feeds/253_columns.ipynb #2bcac100
+def _rows(table: Table, mapping: ColumnsConfig, key: SessionKey) -> list[ChainRows]:
     """The rows of one root and day, a part a batch that has some."""
     names, parts = mapped(mapping.names), []
     everything = ("timestamp", "date", "time", "occ", "root", "expiry", "strike", "right", *VALUES)
@@ -192,7 +192,7 @@ def _rows(table: Table, mapping: ColumnsConfig, key: SessionKey, close: int) -> 
                 check_numbers(column, table.where, names[name], first)
                 scale = scales.get(name, 1.0)
                 values[name] = (column if scale == 1.0 else np.round(column / scale, 7))[of]
-        parts.append(ChainRows(np.where(ts[of] < 0, close, ts[of]), expiry[of], strike[of], is_call[of], values))
+        parts.append(ChainRows(np.where(ts[of] < 0, UNTIMED, ts[of]), expiry[of], strike[of], is_call[of], values))
     return parts
 
 
@@ -217,7 +217,7 @@ def _mapped(path: Path, mappings: Mapping[str, ColumnsConfig]) -> Iterator[tuple
     if not fits:
         raise _unmapped(first, mappings) if first else DataError(f"{path}: no table in it", "tables end in .csv, .txt, .gz, .zip, .parquet or .pq")
 
-# %% ../../nbs/25_feeds/253_columns.ipynb #a86615e5
+# %% ../../nbs/25_feeds/253_columns.ipynb #d8312d3d
 @dataclass(frozen=True)
 class ColumnsImporter:
     """CSV and Parquet by the mappings of the configuration. Options: `rate` and `dividend`, continuous per year."""
@@ -247,12 +247,12 @@ class ColumnsImporter:
         return tuple(sorted(SessionKey(symbol, day, self.name) for symbol, day in pairs))
 
     def load(self, path: Path, key: SessionKey, options: Mapping[str, str] = {}) -> MarketSession:
-        """The rows of one root and date; rows without a time are as of the close."""
+        """The rows of one root and date; rows without a time are as of the close, or of the end of the contract's trading before it."""
         numbers = number_options(options, self.name, rate=0.0, dividend=0.0)
         hours = hours_of(key.symbol, key.day, str(path))
         parts, files, notes, undated = [], {}, [], False
         for table, mapping in _mapped(path, self.mappings):
-            if found := _rows(table, mapping, key, nanoseconds(hours[1])):
+            if found := _rows(table, mapping, key):
                 parts += found
                 files[table.name] = table.sha256()
                 undated |= mapping.names.date is not None and mapping.names.time is None
@@ -261,7 +261,7 @@ class ColumnsImporter:
         if not parts:
             raise missing(path, key, self.sessions(path))
         if undated:
-            notes.append("rows have a date and no time: taken as of the close")
+            notes.append("rows have a date and no time: taken as of the close (contracts that stopped before it: as of then)")
         if path.is_dir() and (left := [table.name for table in tables(path) if mapping_for(table, self.mappings) is None]):
             notes.append(f"no mapping fits {', '.join(left[:5])}{' ...' if len(left) > 5 else ''}: not read")
         return session_of_rows(_joined(parts), key, hours, rate=numbers["rate"], dividend=numbers["dividend"], files=files, notes=tuple(notes))

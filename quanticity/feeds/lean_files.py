@@ -91,7 +91,7 @@ class LeanTable:
     def __len__(self) -> int:
         return int(self.rows.sum())
 
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #7eb9592c
+# %% ../../nbs/25_feeds/25_lean_files.ipynb #c9b1afb3
 def _lines(body: bytes) -> int:
     return body.count(b"\n") + (not body.endswith(b"\n") and bool(body))
 
@@ -125,13 +125,18 @@ def _codes(column: "pa.ChunkedArray") -> tuple[IntArray, list[str]]:
 def _untimed(time: FloatArray) -> bool:
     return bool(np.any(~(time < _DAY_MS)))
 
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #ad710c12
+
+def _odd(text: bytes) -> bool:
+    """Whether there is anything in a text that no plain number has: a letter, a sign, a quotation mark."""
+    return int(np.frombuffer(text, np.uint8).max()) > ord("9") or any(mark in text for mark in (b"-", b"+", b'"'))
+
+# %% ../../nbs/25_feeds/25_lean_files.ipynb #92268764
 def read_table(file: LeanFile, columns: Sequence[str], *, keep: Sequence[str] = (), texts: Sequence[str] = ()) -> LeanTable:
     """Parse all members at once. The first column is the time: milliseconds since midnight, never blank.
 
     `columns` names every column of the file, `keep` those wanted (all, where empty), `texts` those that are not numbers.
     Raises DataError naming file, member, line and text for a value that is not a number, is negative or infinite, for a
-    wrong number of columns, and for a time outside the day.
+    wrong number of columns, and for a time outside the day; in the columns that are not kept, for letters and signs.
     """
     import pyarrow as pa
     from pyarrow import csv
@@ -156,10 +161,12 @@ def read_table(file: LeanFile, columns: Sequence[str], *, keep: Sequence[str] = 
         rows = np.array([sum(bool(line.strip(b"\r")) for line in body.split(b"\n")) for body in file.bodies], np.int64)
     if table.num_rows != rows.sum() or not all(_sound(v, blanks[c]) for c, v in numbers.items()) or _untimed(numbers[columns[0]]):
         raise _place(file, columns, texts) or DataError(f"{file.name}: rows that cannot be read")
+    if len(wanted) < len(columns) and not texts and _odd(joined) and (odd := _place(file, columns, texts)):
+        raise odd
     return LeanTable(numbers, {c: _codes(table[c]) for c in texts if c in wanted}, rows)
 
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #855c321a
-_NUMBER = re.compile(rb"\d+(\.\d*)?\Z")
+# %% ../../nbs/25_feeds/25_lean_files.ipynb #6008dad3
+_NUMBER = re.compile(rb"(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")
 
 
 def _place(file: LeanFile, columns: Sequence[str], texts: Sequence[str]) -> DataError | None:

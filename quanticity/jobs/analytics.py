@@ -175,7 +175,7 @@ def _documents(chain: OptionChain, snapshot_id: str, results: Mapping[str, Resul
 def _exposure(a: ChainAnalytics, sector: str) -> bytes:
     return orjson.dumps(symbol_document(symbol_snapshot(a, sector)))
 
-# %% ../../nbs/80_jobs/815_analytics.ipynb #68a66d42
+# %% ../../nbs/80_jobs/815_analytics.ipynb #16b1cedf
 _FIRST = ("spot", *EXPOSURES, "zero_gamma", "call_wall", "put_wall")
 _OWN = frozenset(("atm_volatility", "risk_reversal_25", "put_skew_25", "quoted_share", "stretch", *_FIRST))
 
@@ -188,6 +188,7 @@ def _row(chain: OptionChain, a: ChainAnalytics | None, latest: Mapping[str, floa
         "zero_gamma_reason": reason.value if reason else None, "zero_gamma_roots": [] if a is None else a.zero_gamma.roots.tolist(),
         **{name: latest[name] for name in ("atm_volatility", "risk_reversal_25", "put_skew_25", "quoted_share", "stretch")},
         "contracts": len(chain), "contracts_quoted": int(np.count_nonzero(chain.quote_time > 0)),
-        "contracts_with_volatility": 0 if a is None else int(np.count_nonzero(a.volatility == a.volatility)), "contracts_exposed": 0 if a is None else a.exposure.counted,
+        "contracts_with_volatility": 0 if a is None else int(np.count_nonzero(a.volatility == a.volatility)),
+        "contracts_exposed": 0 if a is None else a.exposure.counted,
         **{name: value for name, value in latest.items() if name not in _OWN},
     }

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['limits_of', 'ExecutionJob', 'exit_time', 'NO_MONEY', 'Carried', 'Working']
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #1080c119
+# %% ../../nbs/80_jobs/830_execution.ipynb #15b91313
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,6 +19,7 @@ from ..core.events import Event, EventKind, parse_event
 from ..core.keys import (
     execution_done, execution_memory, execution_positions, market_ticker, options_by_contract, signals_distribution, signals_execution, signals_pending)
 from ..core.logs import get_logger
+from ..core.reasons import Reason
 from ..core.types import (
     Contract, Fill, Message, OrderRole, OrderTicket, Position, RiskApproved, RiskRefused, Signal, SpreadProposal, contract_from_plain, fill_from_plain,
     legs_of, plain, signal_from_plain, ticket_from_plain)
@@ -50,7 +51,7 @@ def limits_of(config: Config, notional_share: float = 1.0) -> Limits:
     return Limits(r.order_notional * notional_share, r.max_order_notional, r.max_symbol_notional, r.max_book_notional, r.max_open_positions,
                   r.max_daily_loss, r.max_orders_per_day, r.max_relative_spread, config.market.max_quote_age_seconds, r.minutes_before_expiry)
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #97816f15
+# %% ../../nbs/80_jobs/830_execution.ipynb #fe7e7c7c
 class ExecutionJob:
     """Orders, positions and profit of one session. `notional_share` is by strategy, from its playbook; `carried` is what the session before left:
     where it is not given, what the state remembers of that, whichever process it ran in.
@@ -75,6 +76,7 @@ class ExecutionJob:
         self._quotes = carried.quotes
         self._spot = carried.spot
         self._prices: dict[str, float] = {}
+        self._bids: dict[str, tuple[float, int]] = {}  # last bid of what is held, and when it was there
         self._next_opens = next_session(desk.date).opens if desk.config.execution.hold_overnight else None
         self._share = dict(notional_share or {})
         self._policy = signal_policy(desk.config.signals)
@@ -105,21 +107,35 @@ class ExecutionJob:
 
     def mark(self, now: int) -> None:
         """Mark open positions at what they could be closed for; the result is in `marks` and `totals`."""
-        held = self.book.open_positions()
-        if not held and not self._marked and not self.book.shares():
+        anything = bool(self.book.open_positions() or self.book.shares())
+        if not anything and not self._marked:
             return
-        self._marked = bool(held)
-        marks = self.marks = [self._last_mark(mark) for mark in self.book.mark(self.quote_of, now)]
+        self._marked = anything
+        marks = self.marks = [self._last_mark(mark, now) for mark in self.book.mark(self.quote_of, now)]
         self.totals = self.book.totals(marks, self._spot_now() if self.book.shares() else math.nan)
         unrealized = {mark.contract.occ: mark.unrealized for mark in marks}
         self.desk.state.set_hash(execution_positions(self.desk.symbol), {
             p.contract.occ: orjson.dumps(plain(p) | {"unrealized": unrealized.get(p.contract.occ, 0.0)}) for p in self.book.positions()})
 
-    def _last_mark(self, mark: Mark) -> Mark:
+    def _last_bid(self, mark: Mark, now: int) -> Mark:
+        """A bought contract that nobody bids for just now keeps its last bid up to `market.max_quote_age_seconds`, with the reason; then it is worth nothing."""
+        occ = mark.contract.occ
+        if mark.reason is None:
+            self._bids[occ] = (mark.price, now)
+        if mark.reason in (None, Reason.EXPIRED) or occ not in self._bids:
+            return mark
+        price, seen = self._bids[occ]
+        position, age = self.book.position(mark.contract), (now - seen) / 1e9
+        if position is None or age > self.desk.config.market.max_quote_age_seconds:
+            return mark
+        shares = mark.quantity * mark.contract.multiplier
+        return replace(mark, price=price, value=round(shares * price, 6), unrealized=round(shares * (price - position.average_price), 9), age_seconds=age)
+
+    def _last_mark(self, mark: Mark, now: int) -> Mark:
         """A sold contract that nobody offers just now, or that waits for its settlement, keeps its last price (at first that at which it was sold)."""
         occ = mark.contract.occ
         if mark.quantity > 0:
-            return mark
+            return self._last_bid(mark, now)
         if mark.price == mark.price:
             self._prices[occ] = mark.price
             return mark

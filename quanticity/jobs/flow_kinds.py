@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['CORNERS', 'WholeMinutes', 'FollowingClusters', 'FlowKinds']
 
-# %% ../../nbs/80_jobs/81522_flow_kinds.ipynb #1a49ab90
+# %% ../../nbs/80_jobs/81522_flow_kinds.ipynb #861d61d6
 import math
 from collections import deque
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from ..market.chain import FloatArray, IntArray
 
 _MINUTE = 60_000_000_000
 
-# %% ../../nbs/80_jobs/81522_flow_kinds.ipynb #c7d72149
+# %% ../../nbs/80_jobs/81522_flow_kinds.ipynb #a2fcbc8a
 class WholeMinutes:
     """Trades (moments in order, a row of numbers each) cut into minutes that are over; `until` is the first minute that has not been taken."""
 
@@ -45,7 +46,7 @@ class WholeMinutes:
             self._next = [(ts[cut:], values[cut:])] if cut < len(ts) else []
             minutes = ts[start:cut] // _MINUTE
             edges = [start, *(np.flatnonzero(minutes[1:] != minutes[:-1]) + start + 1).tolist(), cut] if len(minutes) else []
-            over = [(int(minutes[first - start]) * _MINUTE, values[first:last]) for first, last in zip(edges, edges[1:], strict=False)]
+            over = [(int(minutes[first - start]) * _MINUTE, values[first:last]) for first, last in pairwise(edges)]
         self.until = max(self.until, whole)
         return over
 
@@ -98,10 +99,20 @@ class FollowingClusters:
             self.alerts.append(Alert(minute + _MINUTE, "clusters", "warning", "the clusters of flow are not where they were seeded"))
         self.drifting = drifting
 
-# %% ../../nbs/80_jobs/81522_flow_kinds.ipynb #1b5b53e8
+# %% ../../nbs/80_jobs/81522_flow_kinds.ipynb #8d9dd7a3
 _KINDS = ("momentum", "hedging", "reversion")
 
 
+def _shares(names: tuple[str, ...], held: list[int]) -> Result:
+    """Each kind's share of so many trades by label; `names` are the clusters'."""
+    total, values, missing = sum(held), dict[str, float](), dict[str, Reason]()
+    for kind in _KINDS:
+        rows = [i for i, name in enumerate(names) if name == kind]
+        values[f"{kind}_share"] = sum(held[i] for i in rows) / total if total and rows else math.nan
+        missing[f"{kind}_share"] = Reason.NO_SUCH_CLUSTER if total and not rows else Reason.NO_TRADES
+    return values, missing
+
+# %% ../../nbs/80_jobs/81522_flow_kinds.ipynb #4fa542ab
 class FlowKinds:
     """Shares of the kinds of flow in the trades of the window."""
 
@@ -138,15 +149,13 @@ class FlowKinds:
         names = [f"{kind}_share" for kind in _KINDS]
         if self.clusters is None:
             return dict.fromkeys(names, math.nan), dict.fromkeys(names, Reason.TOO_LITTLE_HISTORY)
-        held = np.sum([c for _, c in self.counts], axis=0).tolist() if self.counts else [0] * len(self.clusters)
-        total, rows = sum(held), [[i for i, name in enumerate(self.clusters.names) if name == kind] for kind in _KINDS]
-        values = {name: sum(held[i] for i in row) / total if total and row else math.nan for name, row in zip(names, rows, strict=True)}
-        return values, {name: Reason.NO_SUCH_CLUSTER if total and not row else Reason.NO_TRADES for name, row in zip(names, rows, strict=True)}
+        return _shares(self.clusters.names, np.sum([c for _, c in self.counts], axis=0).tolist() if self.counts else [0] * len(self.clusters))
 
     def to_bytes(self) -> bytes:
         """Clusters, counts by minute, and the trades that wait for a seed."""
         f = self.following
-        head = {"until": self.minutes.until, "drifting": f.drifting, "settled": f.settled, "clusters": clusters_to_json(f.clusters).decode() if f.clusters else None}
+        head = {"until": self.minutes.until, "drifting": f.drifting, "settled": f.settled,
+                "clusters": clusters_to_json(f.clusters).decode() if f.clusters else None}
         counts = np.array([c for _, c in self.counts], np.int64) if self.counts else np.empty((0, len(CORNERS)), np.int64)
         return pack(head, {"minutes": np.array([m for m, _ in self.counts], np.int64), "counts": counts, "waiting": f.waiting})
 

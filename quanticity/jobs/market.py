@@ -57,9 +57,9 @@ def quality_document(chain: OptionChain, score: QualityScore) -> bytes:
     values = {"quality": score.total, **{f"quality_{name}": value for name, value in score.parts.items()}}
     return metric_document(timestamp(chain.ts), chain.id, values, {name: Reason.NO_QUOTE for name, value in values.items() if value != value}, "quality")
 
-# %% ../../nbs/80_jobs/810_market.ipynb #719259ac
+# %% ../../nbs/80_jobs/810_market.ipynb #4bc7962a
 class MarketJob:
-    """Keeps the chain of one session and publishes it. `feed` is asked once a step; `reader` and `metrics` are given what is published; `limits` are the door's."""
+    """Keeps the chain of one session and publishes it; `reader` and `metrics` are given what is published, `limits` are the door's."""
 
     def __init__(self, desk: Desk, session: MarketSession, feed: Feed, reader: ChainReader | None = None, limits: QualityParameters | None = None,
                  metrics: KnownMetrics | None = None) -> None:

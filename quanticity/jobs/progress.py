@@ -11,14 +11,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-# %% ../../nbs/80_jobs/847_progress.ipynb #dcca7949
+# %% ../../nbs/80_jobs/847_progress.ipynb #2e11c113
 @contextmanager
 def progress_bar(title: str, stream: TextIO | None = None) -> Iterator[Callable[[int, int, str], None]]:
-    """A callback (steps done, steps in all, where we are) that draws a bar on a terminal, and nothing but the title elsewhere."""
+    """A callback (steps done, steps in all, where we are) that draws a bar on a terminal; elsewhere it says the title at the first step, and no more.
+
+    So work that is refused before its first step says why, and nothing else.
+    """
     out = stream or sys.stderr
     if not out.isatty():
-        print(title, file=out, flush=True)
-        yield lambda done, total, where: None
+        said: list[str] = []
+
+        def tell(done: int, total: int, where: str) -> None:
+            if not said:
+                said.append(title)
+                print(title, file=out, flush=True)
+
+        yield tell
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

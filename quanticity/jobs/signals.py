@@ -6,11 +6,12 @@
 __all__ = ['Answer', 'History', 'signal_policy', 'breaker_policy', 'decide', 'chosen', 'with_indicators', 'Memory', 'memory_of',
            'SignalsJob', 'METRICS']
 
-# %% ../../nbs/80_jobs/820_signals.ipynb #aac44f37
+# %% ../../nbs/80_jobs/820_signals.ipynb #b374514e
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import orjson
 
@@ -91,7 +92,7 @@ def with_indicators(features: Features, table: Indicators | None, now: int) -> F
         sources={**features.sources, **dict.fromkeys(values, "indicators")},
         missing={**missing, **{name: Reason.FEATURE_MISSING for name in row if name not in values}})
 
-# %% ../../nbs/80_jobs/820_signals.ipynb #894177b4
+# %% ../../nbs/80_jobs/820_signals.ipynb #f38ddf55
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What is remembered of a strategy: the contract it `held` last, and its breaker."""
@@ -104,6 +105,7 @@ class Memory:
         return orjson.dumps({"held": plain(self.held), "breaker": plain(self.breaker)})
 
 
+@lru_cache(maxsize=256)
 def memory_of(text: bytes | None) -> Memory:
     """The inverse of `Memory.dump`; a fresh one for None."""
     raw = orjson.loads(text) if text else {}
@@ -129,7 +131,60 @@ class _Step:
             self._known = self.history(self.chain.ts)
         return self._known
 
-# %% ../../nbs/80_jobs/820_signals.ipynb #d1def7c8
+# %% ../../nbs/80_jobs/820_signals.ipynb #d7684e35
+class _Inputs:
+    """The calculators' documents and the job's memory: read from the store, or, with `metrics`, known in this process."""
+
+    def __init__(self, desk: Desk, metrics: KnownMetrics | None) -> None:
+        self.desk, self.metrics = desk, metrics
+        self._stored: dict[str, bytes] | None = None  # signals:memory, where it is known
+
+    def read(self) -> tuple[list[bytes], Mapping[str, bytes]]:
+        """Documents that there are, in the order of `METRICS`, and the fields of `signals:memory`."""
+        if self.metrics is not None and self._stored is not None:
+            return self.metrics.documents(), self._stored
+        with self.desk.state.pipeline() as tx:
+            documents = tx.run(Command((("MGET", *(tx.name(analytics(self.desk.symbol, metric)) for metric in METRICS)),), list))
+            stored = tx.get_hash(signals_memory(self.desk.symbol))
+        if self.metrics is not None:
+            self._stored = stored.value
+        return [document for document in documents.value if document], stored.value
+
+    def wrote(self, memory: Mapping[str, bytes]) -> None:
+        """Note what the job has written to `signals:memory`."""
+        if self._stored is not None:
+            self._stored |= memory
+
+# %% ../../nbs/80_jobs/820_signals.ipynb #688aa674
+class _Asking:
+    """Asks strategies within one session, and remembers for each that it failed, or that it did not."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.policy = desk, breaker_policy(desk.config.signals)
+        self._log = get_logger("quanticity.signals")
+
+    def ask(self, strategy: LoadedStrategy, step: _Step, memory: Memory) -> tuple[Answer, Memory]:
+        """A strategy's answer and what is remembered after it; a failure is a skip."""
+        f, breaker = step.features, memory.breaker
+        if (resting := refusal(breaker, f.ts, self.policy)) is not None:
+            return Skip(strategy.name, f.symbol, f.ts, *resting, (f.snapshot_id,)), memory
+        try:
+            table = strategy.indicators(step.known(), strategy.parameters) if strategy.indicators is not None else None
+            seen = with_indicators(f, table, step.chain.ts)
+            answer = decide(strategy, seen, step.chain, memory.held, self.desk.opens, self.desk.closes)
+        except Exception as error:  # noqa: BLE001 - a strategy is a user's code: whatever it raises is its own failure, and nobody else's
+            after = failed(breaker, f.ts, self.policy, error_text(error))
+            self._log.warning("strategy failed", strategy=strategy.name, symbol=f.symbol, at=plain(f.ts), failures=after.failures, error=after.error,
+                              not_before=plain(after.until))
+            return Skip(strategy.name, f.symbol, f.ts, Reason.STRATEGY_FAILED, after.error, (f.snapshot_id,)), Memory(memory.held, after)
+        return answer, Memory(chosen(answer, memory.held), self._after(breaker, answer, strategy, seen))
+
+    def _after(self, breaker: Breaker, answer: Answer, strategy: LoadedStrategy, features: Features) -> Breaker:
+        """An answer closes the breaker, unless the gate gave it: then the strategy was not asked."""
+        gated = breaker.failures and isinstance(answer, Skip) and gate(strategy.playbook, features, self.desk.opens, self.desk.closes) is not None
+        return breaker if gated else Breaker()
+
+# %% ../../nbs/80_jobs/820_signals.ipynb #5b5069a9
 class SignalsJob:
     """Runs the configured strategies over one session.
 
@@ -147,10 +202,7 @@ class SignalsJob:
         config = desk.config
         aims = {s.name: config.risk.order_notional * s.playbook.notional_share for s in strategies}
         self.book = SignalBook(desk.state, desk.symbol, desk.session, signal_policy(config.signals, config.risk), aims)
-        self._breaker_policy = breaker_policy(config.signals)
-        self._metrics = metrics
-        self._stored: dict[str, bytes] | None = None  # signals:memory, where it is known
-        self._log = get_logger("quanticity.signals")
+        self._inputs, self._asking = _Inputs(desk, metrics), _Asking(desk)
 
     def step(self, now: int, wait: bool = True) -> list[Event]:
         """Decide on the latest snapshot, if it is a new one; the ledger lines that came of it.
@@ -158,23 +210,12 @@ class SignalsJob:
         Without `wait` what was decided is on its way when this returns (see `State.transaction`), and no lines are told.
         """
         chain = self.reader.latest()
-        documents, stored = self._read()
+        documents, stored = self._inputs.read()
         if chain is None or chain.ts <= int(stored.get("decided", b"-1")):
             with self.desk.state.pipeline(wait) as tx:
                 self.desk.beat(tx, "signals", now)
             return []
         return self._take(_Step(self.features(chain, documents), chain, self.history), stored, now, wait)
-
-    def _read(self) -> tuple[list[bytes], Mapping[str, bytes]]:
-        """The calculators' documents and this job's memory."""
-        if self._metrics is not None and self._stored is not None:
-            return self._metrics.documents(), self._stored
-        with self.desk.state.pipeline() as tx:
-            documents = tx.run(Command((("MGET", *(tx.name(analytics(self.desk.symbol, metric)) for metric in METRICS)),), list))
-            stored = tx.get_hash(signals_memory(self.desk.symbol))
-        if self._metrics is not None:
-            self._stored = stored.value
-        return [document for document in documents.value if document], stored.value
 
     def features(self, chain: OptionChain, documents: list[bytes]) -> Features:
         """The features of a snapshot from the calculators' documents."""
@@ -185,33 +226,11 @@ class SignalsJob:
         writes, failures = {"decided": str(step.chain.ts).encode()}, 0
         for strategy in self.strategies:
             before = memory_of(stored.get(strategy.name))
-            answer, after = self._ask(strategy, step, before)
+            answer, after = self._asking.ask(strategy, step, before)
             answers += (answer,) if isinstance(answer, Skip) else answer
             failures += after.breaker.failures > before.breaker.failures
             if after != before:
                 writes[strategy.name] = after.dump()
         done = self.book.take(answers, step.chain.seq, is_drifting(step.features), writes, failures, wait, lambda tx: self.desk.beat(tx, "signals", now))
-        if self._stored is not None:
-            self._stored |= writes
+        self._inputs.wrote(writes)
         return done
-
-    def _ask(self, strategy: LoadedStrategy, step: _Step, memory: Memory) -> tuple[Answer, Memory]:
-        """A strategy's answer and what is remembered after it; a failure is a skip."""
-        f, breaker = step.features, memory.breaker
-        if (resting := refusal(breaker, f.ts, self._breaker_policy)) is not None:
-            return Skip(strategy.name, f.symbol, f.ts, *resting, (f.snapshot_id,)), memory
-        try:
-            table = strategy.indicators(step.known(), strategy.parameters) if strategy.indicators is not None else None
-            seen = with_indicators(f, table, step.chain.ts)
-            answer = decide(strategy, seen, step.chain, memory.held, self.desk.opens, self.desk.closes)
-        except Exception as error:  # noqa: BLE001 - a strategy is a user's code: whatever it raises is its own failure, and nobody else's
-            after = failed(breaker, f.ts, self._breaker_policy, error_text(error))
-            self._log.warning("strategy failed", strategy=strategy.name, symbol=f.symbol, at=plain(f.ts), failures=after.failures, error=after.error,
-                              not_before=plain(after.until))
-            return Skip(strategy.name, f.symbol, f.ts, Reason.STRATEGY_FAILED, after.error, (f.snapshot_id,)), Memory(memory.held, after)
-        return answer, Memory(chosen(answer, memory.held), self._after(breaker, answer, strategy, seen))
-
-    def _after(self, breaker: Breaker, answer: Answer, strategy: LoadedStrategy, features: Features) -> Breaker:
-        """An answer closes the breaker, unless the gate gave it: then the strategy was not asked."""
-        gated = breaker.failures and isinstance(answer, Skip) and gate(strategy.playbook, features, self.desk.opens, self.desk.closes) is not None
-        return breaker if gated else Breaker()

@@ -108,7 +108,7 @@ def _read_bar(entry: Mapping[str, bytes]) -> dict[str, Any]:
     ts, *rest = (np.array([int(entry[name]) if name == "ts" else float(entry[name])]) for name in _BARS)
     return {"bars": Bars(ts, *rest)}
 
-# %% ../../nbs/80_jobs/805_tape.ipynb #66a78475
+# %% ../../nbs/80_jobs/805_tape.ipynb #d87fe6bd
 _STREAMS = ((market_bars, _read_bar), (market_trades, _read_trades), (market_underlying, _read_underlying), (market_imbalances, _read_imbalances))
 
 
@@ -121,6 +121,7 @@ def _joined(now: int, parts: Sequence[Mapping[str, Any]]) -> TapeStep:
 
 
 def _one_after_another(tapes: Sequence[Any]) -> Any:
+    tapes = [tape for tape in tapes if len(tape)] or tapes[:1]  # in most steps most tapes have nothing
     if len(tapes) == 1:
         return tapes[0]
     if isinstance(tapes[0], np.ndarray):

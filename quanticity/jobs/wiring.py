@@ -7,7 +7,7 @@ found by name."""
 __all__ = ['Desk', 'ChainReader', 'KnownMetrics', 'Indicators', 'Propose', 'LoadedStrategy', 'load_strategy', 'strategy_at',
            'strategy_of', 'load_strategies']
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #582188c1
+# %% ../../nbs/80_jobs/800_wiring.ipynb #ecad2a30
 import dataclasses
 import importlib
 import inspect
@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from difflib import get_close_matches
 from types import MappingProxyType, ModuleType
 from typing import Any, Protocol
 
@@ -186,7 +187,15 @@ def _with_memory(propose: Callable[..., Any]) -> Propose:
         return propose
     return lambda features, chain, parameters, held: propose(features, chain, parameters)
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #db7055fc
+# %% ../../nbs/80_jobs/800_wiring.ipynb #808c67fa
+class _ParameterError(ConfigError):
+    """A parameter that does not fit; `key` is its configuration key."""
+
+    def __init__(self, key: str, problem: str, remedy: str = "") -> None:
+        super().__init__(problem, remedy)
+        self.key = key
+
+
 def _parameters(kind: Callable[..., Any], given: Mapping[str, Any], key: str) -> Any:
     """The strategy's parameters with the given values; a name or type that does not fit is refused."""
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
@@ -200,15 +209,17 @@ def _parameters(kind: Callable[..., Any], given: Mapping[str, Any], key: str) ->
         raise ConfigError(f"{key}.module: the defaults of its Parameters do not pass their own check: {error}", "mend the module") from error
     for name, value in given.items():
         if name not in fields:
-            raise ConfigError(f"{key}.parameters: unknown parameter {name}", "there are: " + ", ".join(sorted(fields)))
+            near = get_close_matches(name, fields, 1)
+            remedy = f"did you mean {near[0]}?" if near else "there are: " + ", ".join(sorted(fields))
+            raise _ParameterError(f"{key}.parameters.{name}", f"{key}.parameters: unknown parameter {name}", remedy)
         wanted = type(getattr(defaults, name))
         number = wanted is float and isinstance(value, int) and not isinstance(value, bool)
         if not (number or type(value) is wanted):
-            raise ConfigError(f"{key}.parameters.{name}: got {value!r} ({type(value).__name__}), wants {wanted.__name__}")
+            raise _ParameterError(f"{key}.parameters.{name}", f"{key}.parameters.{name}: got {value!r} ({type(value).__name__}), wants {wanted.__name__}")
     try:
         return kind(**given)
     except ValueError as error:
-        raise ConfigError(f"{key}.parameters: {error}") from error
+        raise _ParameterError(f"{key}.parameters", f"{key}.parameters: {error}") from error
 
 
 def load_strategy(name: str, entry: StrategyConfig) -> LoadedStrategy:
@@ -257,5 +268,15 @@ def _all_day(name: str) -> Playbook:
 
 
 def load_strategies(config: Config) -> tuple[LoadedStrategy, ...]:
-    """All enabled strategies, in the configuration's order."""
-    return tuple(load_strategy(name, entry) for name, entry in config.strategies.items() if entry.enabled)
+    """All enabled strategies, in the configuration's order. ConfigError begins with the source that stated what does not fit."""
+    return tuple(_with_source(config, name, entry) for name, entry in config.strategies.items() if entry.enabled)
+
+
+def _with_source(config: Config, name: str, entry: StrategyConfig) -> LoadedStrategy:
+    try:
+        return load_strategy(name, entry)
+    except ConfigError as error:
+        source = config.origin(error.key if isinstance(error, _ParameterError) else error.problem.partition(":")[0])
+        if not source:
+            raise
+        raise ConfigError(f"{source}: {error.problem}", error.remedy) from error

@@ -28,7 +28,7 @@ NANOSECONDS_A_YEAR = 365 * 86_400 * 1_000_000_000
 _MINUTE, _DAY = 60 * 1_000_000_000, 86_400 * 1_000_000_000
 _EPOCH, _START = date(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)
 
-# %% ../../nbs/20_market/20_chain.ipynb #aed3a204
+# %% ../../nbs/20_market/20_chain.ipynb #346395d4
 def nanoseconds(ts: datetime) -> int:
     """Nanoseconds since 1970-01-01 UTC of an aware datetime (exact; datetimes end at microseconds)."""
     if ts.tzinfo is None:
@@ -41,7 +41,13 @@ def timestamp(ns: int) -> datetime:
     """The UTC datetime of nanoseconds since 1970-01-01 UTC, cut to microseconds."""
     return _START + timedelta(microseconds=int(ns) // 1_000)
 
-# %% ../../nbs/20_market/20_chain.ipynb #0c3da72d
+
+def _read_only(array: Any) -> Any:
+    """An array that is computed once and seen by many: nobody may write to it."""
+    array.flags.writeable = False
+    return array
+
+# %% ../../nbs/20_market/20_chain.ipynb #6e70dc8a
 @dataclass(frozen=True, eq=False)
 class Contracts:
     """The listed contracts of one option root, one row each.
@@ -101,12 +107,6 @@ class Contracts:
         """What says which contract a row is, as it travels: strike, expiry (day, and minute of that day), right and multiplier, a row each. Read-only."""
         minute = self.expires_at // _MINUTE - self.expiry_day * 1440
         return _read_only(np.stack([np.asarray(v, np.float32) for v in (self.strike, self.expiry_day, minute, self.is_call, self.multiplier)]))
-
-
-def _read_only(array: Any) -> Any:
-    """An array that is computed once and seen by many: nobody may write to it."""
-    array.flags.writeable = False
-    return array
 
 # %% ../../nbs/20_market/20_chain.ipynb #abcc90cf
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,7 @@ class OptionChain:
         """Seconds since each contract's last quote, infinite where it had none. Read-only."""
         return _read_only(np.where(self.quote_time > 0, (self.ts - self.quote_time) / 1e9, np.inf))
 
-# %% ../../nbs/20_market/20_chain.ipynb #13b740d1
+# %% ../../nbs/20_market/20_chain.ipynb #b23a759f
 FIELDS = ("strike", "expiry_day", "expiry_minute", "is_call", "multiplier", "bid", "ask", "bid_size", "ask_size",
           "quote_age", "volume", "open_interest", "prior_volatility")
 _DAYS = 100_000  # days that an expiry may lie from 1970: 273 years, which nanoseconds can count
@@ -195,7 +195,7 @@ def encode_chain(chain: OptionChain) -> bytes:
             "rate": chain.rate, "dividend": chain.dividend, "rows": len(chain)}
     return b"".join((json.dumps(head, separators=(",", ":")).encode(), b"\n", _matrix(chain).astype("<f4", copy=False).data))
 
-
+# %% ../../nbs/20_market/20_chain.ipynb #203a9349
 def _check_structure(symbol: str, m: FloatArray) -> None:
     """ValueError, one line, where a row does not say which contract it is. A multiplier may be unknown (NaN), no other number."""
     with np.errstate(invalid="ignore"):
@@ -249,7 +249,7 @@ def decode_chain(blob: bytes) -> OptionChain:
     """The inverse of `encode_chain`. Raises ValueError where the blob is cut short, or where a strike, expiry, right or multiplier is none."""
     return ChainDecoder()(blob)
 
-# %% ../../nbs/20_market/20_chain.ipynb #8b1b8643
+# %% ../../nbs/20_market/20_chain.ipynb #e07806d4
 def pack_names(names: list[str]) -> npt.NDArray[np.bytes_]:
     """OCC symbols of one root as fixed-width bytes (they all have the same length); ValueError where they do not."""
     if len({len(name) for name in names}) > 1:
@@ -275,6 +275,8 @@ def encode_rows(chain: OptionChain, rows: IntArray, blob: bytes | None = None) -
 
 
 def decode_row(value: bytes) -> tuple[int, int, dict[str, float]]:
-    """Sequence number, quote time (nanoseconds UTC, 0: none) and fields of one `by_contract` value."""
+    """Sequence number, quote time (nanoseconds UTC, 0: none) and fields of one `by_contract` value. ValueError for what is none."""
+    if len(value) != _ROW.size:
+        raise ValueError(f"a contract's value has {_ROW.size} bytes, this one {len(value)}")
     seq, quote_time, *row = _ROW.unpack(value)
     return seq, quote_time, dict(zip(FIELDS, row, strict=True))

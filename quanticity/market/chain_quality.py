@@ -89,7 +89,7 @@ def _coverage(chain: OptionChain, pairs: PairIndex, near: BoolArray, both: BoolA
     later = live[1:].compress(live[1:] != live[:-1])  # all expiries but the first
     return _share(both, listed & (ends <= later[1]) if len(later) > 1 else listed)
 
-# %% ../../nbs/20_market/265_chain_quality.ipynb #86ed41ec
+# %% ../../nbs/20_market/265_chain_quality.ipynb #f6413a4b
 def chain_quality(chain: OptionChain, pairs: PairIndex | None = None, *, near: float = 0.05, max_age_seconds: float = 300.0, wide: float = 0.5,
                   carry: float = 0.05) -> QualityScore:
     """What a snapshot is worth. `near` is the distance from the spot (share of it) within which contracts count; without a spot all do.
@@ -101,16 +101,18 @@ def chain_quality(chain: OptionChain, pairs: PairIndex | None = None, *, near: f
     inside = chain.contracts.expires_at > chain.ts
     if 0 < chain.spot < np.inf:
         inside &= np.abs(chain.contracts.strike / chain.spot - 1) <= near
-    usable = inside & (chain.bid > 0) & (chain.ask >= chain.bid) & (chain.ask < np.inf)
-    both = usable[pairs.call] & usable[pairs.put]
     rows = inside.nonzero()[0]
-    bid, ask, age = chain.bid[rows], chain.ask[rows], chain.quote_age[rows]
-    two = (bid > 0) & (bid < np.inf) & (ask > 0) & (ask < np.inf)
-    narrow = two & (ask >= bid)
+    bid, ask, quoted = chain.bid[rows], chain.ask[rows], chain.quote_time[rows]
+    fresh = (quoted > 0) & ((chain.ts - quoted) / 1e9 <= max_age_seconds)
+    narrow = (bid > 0) & (ask >= bid) & (ask < np.inf)
+    two = narrow | ((bid > ask) & (ask > 0) & (bid < np.inf))
+    usable = np.zeros(len(chain), np.bool_)
+    usable[rows] = narrow
+    both = usable[pairs.call] & usable[pairs.put]
     least, most = bid.compress(narrow), ask.compress(narrow)
     cost = np.maximum(1 - (most - least) / (wide * np.maximum((most + least) / 2, 0.5)), 0.0)
     ordered, convex = _shape(chain, usable)
     return combine({
-        "two_sided": _share(two), "fresh": _share(age <= max_age_seconds), "uncrossed": _share(bid < ask, two),
+        "two_sided": _share(two), "fresh": _share(fresh), "uncrossed": _share(bid < ask, two),
         "spread": float(np.mean(np.minimum(cost, 1.0))) if len(cost) else float("nan"), "parity": _parity(chain, pairs, both, carry),
         "ordered": ordered, "convex": convex, "coverage": _coverage(chain, pairs, inside, both)}, WEIGHTS)

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['TAPES', 'REASONS', 'Severity', 'Findings', 'FindingsBuilder', 'no_findings', 'join_findings', 'finding_lines']
 
-# %% ../../nbs/20_market/260_findings.ipynb #ccd2fb28
+# %% ../../nbs/20_market/260_findings.ipynb #242d13ed
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ class Findings:
         """By tape, row, severity and reason: the same for the same rows, however they came."""
         return self.where(np.lexsort((self.reason, -self.severity, self.row, self.tape)))
 
-# %% ../../nbs/20_market/260_findings.ipynb #7a9ec927
+# %% ../../nbs/20_market/260_findings.ipynb #3760a924
 _DTYPES = (np.int8, np.int64, np.int64, np.int64, np.int16, np.int8, np.float64, np.float64)
 
 
@@ -112,7 +113,7 @@ class FindingsBuilder:
         """All of them, in the order in which they were added."""
         if not self._parts:
             return no_findings()
-        ends = np.cumsum([0, *(len(part[1]) for part in self._parts)]).tolist()
+        ends = list(accumulate((len(part[1]) for part in self._parts), initial=0))
         columns: list[Any] = [np.empty(ends[-1], d) for d in _DTYPES]
         for part, start, stop in zip(self._parts, ends[:-1], ends[1:], strict=True):
             for column, value in zip(columns, part, strict=True):

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['write_whole', 'read_notebook', 'title_of', 'html_page', 'pdf_pages']
 
-# %% ../../nbs/75_reports/78_document.ipynb #167b334d
+# %% ../../nbs/75_reports/78_document.ipynb #77709e71
 import base64
 import logging
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def title_of(notebook: Any) -> tuple[str, str]:
                 return str(found["text"]), str(found["run_id"])
     return "", ""
 
-# %% ../../nbs/75_reports/78_document.ipynb #3d2c46df
+# %% ../../nbs/75_reports/78_document.ipynb #0163af18
 _STYLE = """
 :root { color-scheme: light; }
 body { margin: 0; background: #f4f5f7; color: #222; font: 15px/1.55 system-ui, "DejaVu Sans", Verdana, Helvetica, Arial, sans-serif; }
@@ -66,7 +67,7 @@ a.anchor-link { display: none; } code { background: #eef1f4; padding: 0 .25em; b
 .q-table { overflow-x: auto; margin: 1rem 0 .2rem; } table { border-collapse: collapse; font-size: .82rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; font-size: .95rem; padding: .2rem 0 .4rem; }
 th, td { padding: .25rem .7rem .25rem .3rem; border-bottom: 1px solid #e3e6ea; vertical-align: top; text-align: left;
-  max-width: 34rem; overflow-wrap: anywhere; }
+  max-width: 34rem; overflow-wrap: break-word; }
 th { border-bottom: 2px solid #888; white-space: nowrap; } th.r, td.r { text-align: right; white-space: nowrap; }
 tbody tr:nth-child(even) { background: #f8f9fb; }
 .q-source { color: #667; font-size: .78rem; margin: .1rem 0 .6rem; } .q-figure { width: 100%; margin-top: 1rem; } img { max-width: 100%; }
@@ -145,7 +146,7 @@ def _new_pdf(title: str, run_id: str) -> Any:
     pdf.creation_date = datetime(1970, 1, 1, tzinfo=UTC)  # none: the same notebook gives the same bytes
     return pdf
 
-# %% ../../nbs/75_reports/78_document.ipynb #5f3b11df
+# %% ../../nbs/75_reports/78_document.ipynb #80818f0c
 def _runs(tokens: list[dict[str, Any]], style: str = "") -> Iterator[tuple[str, str]]:
     for token in tokens:
         kind = token["type"]
@@ -171,18 +172,29 @@ def _write_runs(pdf: Any, tokens: list[dict[str, Any]], size: float, style: str 
     pdf.ln(size * 0.53)
 
 
-def _markdown(pdf: Any, text: str) -> None:
+def _markdown(pdf: Any, text: str, after: float = 0.0) -> None:
+    """Set Markdown; `after` is the height in mm of what must stay with a heading at its end."""
     import mistune
 
-    for token in mistune.create_markdown(renderer=None, plugins=["table"])(text):
-        _block(pdf, token if isinstance(token, dict) else {"type": "text", "raw": token})
+    tokens = [t if isinstance(t, dict) else {"type": "text", "raw": t} for t in mistune.create_markdown(renderer=None, plugins=["table"])(text)]
+    for number, token in enumerate(tokens):
+        rest = tokens[number + 1:]
+        upto = next((k for k, t in enumerate(rest) if t["type"] == "heading"), len(rest))
+        need = sum(map(_height, rest[:upto])) + (after if upto == len(rest) else 0.0)
+        _block(pdf, token, min(need, 0.8 * pdf.eph))
 
-# %% ../../nbs/75_reports/78_document.ipynb #c75a64ea
-def _block(pdf: Any, token: dict[str, Any]) -> None:
+
+def _height(token: dict[str, Any]) -> float:
+    """About how high a block of prose will be, in mm."""
+    text = token.get("raw") or _text(token)
+    return 0.0 if token["type"] == "blank_line" else 4.8 * (len(text) // 105 + 1) + 2.0
+
+# %% ../../nbs/75_reports/78_document.ipynb #fb94800b
+def _block(pdf: Any, token: dict[str, Any], after: float = 20.0) -> None:
     kind, children = token["type"], token.get("children", [])
     if kind == "heading":
         size = {1: 17, 2: 13}.get(token["attrs"]["level"], 11)
-        if pdf.will_page_break(70 if size == 13 else 30):
+        if pdf.get_y() > 40 and pdf.will_page_break(size + 4 + max(after, 12.0)):
             pdf.add_page()
         pdf.ln(3)
         _write_runs(pdf, children, size, "B")
@@ -261,18 +273,35 @@ def _under(pdf: Any, lines: list[str]) -> None:
     pdf.set_text_color(34)
     pdf.ln(2)
 
-# %% ../../nbs/75_reports/78_document.ipynb #ca5f0d36
+# %% ../../nbs/75_reports/78_document.ipynb #82c58024
 def _picture(pdf: Any, png: str, under: list[str]) -> None:
     from PIL import Image
 
     data = base64.b64decode(png)
     with Image.open(BytesIO(data)) as picture:
         wide, high = picture.size
-    height = min(pdf.epw * high / wide, pdf.eph - 20)
+    height = _picture_height(pdf, wide, high)
     if pdf.will_page_break(height + 4 * len(under) + 2):
         pdf.add_page()
     pdf.image(BytesIO(data), w=height * wide / high)
     _under(pdf, under)
+
+
+def _picture_height(pdf: Any, wide: float, high: float) -> float:
+    return float(min(pdf.epw * high / wide, pdf.eph - 40))
+
+
+def _first_part(pdf: Any, output: Any) -> float:
+    """The height in mm of what of an output cannot be parted from a heading before it: a whole picture, a table's head and first rows."""
+    from PIL import Image
+
+    data = output.get("data", {})
+    if TABLE_MIME in data:
+        return 12.0 + 7.0 * min(len(data[TABLE_MIME]["rows"]) + 1, 4)
+    if "image/png" in data:
+        with Image.open(BytesIO(base64.b64decode(data["image/png"]))) as picture:
+            return _picture_height(pdf, *picture.size) + 12.0
+    return 12.0
 
 
 def _output(pdf: Any, output: Any) -> None:
@@ -300,9 +329,10 @@ def pdf_pages(notebook: Any, title: str = "") -> bytes:
     own, run_id = title_of(notebook)
     pdf = _new_pdf(title or own or "Report", run_id)
     pdf.add_page()
-    for cell in notebook.cells:
+    for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
-            _markdown(pdf, cell.source)
+            following = (output for later in notebook.cells[number + 1:] for output in later.get("outputs", ()))
+            _markdown(pdf, cell.source, max((_first_part(pdf, output) for output in islice(following, 1)), default=0.0))
         for output in cell.get("outputs", ()):
             _output(pdf, output)
     return bytes(pdf.output())

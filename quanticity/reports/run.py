@@ -49,7 +49,7 @@ def clock(ts: datetime | str | None) -> str:
     at = new_york(datetime.fromisoformat(ts) if isinstance(ts, str) else ts)
     return f"{at:%H:%M:%S.%f}"[:12].removesuffix(".000")
 
-# %% ../../nbs/75_reports/75_run.ipynb #4373944f
+# %% ../../nbs/75_reports/75_run.ipynb #f84af8d4
 Columns = dict[str, Any]
 
 
@@ -63,7 +63,7 @@ def read_columns(path: Path, wanted: Mapping[str, str]) -> Columns:
     import pyarrow.parquet as pq
 
     if not path.is_file():
-        raise DataMissing(f"no {path.name} in {path.parent}", "name a folder that `quanticity replay --out` wrote")
+        raise DataMissing(f"no {path.name} in {path.parent}", "name a folder that quanticity replay or backtest wrote")
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
@@ -89,11 +89,11 @@ def _microseconds() -> Any:
 
     return pa.timestamp("us", tz="UTC")
 
-# %% ../../nbs/75_reports/75_run.ipynb #8ea5b989
+# %% ../../nbs/75_reports/75_run.ipynb #0c598a6f
 def read_ledger(path: Path) -> tuple[Event, ...]:
     """The events of a `ledger.jsonl`, in its order. Raises DataMissing or DataError, which names the line."""
     if not path.is_file():
-        raise DataMissing(f"no {path.name} in {path.parent}", "name a folder that `quanticity replay --out` wrote")
+        raise DataMissing(f"no {path.name} in {path.parent}", "name a folder that quanticity replay or backtest wrote")
     events = []
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
@@ -106,7 +106,7 @@ def read_ledger(path: Path) -> tuple[Event, ...]:
 def read_summary(path: Path) -> dict[str, Any]:
     """The object in a `summary.json`. Raises DataMissing, or DataError where it is no JSON or lacks what a report needs."""
     if not path.is_file():
-        raise DataMissing(f"no {path.name} in {path.parent}", "name a folder that `quanticity replay --out` wrote")
+        raise DataMissing(f"no {path.name} in {path.parent}", "name a folder that quanticity replay or backtest wrote")
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
         lacking = [key for key in SUMMARY_KEYS if key not in summary]

@@ -5,15 +5,17 @@
 # %% auto #0
 __all__ = ['Parameter', 'parameter_contract', 'check_parameters', 'ReportPaths', 'run_report']
 
-# %% ../../nbs/75_reports/79_runner.ipynb #166ed530
+# %% ../../nbs/75_reports/79_runner.ipynb #6f58cebc
 import ast
 import difflib
 import logging
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +155,20 @@ def _kernel_manager(private: str) -> Any:
 
     return ThisInterpreter
 
-# %% ../../nbs/75_reports/79_runner.ipynb #8c1ea164
+# %% ../../nbs/75_reports/79_runner.ipynb #fc8f8386
+@contextmanager
+def _installed() -> Iterator[None]:
+    """A package that a report needs and that is not there is a UserError; the kernel's is looked for, since it is the kernel that would fail."""
+    try:
+        if find_spec("ipykernel") is None:
+            raise ModuleNotFoundError("No module named 'ipykernel'", name="ipykernel")
+        yield
+    except ImportError as error:
+        if (error.name or "quanticity").startswith("quanticity"):
+            raise
+        raise UserError(f"a report needs the package {error.name}, which is not installed or broken: {error}", "run make setup") from error
+
+
 @dataclass(frozen=True)
 class ReportPaths:
     """What a report run made."""
@@ -171,6 +186,11 @@ def run_report(notebook: Path, parameters: Mapping[str, Any], out_dir: Path, nam
     `out_dir`. `timeout` is seconds a cell. Raises UserError (a parameter), DataError (the notebook failed: names the cell's
     error and the kept notebook), OutputError (a file cannot be written).
     """
+    with _installed():
+        return _run(notebook, parameters, out_dir, name, progress, timeout)
+
+
+def _run(notebook: Path, parameters: Mapping[str, Any], out_dir: Path, name: str, progress: bool, timeout: float) -> ReportPaths:
     checked = check_parameters(notebook, parameters)
     paths = ReportPaths(out_dir / f"{name}.ipynb", out_dir / f"{name}.html", out_dir / f"{name}.pdf")
     try:
@@ -185,7 +205,7 @@ def run_report(notebook: Path, parameters: Mapping[str, Any], out_dir: Path, nam
     write_whole(paths.pdf, pdf_pages(executed))
     return paths
 
-# %% ../../nbs/75_reports/79_runner.ipynb #ada34f32
+# %% ../../nbs/75_reports/79_runner.ipynb #2aab42f2
 def _execute(notebook: Path, parameters: dict[str, Any], target: Path, progress: bool, timeout: float) -> None:
     import tempfile
     import warnings
@@ -207,6 +227,7 @@ def _execute(notebook: Path, parameters: dict[str, Any], target: Path, progress:
             problem = re.sub(r"\x1b\[[0-9;]*m", "", f"{error.ename}: {error.evalue}")
             raise DataError(f"{notebook.name} failed in cell {error.exec_count}: {problem}", f"the executed notebook is kept: {target}") from error
         except OSError as error:
+            part.unlink(missing_ok=True)
             raise OutputError(f"cannot write {target}: {error.strerror or error}", "free space or choose another folder") from error
     _keep(part, target)
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['session_notebook', 'render_session', 'parse_parameters']
 
-# %% ../../nbs/75_reports/79_session.ipynb #83ee7e3b
+# %% ../../nbs/75_reports/79_session.ipynb #0dc2c0c3
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,9 +13,11 @@ from typing import Any
 
 from ..core.errors import UserError
 from ..core.project import find_project, load_project
+from .layout import SUMMARY
+from .run import read_summary
 from .runner import ReportPaths, run_report
 
-# %% ../../nbs/75_reports/79_session.ipynb #2194cdcf
+# %% ../../nbs/75_reports/79_session.ipynb #8b355eee
 def session_notebook() -> Path:
     """The project's `session.ipynb`; UserError outside a checkout."""
     root = find_project()
@@ -27,9 +29,11 @@ def session_notebook() -> Path:
 def render_session(run: Path, notebook: Path | None = None, parameters: Mapping[str, Any] | None = None) -> ReportPaths:
     """Render a run folder's report into it: `report.ipynb` (as executed), `report.html`, `report.pdf`.
 
-    `parameters` are further parameters of the notebook besides `run_dir`. Raises UserError where one does not fit.
+    `parameters` are further parameters of the notebook besides `run_dir`. Raises UserError where one does not fit, DataMissing or DataError where the
+    folder holds no run: nothing is written then.
     """
     run = run.absolute()
+    read_summary(run / SUMMARY)
     return run_report(notebook or session_notebook(), {"run_dir": str(run), **(parameters or {})}, run)
 
 # %% ../../nbs/75_reports/79_session.ipynb #ef9b03ce

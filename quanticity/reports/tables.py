@@ -133,7 +133,7 @@ def refusals_table(run: Run) -> Table | Note:
         return Note("Risk refused no order.")
     return Table("Refused by risk", ("New York", "signal", "reason", "detail"), rows, "llll", "ledger.jsonl: refusal lines")
 
-# %% ../../nbs/75_reports/77_tables.ipynb #7608737d
+# %% ../../nbs/75_reports/77_tables.ipynb #320a4ace
 def orders_table(run: Run) -> Table | Note:
     """Each order with its terms and how it ended: filled, cancelled with the reason, or still working."""
     filled: dict[str, int] = {}
@@ -156,17 +156,19 @@ def orders_table(run: Run) -> Table | Note:
 
 
 def fills_table(run: Run) -> Table | Note:
-    """Each fill and settlement with price and commission."""
+    """Each fill, settlement, assignment and exercise with price and commission, and what became of shares."""
     rows = []
-    for event in run.of(EventKind.FILL, EventKind.SETTLEMENT):
+    ends = (EventKind.SETTLEMENT, EventKind.ASSIGNMENT, EventKind.EXERCISE)
+    for event in run.of(EventKind.FILL, *ends, EventKind.SHARES, EventKind.DIVIDEND):
         d = event.data
-        role = d.get("role", "settlement")
-        rows.append((clock(event.ts), role, d.get("side", ""), str(d["quantity"]), contract_name(d["contract"]), money(d["price"]),
+        price = next((d[name] for name in ("price", "intrinsic", "per_share") if name in d), None)
+        what = contract_name(d["contract"]) if "contract" in d else f"{d['symbol']} shares"
+        rows.append((clock(event.ts), d.get("role", event.kind.value), d.get("side", ""), str(d.get("quantity", d.get("shares", ""))), what, money(price),
                      money(d.get("commission")), event.id))
     if not rows:
         return Note(f"Nothing was filled. {why_quiet(run)}")
     return Table("Fills", ("New York", "role", "side", "contracts", "contract", "premium or value", "commission", "id"), tuple(rows), "lllrlrrl",
-                 "ledger.jsonl: fill and settlement lines")
+                 "ledger.jsonl: fill, settlement, assignment, exercise, shares and dividend lines")
 
 # %% ../../nbs/75_reports/77_tables.ipynb #44bc9bf0
 def deliveries_table(run: Run) -> Table | Note:

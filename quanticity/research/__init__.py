@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['recorded', 'imported', 'simulated']
 
-# %% ../../nbs/85_research/8999_research.ipynb #77eee466
+# %% ../../nbs/85_research/8999_research.ipynb #9952ace7
 import importlib
 from collections.abc import Iterable
 from datetime import date
@@ -20,16 +20,22 @@ _HOMES = {"View": "views", "view_session": "views", "view_live": "views", "view_
           "Study": "studies", "study": "studies", "compare": "studies", "steps_of": "studies"}
 
 
+_MODULES = ("backtest", "performance", "trials", "bias", "sweeps", "exit_sweep", "validation", "significance")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:  # `import quanticity.research as research; research.backtest`
+        return importlib.import_module(f"quanticity.research.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(f"quanticity.research.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'quanticity.research' has no attribute {name!r}")
 
 
 def __dir__() -> Iterable[str]:
-    return sorted({*globals(), *_HOMES})
+    special = {name for name in globals() if name.startswith("__")}
+    return sorted({*special, *_HOMES, *_MODULES, "recorded", "imported", "simulated"})
 
-# %% ../../nbs/85_research/8999_research.ipynb #0f5510df
+# %% ../../nbs/85_research/8999_research.ipynb #e2cbb2a1
 def recorded(symbol: str, day: date | str, data: Path | str | None = None) -> "MarketSession":
     """A session in LEAN's format; `data` None: `data.recorded_dir` of the configuration. DataMissing, DataError or UserError in one line."""
     return _session("lean", symbol, day, data)
@@ -51,11 +57,11 @@ def simulated(seed: int = 1, day: date | str | None = None, symbol: str = "SIM",
 
 def _session(source: str, symbol: str, day: date | str | None, data: Path | str | None, seed: int = 1) -> "MarketSession":
     from quanticity.core.config import load_config
-    from quanticity.core.project import find_project
+    from quanticity.core.project import find_project, recorded_folder
     from quanticity.jobs.run import ReplayRequest, load_market
 
     config = load_config(find_project(Path.cwd()))
-    folder = data or (config.data.recorded_dir if source == "lean" else None)
+    folder = data or (recorded_folder(config.data.recorded_dir) if source == "lean" else None)
     return load_market(ReplayRequest(source, config.paths.runs_dir, folder, symbol, _day(day), seed), config)
 
 

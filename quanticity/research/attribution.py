@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Group', 'grouped', 'MarketThen', 'time_of_day', 'days_to_expiry', 'by_feature', 'attribution']
 
-# %% ../../nbs/85_research/8961_attribution.ipynb #62f54ab1
+# %% ../../nbs/85_research/8961_attribution.ipynb #872fbcb0
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..analytics.regimes import Regime
 from ..core.clock import NEW_YORK
 from ..market.chain import FloatArray, nanoseconds
-from .significance import bootstrap_interval, bootstrap_rows
+from .significance import LEAST_FOR_INTERVAL, bootstrap_interval, bootstrap_rows
 from .trades import Trade
 
-# %% ../../nbs/85_research/8961_attribution.ipynb #8236dc9b
+# %% ../../nbs/85_research/8961_attribution.ipynb #c2fcf987
 @dataclass(frozen=True)
 class Group:
-    """Trades that share something. Money in dollars; `mean` is net a trade and `low`, `high` its interval (NaN: fewer than two trades).
+    """Trades that share something. Money in dollars; `mean` is net a trade and `low`, `high` its interval (NaN: fewer than ten trades).
 
     For the dimension `feature`, `net` is the feature's share of the profit, `mean` the contrast between trades in which it was high and low.
     """
@@ -49,7 +50,8 @@ def grouped(trades: Sequence[Trade], dimension: str, label: Callable[[Trade], st
 
 def _group(dimension: str, label: str, trades: Sequence[Trade], level: float, seed: int) -> Group:
     net = np.array([t.net for t in trades])
-    low, high = bootstrap_interval(net, level=level, seed=seed) if bool(np.isfinite(net).all()) else (math.nan, math.nan)
+    enough = len(net) >= LEAST_FOR_INTERVAL and bool(np.isfinite(net).all())
+    low, high = bootstrap_interval(net, level=level, seed=seed) if enough else (math.nan, math.nan)
     return Group(dimension, label, len(trades), _sum(net), _sum([t.gross for t in trades]), _sum([t.costs for t in trades]), int((net > 0).sum()),
                  float(net.mean()), low, high)
 
@@ -57,7 +59,7 @@ def _group(dimension: str, label: str, trades: Sequence[Trade], level: float, se
 def _sum(values: Sequence[float] | FloatArray) -> float:
     return round(math.fsum(values), 6)
 
-# %% ../../nbs/85_research/8961_attribution.ipynb #f89a76a1
+# %% ../../nbs/85_research/8961_attribution.ipynb #c8038f45
 class MarketThen:
     """The rows of a recorded book, asked for what was known of a symbol at a moment."""
 
@@ -78,9 +80,9 @@ class MarketThen:
         return "unknown" if math.isnan(gex) else "dealers long gamma" if gex >= 0 else "dealers short gamma"
 
     def volatility(self, trade: Trade) -> str:
-        """`regime 0` (calm) upward, or `unknown`."""
+        """`calm`, `normal`, `elevated`, `stressed` (see `analytics.regimes`) or `unknown`."""
         code = self.value(trade, "volatility_regime")
-        return "unknown" if math.isnan(code) else f"regime {int(code)}"
+        return "unknown" if math.isnan(code) or code < 0 else Regime(int(code)).name.lower()
 
 # %% ../../nbs/85_research/8961_attribution.ipynb #a05527dc
 def time_of_day(trade: Trade) -> str:
@@ -95,7 +97,7 @@ def days_to_expiry(trade: Trade) -> str:
     days = (trade.legs[0].contract.expiry - trade.opened.astimezone(NEW_YORK).date()).days
     return "0" if days <= 0 else "1" if days == 1 else "2-7" if days <= 7 else "8-30" if days <= 30 else "31+"
 
-# %% ../../nbs/85_research/8961_attribution.ipynb #0056df8a
+# %% ../../nbs/85_research/8961_attribution.ipynb #33e93843
 def by_feature(trades: Sequence[Trade], level: float = 0.95, seed: int = 0) -> list[Group]:
     """A group a part of the confidence: its share of the profit, and the contrast between trades in which it was high and low."""
     names = sorted({name for trade in trades for name in trade.parts})
@@ -131,16 +133,18 @@ def _contrast(value: FloatArray, net: FloatArray, level: float, seed: int) -> tu
     if min(int(above.sum()), int((~above).sum())) < 2 or not np.isfinite(net).all():  # two on either side, or it is an anecdote
         return math.nan, math.nan, math.nan
 
+    enough = len(net) >= LEAST_FOR_INTERVAL
+
     def difference(rows: npt.NDArray[np.int64]) -> float:
         high, low = net[rows][above[rows]], net[rows][~above[rows]]
         return float(high.mean() - low.mean()) if len(high) and len(low) else math.nan
 
     found = np.array([difference(rows) for rows in bootstrap_rows(len(net), 1000, 1.0, seed)])
     found = found[np.isfinite(found)]
-    bounds = np.quantile(found, [0.5 - level / 2, 0.5 + level / 2]) if len(found) else (math.nan, math.nan)
+    bounds = np.quantile(found, [0.5 - level / 2, 0.5 + level / 2]) if len(found) and enough else (math.nan, math.nan)
     return difference(np.arange(len(net))), float(bounds[0]), float(bounds[1])
 
-# %% ../../nbs/85_research/8961_attribution.ipynb #ce9460ee
+# %% ../../nbs/85_research/8961_attribution.ipynb #8d4765fc
 def attribution(trades: Sequence[Trade], book: Mapping[str, Any], level: float = 0.95, seed: int = 0) -> list[Group]:
     """Groups by `strategy`, `symbol`, `right`, `expiry` (days), `exit`, `hour`, `day`, `gamma`, `volatility` and `feature`, in this order.
 
@@ -159,6 +163,9 @@ def attribution(trades: Sequence[Trade], book: Mapping[str, Any], level: float =
         "volatility": then.volatility,
     }
     out = [group for name, label in dimensions.items() for group in grouped(trades, name, label, level, seed)]
+    severity = [*(regime.name.lower() for regime in Regime), "unknown"]
+    at = [i for i, group in enumerate(out) if group.dimension == "volatility"]
+    out[slice(*((at[0], at[-1] + 1) if at else (0, 0)))] = sorted((out[i] for i in at), key=lambda group: severity.index(group.label))
     return out + by_feature(trades, level, seed)
 
 

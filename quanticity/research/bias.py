@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BiasReport', 'affordable', 'check_bias', 'BiasSettings', 'CheckResult', 'Check', 'Finding', 'fresh_strategy']
 
-# %% ../../nbs/85_research/891_bias.ipynb #3aebe3d7
+# %% ../../nbs/85_research/891_bias.ipynb #0c9470fe
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,6 +20,7 @@ from .bias_runs import MakeStrategy, fresh_strategy, reference_run
 from .choice_checks import check_contract_choice, check_stale_quotes
 from .decisions import SessionSteps
 from .look_ahead import check_look_ahead
+from .state_check import check_state
 from .warm_up import check_warm_up
 
 _all_ = ["BiasSettings", "CheckResult", "Check", "Finding", "fresh_strategy"]
@@ -65,7 +66,7 @@ def affordable(settings: BiasSettings, walk_seconds: float) -> BiasSettings:
     fewer = {name: max(few, int(getattr(settings, name) * share)) for name, few in least.items()}
     return settings if share >= 1 else replace(settings, **{name: min(count, getattr(settings, name)) for name, count in fewer.items()})
 
-# %% ../../nbs/85_research/891_bias.ipynb #ade7cc86
+# %% ../../nbs/85_research/891_bias.ipynb #cc03fc8c
 def check_bias(strategy: MakeStrategy, steps: SessionSteps, session: MarketSession, settings: BiasSettings | None = None,
                progress: Callable[[int, int, str], None] | None = None) -> BiasReport:
     """All checks of a strategy over a session and its steps.
@@ -74,7 +75,7 @@ def check_bias(strategy: MakeStrategy, steps: SessionSteps, session: MarketSessi
     strategy fails on the session as it is. `progress` is called with (pieces done, pieces in all, which check).
     """
     settings = settings or BiasSettings()
-    tell = _Progress(progress, len(steps) + settings.futures + settings.late_starts + settings.orders + settings.noises + 2)
+    tell = _Progress(progress, 2 * len(steps) + settings.futures + settings.late_starts + settings.orders + settings.noises + 2)
 
     def make() -> LoadedStrategy:
         loaded = strategy()
@@ -89,10 +90,12 @@ def check_bias(strategy: MakeStrategy, steps: SessionSteps, session: MarketSessi
         results = [check_determinism(make, reference, steps, session)]
         if not results[0].findings:
             ahead, cut = check_look_ahead(make, reference, steps, session, settings, tell.named("look-ahead"))
-            results += [ahead, check_warm_up(make, reference, steps, session, cut, settings, tell.named("warm-up")),
-                        check_contract_choice(make, reference, steps, session, settings, tell.named("contract choice"))]
+            state = check_state(make, reference, steps, session, settings, tell.named("state"))
+            warm = (CheckResult(Check.WARM_UP, 0, (), "not judged: it keeps state between calls") if state.findings else
+                    check_warm_up(make, reference, steps, session, cut, settings, tell.named("warm-up")))
+            results += [ahead, warm, check_contract_choice(make, reference, steps, session, settings, tell.named("contract choice"))]
             tell("stale quotes")
-            results.append(check_stale_quotes(make, reference, steps, session, settings))
+            results += [check_stale_quotes(make, reference, steps, session, settings), state]
         else:
             results += [CheckResult(check, 0, (), "not judged: it is not deterministic") for check in Check if check is not Check.DETERMINISM]
     tell.end()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Value', 'Check', 'Changed', 'Finding', 'shown', 'same', 'differing', 'shown_answer', 'first_difference']
 
-# %% ../../nbs/85_research/8912_bias_findings.ipynb #3ebce9b0
+# %% ../../nbs/85_research/8912_bias_findings.ipynb #1a1e3012
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from enum import StrEnum
 from typing import Any
 
 from ..core.clock import NEW_YORK
-from ..core.types import Proposal, Skip, plain
+from ..core.types import Proposal, Skip, SpreadProposal, plain
 from .decisions import Answer
 
-# %% ../../nbs/85_research/8912_bias_findings.ipynb #bb62e03b
+# %% ../../nbs/85_research/8912_bias_findings.ipynb #f62c8762
 class Check(StrEnum):
     """What a strategy is checked for, in the order of the checks."""
 
@@ -26,6 +26,7 @@ class Check(StrEnum):
     WARM_UP = "warm_up"
     CONTRACT_CHOICE = "contract_choice"
     STALE_QUOTES = "stale_quotes"
+    KEEPS_STATE = "keeps_state"
 
 
 Value = float | str | None
@@ -96,7 +97,7 @@ def differing(before: Mapping[str, float], after: Mapping[str, float], scales: M
             out[name] = (None if a != a else a, None if b != b else b)
     return out
 
-# %% ../../nbs/85_research/8912_bias_findings.ipynb #e79c4354
+# %% ../../nbs/85_research/8912_bias_findings.ipynb #d35b1ecd
 _FIELDS = ("side", "limit_price", "target_price", "stop_price", "trail_amount", "exit_at", "confidence")
 
 
@@ -104,11 +105,15 @@ def shown_answer(answer: Answer) -> str:
     """An answer in a few words."""
     if isinstance(answer, Skip):
         return f"skip: {answer.reason.text}"
-    return ", ".join(f"{p.side.value} {p.contract} at {p.limit_price:g}" for p in answer) or "no proposal"
+    return ", ".join(f"{p.side.value} {_what(p)} at {p.limit_price:g}" for p in answer) or "no proposal"
+
+
+def _what(p: Proposal) -> str:
+    return " ".join(map(str, p.legs)) if isinstance(p, SpreadProposal) else str(p.contract)
 
 
 def _fields(p: Proposal) -> Iterator[tuple[str, Any]]:
-    yield "contract", p.contract.occ
+    yield "contract", " ".join(f"{leg.side.value} {leg.contract.occ}" for leg in p.legs) if isinstance(p, SpreadProposal) else p.contract.occ
     yield from ((name, plain(getattr(p, name))) for name in _FIELDS)
     yield from ((f"parts.{name}", value) for name, value in p.parts.items())
 

@@ -17,7 +17,7 @@ from ..core.types import Position
 from ..jobs.replay import Moment
 from ..market.chain import FloatArray
 
-# %% ../../nbs/85_research/8952_book_rows.ipynb #b0e71ccf
+# %% ../../nbs/85_research/8952_book_rows.ipynb #c4556158
 BOOK_COLUMNS: Mapping[str, str] = {
     "ts": "event time, UTC",
     "symbol": "option root",
@@ -29,7 +29,7 @@ BOOK_COLUMNS: Mapping[str, str] = {
     "cash": "what came in over all fills and settlements, dollars",
     "value": "what open positions could be closed for, dollars",
     "open_positions": "option positions held",
-    "delta": "delta of the book, shares",
+    "delta": "delta of the book, delivered shares included, shares",
     "gamma": "gamma of the book, shares per dollar of spot",
     "vega": "vega of the book, dollars per volatility point",
     "theta": "theta of the book, dollars per day",
@@ -43,11 +43,11 @@ BOOK_COLUMNS: Mapping[str, str] = {
 GREEKS = ("delta", "gamma", "vega", "theta")
 _UNITS = {"delta": 1.0, "gamma": 1.0, "vega": 1 / 100, "theta": 1 / 365}
 
-# %% ../../nbs/85_research/8952_book_rows.ipynb #88e8ec2b
+# %% ../../nbs/85_research/8952_book_rows.ipynb #a36bd1ca
 def book_greeks(held: Sequence[Position], rows: Sequence[int | None], greeks: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, float]:
     """`delta`, `gamma`, `vega`, `theta` (units above) and `greeks_of` of positions.
 
-    `rows` are their rows in the arrays of `greeks` per share (None: not listed).
+    `rows` are their rows in the arrays of `greeks` per share (None: not listed). Greeks of none of several positions are not 0 but not known: NaN.
     """
     out = dict.fromkeys(GREEKS, 0.0)
     known = 0
@@ -57,9 +57,11 @@ def book_greeks(held: Sequence[Position], rows: Sequence[int | None], greeks: Ma
             known += 1
             for name, value in own.items():
                 out[name] += position.quantity * position.contract.multiplier * value
+    if held and not known:
+        out = dict.fromkeys(GREEKS, math.nan)
     return {**{name: round(value, 6) for name, value in out.items()}, "greeks_of": float(known)}
 
-# %% ../../nbs/85_research/8952_book_rows.ipynb #f2b5c47b
+# %% ../../nbs/85_research/8952_book_rows.ipynb #581e6384
 class BookRecorder:
     """A watcher of `run_sessions`: `columns` grow by a row a step (see `BOOK_COLUMNS`)."""
 
@@ -76,11 +78,13 @@ class BookRecorder:
 
     def _greeks(self, moment: Moment, held: list[Position]) -> dict[str, float]:
         a = moment.analysed
+        shares = float(sum(lot.quantity for lot in moment.execution.book.shares()))
         if not held or a is None:
-            return dict.fromkeys((*GREEKS, "greeks_of"), 0.0)
+            return {**dict.fromkeys(GREEKS, math.nan if held else 0.0), "delta": math.nan if held else shares, "greeks_of": 0.0}
         if self._listed[0] is not moment.session.contracts:
             self._listed = (moment.session.contracts, {name: row for row, name in enumerate(moment.session.contracts.occ())})
-        return book_greeks(held, [self._listed[1].get(p.contract.occ) for p in held], {name: getattr(a.greeks, name) for name in GREEKS})
+        greeks = book_greeks(held, [self._listed[1].get(p.contract.occ) for p in held], {name: getattr(a.greeks, name) for name in GREEKS})
+        return greeks | {"delta": round(greeks["delta"] + shares, 6)} if shares else greeks
 
     @property
     def columns(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['View', 'view_session', 'view_live', 'view_run', 'market_figure']
 
-# %% ../../nbs/85_research/8991_views.ipynb #5e3d80ac
+# %% ../../nbs/85_research/8991_views.ipynb #139090a6
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -16,17 +16,19 @@ from typing import Any
 from ..core.config import Config, load_config
 from ..core.errors import DataMissing, UserError
 from ..core.events import Event, EventKind, parse_event
+from ..core.reasons import Reason
 from ..core.types import Features, Position, contract_from_plain, fill_from_plain
 from ..execution.positions import PositionBook
 from ..market.chain import OptionChain
 from ..market.session import MarketSession
 
-# %% ../../nbs/85_research/8991_views.ipynb #44ae0bd2
+# %% ../../nbs/85_research/8991_views.ipynb #511ca63e
 @dataclass(frozen=True, eq=False)
 class View:
     """A session of one option root.
 
-    `source` says where it is from; `steps` is a pandas DataFrame by New York time; `chain` and `features` are the latest, where known.
+    `source` says where it is from; `steps` is a pandas DataFrame by New York time; `chain` and `features` are the latest, where known (`notes` say where
+    they are not). `earlier` is the ledger of the days before, in a backtest of several: what was held overnight is from there.
     """
 
     symbol: str
@@ -37,6 +39,7 @@ class View:
     chain: OptionChain | None = field(default=None, repr=False)
     features: Features | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+    earlier: tuple[Event, ...] = field(default=(), repr=False)
 
     @cached_property
     def ledger(self) -> Any:
@@ -55,7 +58,7 @@ class View:
     def positions(self) -> list[Position]:
         """Open positions by the ledger's fills and settlements."""
         book = PositionBook()
-        for event in self.events:
+        for event in (*self.earlier, *self.events):
             if event.kind is EventKind.FILL:
                 book.apply(fill_from_plain(dict(event.data)))
             elif event.kind is EventKind.SETTLEMENT:
@@ -65,7 +68,7 @@ class View:
         return book.open_positions()
 
     def plot(self) -> Any:
-        """A plotly figure: the spot, with signals and fills on it."""
+        """A plotly figure: the spot, with signals, entries and exits of each strategy on it."""
         return market_figure(self)
 
 # %% ../../nbs/85_research/8991_views.ipynb #050a8fbb
@@ -97,7 +100,7 @@ def _steps(rows: Any) -> Any:
         frame.index = pd.DatetimeIndex(pd.to_datetime(frame.pop("ts"), utc=True), name="time").tz_convert("America/New_York")
     return frame
 
-# %% ../../nbs/85_research/8991_views.ipynb #0eb44cd4
+# %% ../../nbs/85_research/8991_views.ipynb #6ab0de65
 def view_live(symbol: str, day: date, url: str | None = None, prefix: str = "") -> View:
     """What the live session of a symbol has in Redis; `url` None: `redis.url` of the configuration.
 
@@ -108,7 +111,7 @@ def view_live(symbol: str, day: date, url: str | None = None, prefix: str = "") 
 
     url = url or load_config().redis.url
     if url is None:
-        raise UserError("no server was named", "pass its URL, or set redis.url (QUANTICITY_REDIS_URL)")
+        raise UserError("no server was named", "pass its URL, or set redis.url (QUANTICITY_REDIS__URL)")
     state = connect(url, prefix=prefix)
     try:
         events = tuple(parse_event(line) for line in ledger_lines(state, f"{symbol}-{day:%Y-%m-%d}"))
@@ -133,17 +136,94 @@ def _latest(state: Any, symbol: str) -> tuple[OptionChain | None, Features | Non
     documents = [d for metric in METRICS if (d := state.get(analytics(symbol, metric)))]
     return chain, merge(symbol, timestamp(chain.ts), chain.id, documents, max_age=900.0)
 
-# %% ../../nbs/85_research/8991_views.ipynb #0be5785b
-def view_run(folder: Path | str) -> View:
-    """A folder that `quanticity replay` or `quanticity demo` wrote. DataMissing and DataError as `reports.run.load_run`."""
+# %% ../../nbs/85_research/8991_views.ipynb #d3587d84
+_OF_A_ROW = ("spot", "gex", "dex", "vex", "chex", "gamma_balance", "zero_gamma", "call_wall", "put_wall", "atm_volatility", "risk_reversal_25", "put_skew_25",
+             "quoted_share", "stretch")
+
+
+def view_run(folder: Path | str, symbol: str | None = None, day: date | str | None = None) -> View:
+    """A folder that `quanticity replay`, `quanticity demo` or `quanticity backtest` wrote.
+
+    A backtest may have several sessions: `symbol` and `day` choose one; UserError names them where that is not clear. DataMissing and DataError
+    as `reports.run.load_run` and `reports.backtest_run.load_backtest`.
+    """
     from quanticity.reports.run import load_run
 
+    if _is_backtest(Path(folder)):
+        return _view_backtest(Path(folder), symbol, _iso(day))
     run = load_run(folder)
-    columns = {name: values for name, values in run.snapshots.items()}
-    return View(run.symbol, date.fromisoformat(run.date), f"run {run.run_id}", run.events, _steps(columns), notes=tuple(run.summary.get("notes", ())))
+    if symbol not in (None, run.symbol) or _iso(day) not in (None, run.date):
+        raise UserError(f"the run is of {run.symbol} on {run.date}", "leave out symbol and day")
+    rows = dict(run.snapshots)
+    notes = (*run.summary.get("notes", ()), "chain: a run's folder keeps none; features: those of its snapshots only; view_session of the same day gives both")
+    return View(run.symbol, date.fromisoformat(run.date), f"run {run.run_id}", run.events, _steps(rows), features=_features_of(rows), notes=notes)
 
-# %% ../../nbs/85_research/8991_views.ipynb #6169c64b
-_MARKS = {EventKind.SIGNAL: ("signals", "circle-open", "#7f7f7f"), EventKind.FILL: ("fills", "diamond", "#1f77b4")}
+
+def _iso(day: date | str | None) -> str | None:
+    return day.isoformat() if isinstance(day, date) else day
+
+
+def _features_of(rows: dict[str, Any]) -> Features | None:
+    """The last row as features; what it does not know has its reason, where the row names one."""
+    if not len(rows["id"]):
+        return None
+    last = {name: column[-1] for name, column in rows.items()}
+    values = {name: float(last[name]) for name in _OF_A_ROW if isinstance(last.get(name), float) and last[name] == last[name]}
+    codes = {name: last.get(f"{name}_reason") for name in _OF_A_ROW if name not in values}
+    missing = {name: Reason(code) for name, code in codes.items() if code in set(Reason)}
+    return Features(last["symbol"], last["ts"], last["id"], values, missing=missing, sources=dict.fromkeys(values, "snapshots"))
+
+# %% ../../nbs/85_research/8991_views.ipynb #851fc8d4
+def _is_backtest(folder: Path) -> bool:
+    import json
+
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # load_run says what is wrong
+    return isinstance(summary, dict) and summary.get("kind") == "backtest"
+
+
+def _view_backtest(folder: Path, symbol: str | None, day: str | None) -> View:
+    from quanticity.reports.backtest_run import load_backtest
+    from quanticity.reports.run import read_ledger
+
+    run = load_backtest(folder)
+    there = [(d["symbol"], d["date"]) for d in run.summary["days"]]
+    found = [key for key in there if symbol in (None, key[0]) and day in (None, key[1])]
+    if len(found) != 1:
+        names = ", ".join(f"{s} {d}" for s, d in (found or there)[:12]) + (" ..." if len(found or there) > 12 else "")
+        raise UserError(f"the backtest has {len(found)} sessions" + ("" if symbol is None and day is None else f" of {symbol or 'any symbol'} on {day or 'any day'}"),
+                        f"choose one by symbol and day: {names}")
+    symbol, day = found[0]
+    own = _of_symbol(read_ledger(folder / "ledger.jsonl"), symbol)
+    rows = [i for i in run.rows(symbol) if _new_york_day(run.equity["ts"][i]) == day]
+    steps = {"ts": [run.equity["ts"][i] for i in rows], **{n: [v[i] for i in rows] for n, v in run.equity.items() if n not in ("ts", "symbol")}}
+    notes = ("a backtest's folder keeps neither chain nor features; view_session of the same day gives both",)
+    on = [_new_york_day(e.ts) for e in own]
+    return View(symbol, date.fromisoformat(day), f"backtest {run.summary['run_id']}", tuple(e for e, d in zip(own, on, strict=True) if d == day), _steps(steps),
+                notes=notes, earlier=tuple(e for e, d in zip(own, on, strict=True) if d < day))
+
+
+def _new_york_day(at: Any) -> str:
+    from quanticity.core.clock import NEW_YORK
+
+    return f"{at.astimezone(NEW_YORK):%Y-%m-%d}"
+
+
+def _of_symbol(events: Sequence[Event], symbol: str) -> list[Event]:
+    """The lines of one symbol: by what they say themselves, else by what caused them."""
+    known: dict[str, str] = {}
+    for event in events:
+        data, proposal, contract = event.data, event.data.get("proposal") or {}, event.data.get("contract") or {}
+        said = data.get("symbol") or proposal.get("symbol") or contract.get("symbol")
+        chains = [c.split(":")[1] for c in event.cause if c.startswith("chain:")]
+        known[event.id] = said or next((known[c] for c in event.cause if c in known), chains[0] if chains else "")
+    return [event for event in events if known[event.id] == symbol]
+
+# %% ../../nbs/85_research/8991_views.ipynb #f06a5bc8
+_COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")
+_SHAPES = {"C": ("triangle-up", "calls"), "P": ("triangle-down", "puts")}
 
 
 def market_figure(view: View) -> Any:
@@ -151,24 +231,41 @@ def market_figure(view: View) -> Any:
     import plotly.graph_objects as go
 
     title = f"{view.symbol} {view.date} ({view.source})"
-    figure = go.Figure(layout={"title": title, "xaxis_title": "New York time", "yaxis_title": "spot, dollars", "template": "plotly_white"})
+    figure = go.Figure(layout={"title": title, "xaxis_title": "New York time", "yaxis_title": "spot, dollars", "template": "plotly_white", "showlegend": True})
     if "spot" not in view.steps or not view.steps["spot"].notna().any():
         return figure.add_annotation(text="no spot is known", showarrow=False)
     spot: Any = view.steps["spot"].dropna()
     figure.add_scatter(x=spot.index, y=spot, name="spot", mode="lines" if len(spot) > 1 else "markers", line={"color": "#444444"})
-    for kind, (name, symbol, color) in _MARKS.items():
-        if events := [e for e in view.events if e.kind is kind]:
-            at = [e.ts.astimezone(spot.index.tz) for e in events]
-            level = [float(spot.iloc[max(0, spot.index.searchsorted(t, side="right") - 1)]) for t in at]
-            marker = {"symbol": symbol, "size": 9, "color": color}
-            figure.add_scatter(x=at, y=level, name=name, mode="markers", marker=marker, text=[_words(e) for e in events], hoverinfo="x+text")
+    colors: dict[str, str] = {}
+    for (strategy, name, symbol), events in sorted(_marks(view).items()):
+        color = colors.setdefault(strategy, _COLORS[len(colors) % len(_COLORS)])
+        at = [e.ts.astimezone(spot.index.tz) for e in events]
+        level = [float(spot.iloc[max(0, spot.index.searchsorted(t, side="right") - 1)]) for t in at]
+        marker = {"symbol": symbol, "size": 7 if name == "signals" else 11, "color": color, "line": {"width": 1.5, "color": color}}
+        figure.add_scatter(x=at, y=level, name=f"{strategy}: {name}", legendgroup=strategy, mode="markers", marker=marker, text=[_words(e) for e in events],
+                           hoverinfo="x+text")
     return figure
+
+
+def _marks(view: View) -> dict[tuple[str, str, str], list[Event]]:
+    """The signals and fills by strategy, what they are, and the mark that stands for it."""
+    by_signal = {e.id: e.data["proposal"]["strategy"] for e in (*view.earlier, *view.events) if e.kind is EventKind.SIGNAL}
+    out: dict[tuple[str, str, str], list[Event]] = {}
+    for event in view.events:
+        if event.kind is EventKind.SIGNAL:
+            out.setdefault((by_signal[event.id], "signals", "circle-open"), []).append(event)
+        elif event.kind is EventKind.FILL:
+            shape, right = _SHAPES.get(event.data["contract"].get("right"), ("square", "shares"))
+            entered = event.data["role"] == "entry"
+            key = by_signal.get(event.data["signal_id"], "other"), f"{right}, {'entry' if entered else 'exit'}", shape if entered else f"{shape}-open"
+            out.setdefault(key, []).append(event)
+    return out
 
 
 def _words(event: Event) -> str:
     data = event.data
     if event.kind is EventKind.FILL:
         c = data["contract"]
-        return f"{data['side']} {data['quantity']} x {c['strike']:g}{c['right']} at {data['price']:g} ({data['role']})"
+        return f"{data['side']} {data['quantity']} x {c.get('strike', 0):g}{c.get('right', '')} at {data['price']:g} ({data['role']})"
     p = data["proposal"]
     return f"{p['strategy']}: {p['rationale']} (confidence {p['confidence']:.2f})"

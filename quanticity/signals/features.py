@@ -43,8 +43,12 @@ MAX_AGES: Mapping[str, float] = MappingProxyType({
 FROM_THE_CHAIN = frozenset({"dealer_flow", "volatility", "price_action", "quality", "volatility_index"})
 _CONFIDENCE = {"institutional_flow": "institutional_confidence", "retail_flow": "retail_confidence"}
 
-# %% ../../nbs/55_signals/55_features.ipynb #2650433b
-_read_once = lru_cache(maxsize=256)(read_metric)  # a calculator that runs every few minutes leaves its document for several steps
+# %% ../../nbs/55_signals/55_features.ipynb #38d03c35
+@lru_cache(maxsize=256)
+def _read_once(document: bytes) -> tuple[datetime, str, dict[str, float], dict[str, Reason]]:
+    """Time, metric, values and reasons of a document. A calculator that runs every few minutes leaves the same one for several steps."""
+    read = read_metric(document)
+    return read["ts"], read["metric"], {name: float(value) for name, value in read["values"].items()}, read["missing"]
 
 
 def merge(symbol: str, now: datetime, snapshot_id: str, documents: Iterable[bytes], max_age: float) -> Features:
@@ -57,14 +61,15 @@ def merge(symbol: str, now: datetime, snapshot_id: str, documents: Iterable[byte
     sources: dict[str, str] = {}
     missing: dict[str, Reason] = {}
     for document in documents:
-        read = _read_once(document)
-        metric, age = read["metric"], (now - read["ts"]).total_seconds()
+        ts, metric, found, lacking = _read_once(document)
+        age = (now - ts).total_seconds()
         if age > max(max_age, MAX_AGES.get(metric, 0.0)):
-            missing |= dict.fromkeys((name for name in read["values"] if name not in values), Reason.FEATURE_STALE)
+            missing |= dict.fromkeys((name for name in found if name not in values), Reason.FEATURE_STALE)
         else:
-            for name, value in read["values"].items():
-                values[name], ages[name], sources[name] = float(value), age, metric
-        missing |= {name: reason for name, reason in read["missing"].items() if name not in values}
+            values |= found
+            ages |= dict.fromkeys(found, age)
+            sources |= dict.fromkeys(found, metric)
+        missing |= {name: reason for name, reason in lacking.items() if name not in values}
     known = {name: metric for name, metric in sources.items() if metric}
     return Features(symbol, now, snapshot_id, values, ages, {k: v for k, v in missing.items() if k not in values}, known, _quality(values, known))
 

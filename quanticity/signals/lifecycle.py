@@ -78,7 +78,7 @@ class _Counts:
         for name in names:
             self.metrics[name] = self.metrics.get(name, 0) + 1
 
-# %% ../../nbs/55_signals/57_lifecycle.ipynb #4c989b46
+# %% ../../nbs/55_signals/57_lifecycle.ipynb #5a907587
 @dataclass(frozen=True)
 class SignalBook:
     """Turns proposals of one symbol into signals or vetoes, over the store. `session` names the ledger, `aims` are dollars by strategy."""
@@ -102,8 +102,7 @@ class SignalBook:
         """All answers of a step at snapshot `seq`, in order, in one transaction; the ledger lines of what was done.
 
         `drifting` is whether features drift (safe mode). `memory` are fields of `signals:memory` to be written in the same transaction,
-        `failures` how many strategies raised in this step; `also` may queue more. Without `wait` (see `State.transaction`) no lines are told: what
-        became of a proposal is not known yet.
+        `failures` how many strategies raised; `also` may queue more. Without `wait` (see `State.transaction`) no lines are told: none is known yet.
         """
         counts, done = _Counts({"failures": failures} if failures else {}), []
         with self.state.transaction(wait=wait) as tx:

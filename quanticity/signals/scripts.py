@@ -62,7 +62,7 @@ local function release(exposure, totals, ends, live, id)
 end
 """
 
-# %% ../../nbs/55_signals/572_scripts.ipynb #34cbeb6e
+# %% ../../nbs/55_signals/572_scripts.ipynb #96eef9bc
 _CLEAR = """
 local function clear(exposure, totals, ends, live, metrics, now)
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', now)) do
@@ -98,8 +98,8 @@ local function against(now, id, r, ack, exposure, totals, live, caps)
     lock = held and cjson.decode(held)
     if lock and lock['until'] > now then
       local other = redis.call('HGET', exposure, lock.signal_id)
-      local who = other and ' of ' .. cjson.decode(other).strategy or ''
-      return 'same_exposure', lock.signal_id .. who .. ' holds ' .. r.contract
+      other = other and cjson.decode(other)
+      return 'same_exposure', lock.signal_id .. (other and ' of ' .. other.strategy or '') .. ' holds ' .. (other and other.contract or r.contract)
     end
   end
   for i, group in ipairs(groups(r)) do

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['safe_url', 'translated', 'executed', 'Wire']
 
-# %% ../../nbs/10_store/115_wire.ipynb #a450925b
+# %% ../../nbs/10_store/115_wire.ipynb #17eb7403
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -58,8 +58,50 @@ def executed(replies: list[Any]) -> list[Any]:
         raise next((reply for reply in queued if isinstance(reply, Exception)), done)
     return list(done)
 
-# %% ../../nbs/10_store/115_wire.ipynb #1095037c
+# %% ../../nbs/10_store/115_wire.ipynb #a4820c5c
+def _is_fit(connection: Any) -> bool:
+    """Whether a connection on which nothing is awaited is open and silent."""
+    from redis.exceptions import RedisError
+    try:
+        return not connection.can_read()
+    except (RedisError, OSError):
+        return False
+
+
+class _Connections:
+    """Connections of redis-py's pool, kept at hand between commands.
+
+    The pool counts and times what it hands out, at 25 microseconds a turn; these are only looked at before they are used, as the pool does.
+    """
+
+    def __init__(self, pool: Any) -> None:
+        self._pool, self._idle, self._process = pool, list[Any](), os.getpid()
+
+    def take(self) -> Any:
+        """A connection on which nothing is awaited; one that is closed, or out of step with its replies, goes back to the pool for another."""
+        if self._process != os.getpid():
+            self._idle, self._process = [], os.getpid()  # those are the parent's
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self._pool.get_connection()
+        if _is_fit(connection):
+            return connection
+        self.give_up(connection)
+        return self._pool.get_connection()
+
+    def keep(self, connection: Any) -> None:
+        """Take back a connection on which nothing is awaited."""
+        self._idle.append(connection)
+
+    def give_up(self, connection: Any) -> None:
+        """Close a connection."""
+        connection.disconnect()
+        self._pool.release(connection)
+
+# %% ../../nbs/10_store/115_wire.ipynb #e1ad7ca6
 _MOST = 64  # writes on their way, before their replies are taken
+_LARGE = 30_000  # bytes
 
 
 class _Line:
@@ -72,59 +114,45 @@ class _Line:
         self.waiting: deque[tuple[int, Callable[[list[Any]], object]]] = deque()
 
 
-def _is_fit(connection: Any) -> bool:
-    """Whether a connection on which nothing is awaited is open and silent."""
-    from redis.exceptions import RedisError
-    try:
-        return not connection.can_read()
-    except (RedisError, OSError):
-        return False
+def _pieces(commands: Iterable[bytes]) -> list[bytes]:
+    """Commands one after the other, the small ones joined."""
+    pieces, small = list[bytes](), list[bytes]()
+    for command in commands:
+        if len(command) > _LARGE:
+            pieces += (b"".join(small), command)
+            small.clear()
+        else:
+            small.append(command)
+    return [piece for piece in (*pieces, b"".join(small)) if piece]
 
-
+# %% ../../nbs/10_store/115_wire.ipynb #6b6fdf14
 class Wire:
-    """Sends packed commands over connections of redis-py's `pool` to the server at `url`, and gives each who sent its replies, in order.
-
-    Threads may share it: each has a connection of its own from its first command until it has settled.
-    """
+    """Sends packed commands over `pool`'s connections to the server at `url`; each thread has one of its own from its first command until it has settled."""
 
     def __init__(self, pool: Any, url: str) -> None:
         import hiredis
         self.url = url
-        self._pool, self._threads, self._idle, self._process = pool, threading.local(), list[Any](), os.getpid()
+        self._connections, self._threads = _Connections(pool), threading.local()
         self._packed = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)
 
-    def _connection(self) -> Any:
-        """A connection on which nothing is awaited; one that is closed, or out of step with its replies, goes back to the pool for another."""
-        if self._process != os.getpid():
-            self._idle, self._process = [], os.getpid()  # those are the parent's
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            return self._pool.get_connection()
-        if _is_fit(connection):
-            return connection
-        connection.disconnect()
-        self._pool.release(connection)
-        return self._pool.get_connection()
+    def pack(self, commands: Iterable[tuple[Argument, ...]]) -> list[bytes]:
+        """Commands in Redis' protocol, one after the other, in pieces."""
+        return _pieces(map(self._packed, commands))
 
-    def pack(self, commands: Iterable[tuple[Argument, ...]]) -> bytes:
-        """Commands in Redis' protocol, one after the other."""
-        return b"".join(map(self._packed, commands))
-
-    def send(self, packed: bytes, replies: int, take: Callable[[list[Any]], object]) -> None:
+    def send(self, packed: Sequence[bytes], replies: int, take: Callable[[list[Any]], object]) -> None:
         """Send commands and go on; `take` is given their replies (as many as told, errors as values) by the next `settle`, which raises what it raises."""
         line: _Line | None = getattr(self._threads, "line", None)
         try:
             if line is None:
-                line = self._threads.line = _Line(self._connection())
-            line.connection.send_packed_command([packed])
-        except BaseException as error:
+                line = self._threads.line = _Line(self._connections.take())
+            line.connection.send_packed_command(packed)
+        except BaseException as error:  # noqa: BLE001  whatever it was, and be it Ctrl-C, the connection may hold half a command
             raise self._broken(error) from None
         line.waiting.append((replies, take))
         if len(line.waiting) >= _MOST:
             self.settle()
 
-    def exchange(self, packed: bytes, replies: int) -> list[Any]:
+    def exchange(self, packed: Sequence[bytes], replies: int) -> list[Any]:
         """Send commands and wait for their replies (errors as values). Raises the first error of what was sent before."""
         found: list[Any] = []
         self.send(packed, replies, found.extend)
@@ -145,10 +173,10 @@ class Wire:
                     take(replies)
                 except Exception as error:  # noqa: BLE001  the replies behind it are still to be read: it is raised below
                     failed = failed or error
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  as above: replies may be left unread
             raise self._broken(error) from None
         self._threads.line = None
-        self._idle.append(line.connection)
+        self._connections.keep(line.connection)
         if failed is not None:
             raise translated(failed, self.url) from None
 
@@ -156,6 +184,5 @@ class Wire:
         """Give up this thread's connection, with all that waits for its replies; what to raise."""
         line, self._threads.line = getattr(self._threads, "line", None), None
         if line is not None:
-            line.connection.disconnect()
-            self._pool.release(line.connection)
+            self._connections.give_up(line.connection)
         return translated(error, self.url) if isinstance(error, Exception) else error

@@ -241,6 +241,7 @@ class Sample:
     importer: Importer
     write: Callable[..., Path]
     moments: tuple[datetime, ...]  # when the quotes of `DAY` stood, UTC
+    expiring: tuple[datetime, ...] = ()  # and those of the SPXW that expires on it, where they stood at another time
     roots: tuple[str, ...] = ("SPX", "SPXW")
     files: Callable[[Path], list[Path]] = _itself
     encodings: bool = False  # it is text, which may come in any encoding
@@ -250,10 +251,10 @@ class Sample:
 _COLUMNS = columns.IMPORTER.configured(MAPPINGS)
 _TICKS = tuple(utc(DAY, 9, m) for m in MINUTES)
 SAMPLES = (
-    Sample("lean", lean.IMPORTER, write_lean, tuple(utc(DAY, 9, 31 + m) for m in range(5)), ("XYZ",), _inside("*_quote_*.zip", "*.zip"), old=partial(write_lean, day=OLD_DAY)),
+    Sample("lean", lean.IMPORTER, write_lean, tuple(utc(DAY, 9, 31 + m) for m in range(5)), roots=("XYZ",), files=_inside("*_quote_*.zip", "*.zip"), old=partial(write_lean, day=OLD_DAY)),
     Sample("cboe json", cboe.IMPORTER, write_cboe_json, (utc(DAY, 13, 14),), encodings=True, old=partial(write_cboe_json, day=OLD_DAY)),
     Sample("cboe csv", cboe.IMPORTER, write_cboe_csv, (utc(DAY, 13, 14),), encodings=True, old=write_cboe_2013),
-    Sample("alphavantage", alphavantage.IMPORTER, write_alphavantage, (utc(DAY, 16, 15),), encodings=True, old=partial(write_alphavantage, day=OLD_DAY)),
+    Sample("alphavantage", alphavantage.IMPORTER, write_alphavantage, (utc(DAY, 16, 15),), (utc(DAY, 16, 0),), encodings=True, old=partial(write_alphavantage, day=OLD_DAY)),
     Sample("columns csv", _COLUMNS, write_columns_csv, _TICKS, encodings=True, old=partial(write_columns_csv, day=OLD_DAY)),
     Sample("columns parquet", _COLUMNS, write_columns_parquet, _TICKS, old=partial(write_columns_parquet, day=OLD_DAY)),
     Sample("recording", recording.IMPORTER, write_recording, _TICKS, files=_inside("*.parquet", "*.json"), old=partial(write_recording, day=OLD_DAY)),

@@ -15,8 +15,11 @@ import pytest
 from quanticity.core.clock import option_close, session_hours
 from quanticity.core.config import Config, DataConfig
 from quanticity.core.errors import DataError, DataMissing, UserError
+from quanticity.core.reasons import Reason
+from quanticity.feeds import alphavantage, columns
 from quanticity.feeds.importing import Importer, SessionKey, detect, importers
 from quanticity.market.chain import nanoseconds, timestamp
+from quanticity.market.quality import screen_session
 from quanticity.market.session import MarketSession, session_digest
 
 from . import samples
@@ -126,7 +129,40 @@ def test_rows_stand_at_the_right_moment(sample, tmp_path):
     path = sample.write(tmp_path)
     for session in whole(sample.importer, path):
         seen = sorted({timestamp(ts).replace(microsecond=0) for ts in session.quotes.ts.tolist()})
-        assert tuple(seen) == sample.moments
+        assert tuple(seen) == tuple(sorted({*sample.moments, *(sample.expiring if session.symbol == "SPXW" else ())}))
+        last = session.contracts.expires_at[session.quotes.index]
+        assert (session.quotes.ts <= last).all()  # so the door refuses none as expired
+
+
+def dated_csv(folder: Path) -> Path:
+    """The same day as a table of one's own with a date and no time."""
+    rows = [f"{samples.DAY},{r.occ},{r.bid},{r.ask}" for r in samples.market(samples.DAY)]
+    (folder / "dated.csv").write_text("\n".join(["day,contract,bid,ask", *rows]) + "\n")
+    return folder / "dated.csv"
+
+
+def test_a_chain_with_a_date_only_loses_no_row_of_what_expires_that_day(tmp_path):
+    mapping = DataConfig(columns={"dated": {"names": {"date": "day", "occ": "contract", "bid": "bid", "ask": "ask"}}})
+    for importer, path in ((columns.IMPORTER.configured(mapping), dated_csv(tmp_path)), (alphavantage.IMPORTER, samples.write_alphavantage(tmp_path))):
+        session = importer.load(path, SessionKey("SPXW", samples.DAY, importer.name))
+        today = session.contracts.expiry_day[session.quotes.index] == session.contracts.expiry_day.min()
+        assert [timestamp(t) for t in np.unique(session.quotes.ts[today])] == [samples.utc(samples.DAY, 16, 0)]
+        assert [timestamp(t) for t in np.unique(session.quotes.ts[~today])] == [samples.utc(samples.DAY, 16, 15)]
+        refused = screen_session(session).findings.quarantined.counts()
+        assert Reason.EXPIRED not in refused and today.sum() == 10
+
+
+def test_a_contract_that_stopped_the_day_before_is_refused_on_its_expiry_day(tmp_path):
+    friday = date(2026, 1, 16)  # SPX settles in the morning, SPXW of the same day trades to 16:00
+    rows = [f"{friday},{root}260116{right}07000000,1,2" for root in ("SPX", "SPXW") for right in "CP"]
+    (tmp_path / "dated.csv").write_text("\n".join(["day,contract,bid,ask", *rows]) + "\n")
+    importer = columns.IMPORTER.configured(DataConfig(columns={"dated": {"names": {"date": "day", "occ": "contract", "bid": "bid", "ask": "ask"}}}))
+    refused = {}
+    for root in ("SPX", "SPXW"):
+        session = importer.load(tmp_path / "dated.csv", SessionKey(root, friday, "columns"))
+        refused[root] = screen_session(session).findings.quarantined.counts().get(Reason.EXPIRED, 0)
+        assert any("stopped trading before the session" in note for note in session.notes) == (root == "SPX")
+    assert refused == {"SPX": 2, "SPXW": 0}
 
 
 @EVERY
@@ -142,7 +178,8 @@ def test_values_are_those_of_the_file(sample, tmp_path):
         names = session.contracts.occ()
         for minute, moment in minutes.items():
             expected = {r.occ: (r.bid, r.ask) for r in samples.market(samples.DAY, minute if len(minutes) > 1 else 0) if r.root == session.symbol}
-            near = np.abs(session.quotes.ts - nanoseconds(moment)) < 10**9
+            stood = np.array([nanoseconds(at) for at in (moment, *sample.expiring)])
+            near = (np.abs(session.quotes.ts[:, None] - stood) < 10**9).any(axis=1)
             q = session.quotes.where(near)
             assert {names[i]: (b, a) for i, b, a in zip(q.index.tolist(), q.bid.tolist(), q.ask.tolist(), strict=True)} == expected
         if len(session.published):

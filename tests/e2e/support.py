@@ -59,8 +59,17 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
 @cache
 def _ready() -> "subprocess.Popen[str]":
     process = subprocess.Popen([sys.executable, "-c", _READY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-    atexit.register(process.kill)
+    atexit.register(_end, process)
     return process
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    assert process.stdin
+    process.stdin.close()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def quanticity(folder: Path, *arguments: object, timeout: float = 120, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -83,10 +92,10 @@ def quanticity(folder: Path, *arguments: object, timeout: float = 120, **variabl
         return subprocess.CompletedProcess(command, code, out.read_text(), errors.read_text())
 
 
-def one_line(done: "subprocess.CompletedProcess[str]") -> str:
-    """The single line of a refusal: exit code 2, no traceback, nothing on standard output but what came before."""
+def one_line(done: "subprocess.CompletedProcess[str]", *, after: str = "\0") -> str:
+    """The single line of a refusal: exit code 2, no traceback, nothing else on standard error but a title that begins with `after`, of work that had begun."""
     assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("replaying ")]
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(after)]
     assert len(lines) == 1, done.stderr
     assert "Traceback" not in done.stderr
     return lines[0]

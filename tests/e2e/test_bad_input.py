@@ -124,6 +124,7 @@ def test_port_in_use(lean: Path, tmp_path: Path) -> None:
 def test_out_is_a_file_or_somebody_elses_folder(lean: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     assert "is a file" in one_line(replay(tmp_path, lean, out=tmp_path / "file"))
+    assert "file is a file" in one_line(replay(tmp_path, lean, out=tmp_path / "file" / "run"))
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.txt").write_text("mine")
     assert "not empty" in one_line(replay(tmp_path, lean, out=tmp_path / "thesis"))
@@ -131,7 +132,7 @@ def test_out_is_a_file_or_somebody_elses_folder(lean: Path, tmp_path: Path) -> N
 
 
 def test_unwritable_out(lean: Path, tmp_path: Path) -> None:
-    assert "/proc" in one_line(replay(tmp_path, lean, out=Path("/proc/quanticity/run")))
+    assert "cannot write to /proc/run: /proc takes no new folders" in one_line(replay(tmp_path, lean, out=Path("/proc/run")))
 
 
 def test_no_disk_space_is_named(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_no_disk_space_is_named(tmp_path: Path) -> None:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "none", str(disk)], capture_output=True).returncode:
         pytest.skip("mounting a small disk needs root")
     try:
-        line = one_line(quanticity(tmp_path, "replay", "--source", "sim", "--seed", 7, "--out", disk / "run", "--no-report"))
+        line = one_line(quanticity(tmp_path, "replay", "--source", "sim", "--seed", 7, "--out", disk / "run", "--no-report"), after="replaying ")
         assert "space" in line.lower() and "free" in line
         assert list(disk.iterdir()) == []
     finally:
@@ -150,8 +151,14 @@ def test_no_disk_space_is_named(tmp_path: Path) -> None:
 def test_usage_errors(tmp_path: Path) -> None:
     assert "source" in one_line(quanticity(tmp_path, "replay", "--source", "tape", "--no-report"))
     assert "--symbol" in one_line(quanticity(tmp_path, "replay", "--data", tmp_path, "--no-report"))
-    assert quanticity(tmp_path, "replay", "--seeed", "1").returncode == 2
-    assert quanticity(tmp_path, "replay", "--seed", "many").returncode == 2
+    for arguments, said, help_at in ((("replay", "--seeed", "1"), "no such option: --seeed", "quanticity replay"),
+                                     (("replay", "--seed", "many"), "invalid value for '--seed'", "quanticity replay"),
+                                     (("replay", "--source", "lean", "--data", tmp_path), "source lean needs --symbol", "quanticity replay"),
+                                     (("report",), "missing argument", "quanticity report"), (("replai",), "no such command", "quanticity"),
+                                     (("data", "lisst"), "no such command", "quanticity data"), (("config", "check", "more"), "unexpected", "quanticity config check"),
+                                     (("backtest", "--symbol"), "requires an argument", "quanticity backtest")):
+        line = one_line(quanticity(tmp_path, *arguments))
+        assert line.startswith("quanticity: ") and said in line and line.endswith(f"; see {help_at} --help"), line
 
 
 def test_killed_replay_leaves_no_run_and_no_server(tmp_path: Path) -> None:
@@ -168,6 +175,7 @@ def test_killed_replay_leaves_no_run_and_no_server(tmp_path: Path) -> None:
         time.sleep(0.1)
     assert servers(tmp_path) == []
     assert subprocess.run(command, env=environment(tmp_path), capture_output=True).returncode == 0
+    assert [entry.name for entry in out.parent.iterdir()] == ["run"], "the next replay clears away what the killed ones left"
 
 
 def servers(folder: Path) -> list[str]:

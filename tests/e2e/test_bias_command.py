@@ -92,5 +92,5 @@ def test_the_guides_example_is_what_comes_out(tmp_path: Path) -> None:
 def told(output: str) -> list[str]:
     """The verdict and the findings as sentences."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    after = lines[next(n for n, line in enumerate(lines) if line.startswith("stale quotes")) + 1:]
+    after = lines[next(n for n, line in enumerate(lines) if line.startswith("keeps state")) + 1:]
     return [lines[0], *([" ".join(after)] if after else [])]

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from quanticity.reports.layout import write_example
+
 from .support import one_line, quanticity
 
 
@@ -55,8 +57,17 @@ def test_doctor_names_what_is_wrong(tmp_path: Path, variables: dict[str, str], p
 
 
 def test_report_refuses_parameters(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
+    write_example(tmp_path / "run")
+    before = sorted((tmp_path / "run").iterdir())
     assert "smile_expiriez" in one_line(quanticity(tmp_path, "report", tmp_path / "run", "-p", "smile_expiriez=3"))
     assert "smile_expiries" in one_line(quanticity(tmp_path, "report", tmp_path / "run", "-p", "smile_expiries=three"))
     assert "no such run folder" in one_line(quanticity(tmp_path, "report", tmp_path / "nowhere"))
-    assert list((tmp_path / "run").iterdir()) == []
+    assert sorted((tmp_path / "run").iterdir()) == before
+
+
+def test_report_of_what_is_no_run_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    assert "no summary.json in" in one_line(quanticity(tmp_path, "report", tmp_path / "thesis"))
+    (tmp_path / "thesis" / "summary.json").write_text("{}")
+    assert "lacks" in one_line(quanticity(tmp_path, "report", tmp_path / "thesis"))
+    assert [entry.name for entry in (tmp_path / "thesis").iterdir()] == ["summary.json"]

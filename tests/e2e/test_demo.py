@@ -1,11 +1,12 @@
 """`quanticity demo`: one Prefect flow run takes a day to a rendered report."""
 
+import socket
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from .support import quanticity
+from .support import one_line, quanticity
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +43,21 @@ def test_report_holds_its_plots(demo: tuple[Path, str]) -> None:
     assert page.count("Plotly.newPlot") >= 8
     pdf = (run / "report.pdf").read_bytes()
     assert pdf.startswith(b"%PDF") and pdf.count(b"/Subtype /Image") >= 8
+
+
+def test_what_the_user_can_mend_is_one_line(demo: tuple[Path, str]) -> None:
+    folder = demo[0]
+    assert "/proc takes no new folders" in one_line(quanticity(folder, "demo", QUANTICITY_PATHS__RUNS_DIR="/proc/nope"))
+    with socket.socket() as taken:  # only the replay within the flow finds that out
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = one_line(quanticity(folder, "demo", "--seed", 7, "--out", folder / "other", QUANTICITY_REDIS__PORT=port, timeout=400))
+    assert port in said and "in use" in said and not (folder / "other").exists()
+    database = sqlite3.connect(f"file:{folder / 'state' / 'prefect' / 'prefect.db'}?mode=ro", uri=True)
+    failed = database.execute("select state_type from flow_run where state_type = 'FAILED'").fetchall()
+    database.close()
+    assert len(failed) == 1
 
 
 def test_the_flow_refuses_what_it_does_not_know() -> None:

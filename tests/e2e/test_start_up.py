@@ -67,7 +67,7 @@ def test_one_core_and_two_give_the_same_run(project: Path) -> None:
         assert done.returncode == 0, done.stderr
         summary = json.loads((project / name / "summary.json").read_text())
         assert summary["session"]["quotes"] == 38 * 22 and summary["provenance"]["data"] and summary["provenance"]["modules"]
-        del summary["seconds"]
+        del summary["seconds"], summary["hashes"]["modules"], summary["provenance"]["modules"]  # the last two change where somebody edits meanwhile
         runs[name] = (summary, (project / name / "ledger.jsonl").read_bytes(), (project / name / "snapshots.parquet").read_bytes())
     assert runs["one"] == runs["two"]
 

@@ -1,6 +1,7 @@
 """Days in a row on a real server: positions over night, settlement of every kind, costs, and the proof that a backtest is a replay."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -254,7 +255,7 @@ def test_shares_are_delivered_on_a_half_day(state, tmp_path):
     assert event.ts == datetime(2026, 11, 27, 18, tzinfo=UTC) == run.desk.closes
     assert event.data["contract"]["settlement"] == "physical" and -event.data["shares"] == 100 * event.data["quantity"] > 0  # a put delivers them
     assert run.pnl["net"] == pytest.approx(run.totals.cash + run.totals.value) and run.pnl["unrealized"] == 0.0
-    assert run.totals.value == pytest.approx(event.data["shares"] * event.data["underlying_price"]) < 0  # shares that are owed until the next session
+    assert 0 > run.totals.value == pytest.approx(event.data["shares"] * event.data["underlying_price"])  # shares that are owed until the next session
     assert any(f"{-event.data['shares']} shares of SIM are owed at the close of 2026-11-27" in note for note in run.notes)
 
 
@@ -336,9 +337,46 @@ def test_greeks_and_exposure_are_those_of_what_is_held(tested):
     assert (book["gamma"][some] > 0).all() and (book["vega"][some] > 0).all()  # straddles were bought
     assert (book["delta"][~held] == 0).all() and (book["value"][~held] == 0).all()
     most = max(sum(leg.quantity for leg in t.legs) for t in tested.trades) * 100 * 4
-    assert np.abs(book["delta"]).max() <= most
+    assert np.nanmax(np.abs(book["delta"])) <= most
+    assert np.isnan(book["delta"][held & ~some]).all() and not np.isnan(book["delta"][some | ~held]).any()  # not solved is not 0
+    rows = tested.exposure
+    for name in ("value", "delta"):
+        for ts, symbol in {(t, s) for t, s in zip(rows["ts"].tolist(), rows["symbol"], strict=True)}:
+            mine = (rows["ts"] == ts) & (np.array(rows["symbol"]) == symbol)
+            whole = book[name][(book["ts"] == ts) & (np.array(book["symbol"]) == symbol)][0]
+            assert math.isnan(whole) or np.nansum(rows[name][mine]) == pytest.approx(whole, abs=1e-3)
+    assert {(s, e) for s, e in zip(rows["strategy"], rows["expiry"], strict=True)} >= {("buyer", leg.contract.expiry.isoformat()) for t in tested.trades for leg in t.legs}
     np.testing.assert_allclose(book["net"], book["realized"] + book["unrealized"] - book["commission"], atol=1e-5)
     np.testing.assert_allclose(book["net"], book["cash"] + book["value"], atol=1e-5)
+
+
+def test_what_the_data_says_of_itself_is_told(tested):
+    assert {(symbol, note) for symbol, _, note in tested.session_notes} == {(s, "simulated market with dealers' feedback (not a fair market), seed 3") for s in ("SIM", "SPX")}
+    assert "SIM: simulated market with dealers' feedback (not a fair market), seed 3 (2 sessions)" in tested.notes
+    why = tested.why["skip", "buyer", "outside_window"]
+    assert why[0][0] == "the morning is over, or has not begun" and sum(count for _, count in why) == tested.not_done["skip", "buyer", "outside_window"]
+
+
+def without_bids(session: MarketSession, occ: str, first: int, last: int) -> MarketSession:
+    """The session with nobody bidding for a contract from one moment to another."""
+    q = session.quotes
+    gone = (q.index == session.contracts.occ().index(occ)) & (q.ts > first) & (q.ts <= last)
+    return replace(session, quotes=replace(q, bid=np.where(gone, np.nan, q.bid), bid_size=np.where(gone, 0, q.bid_size)))
+
+
+def test_a_moment_without_a_bid_does_not_make_a_position_worth_nothing_but_half_an_hour_does(state, tmp_path):
+    one, strategies = days()[0], [buyer(days=9, exit_days=1.0)]
+    plain_run = backtest([one], config(), strategies, state=state, folder=tmp_path / "a")
+    occ, = {leg.contract.occ for t in plain_run.trades for leg in t.legs}
+    held = np.flatnonzero(plain_run.book["open_positions"] > 0)
+    ts, value = plain_run.book["ts"], plain_run.book["value"]
+    at = int(held[4])
+    state.clear_namespace()
+    short = backtest([without_bids(one, occ, int(ts[at - 1]), int(ts[at]))], config(), strategies, state=state, folder=tmp_path / "b")
+    assert short.book["value"][at] == value[at - 1] > 0 and short.book["value"][at + 1] == value[at + 1]  # the last bid stands in
+    state.clear_namespace()
+    long = backtest([without_bids(one, occ, int(ts[at - 1]), int(ts[-1]))], config(), strategies, state=state, folder=tmp_path / "c")
+    assert long.book["value"][at + 1] == value[at - 1] and long.book["value"][at + 3] == 0.0  # 2,000 seconds are market.max_quote_age_seconds here
 
 
 def test_slippage_is_in_every_fill_and_told_apart(tested):

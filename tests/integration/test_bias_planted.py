@@ -50,7 +50,7 @@ def report_of(path: str, market: tuple[MarketSession, SessionSteps], settings: B
 
 def test_there_are_enough_of_both() -> None:
     assert len(FAULTS) >= 12 and len(CLEAN) >= 12
-    assert {check for check, _ in FAULTS.values()} == {"determinism", "look_ahead", "warm_up", "contract_choice", "stale_quotes"}
+    assert {check for check, _ in FAULTS.values()} == {"determinism", "look_ahead", "warm_up", "contract_choice", "stale_quotes", "keeps_state"}
     defined = [{n for n, kind in vars(sys.modules[name]).items() if isinstance(kind, type) and issubclass(kind, Planted) and kind is not Planted}
                for name in ("planted_faults", "planted_clean")]
     assert defined == [set(FAULTS), set(CLEAN)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from quanticity.app import doctor
+from quanticity.app.demo import choose_day
 from quanticity.app.doctor import EXTRAS, Finding, Health, check_data, check_extras, check_folder, check_server, examine
 from quanticity.core.config import Config, load_config
 from quanticity.core.errors import ConfigError
@@ -114,10 +115,31 @@ def test_little_space_is_a_warning(tmp_path, monkeypatch, free, health):
 
 
 def test_recorded_data_is_optional_but_what_is_named_must_be_there(tmp_path):
-    none = check_data(config(tmp_path))
-    assert none.health is Health.FINE and "simulator" in none.seen and "QUANTICITY_DATA_DIR" in none.remedy
+    none = check_data(config(tmp_path), tmp_path / "project")
+    assert none.health is Health.FINE and "demo simulates" in none.seen and "../shared/data" in none.seen and "QUANTICITY_DATA_DIR" in none.remedy
     wrong = check_data(config(tmp_path, **{"data.recorded_dir": str(tmp_path / "nowhere")}))
     assert wrong.health is Health.FAULT and "nowhere" in wrong.seen and wrong.remedy
+
+
+def test_doctor_demo_and_replay_look_in_the_same_place(tmp_path, recorded):
+    project = tmp_path / "project"
+    assert choose_day(config(tmp_path), project)[0]["source"] == "sim" and "../shared/data" in choose_day(config(tmp_path), project)[1]
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "data").symlink_to(recorded)
+    assert "GOOG" in check_data(config(tmp_path), project).seen and choose_day(config(tmp_path), project)[0]["symbol"] == "GOOG"
+    assert choose_day(config(tmp_path, **{"data.recorded_dir": str(tmp_path)}), project)[0]["source"] == "sim", "the configured folder counts"
+    project.mkdir()
+    for name in ("settings.ini", "pyproject.toml"):
+        (project / name).touch()
+    done = subprocess.run([sys.executable, "-c", "from quanticity.app.cli import main; main()", "replay", "--symbol", "GOOG", "--date", "1999-01-04", "--no-report"],
+                          cwd=project, env={k: v for k, v in os.environ.items() if not k.startswith("QUANTICITY_DATA")}, capture_output=True, text=True)
+    assert done.returncode == 2 and "1999-01-04" in done.stderr and "2015-12-24" in done.stderr, done.stderr  # the days that are there
+
+
+def test_a_package_of_the_kernel_that_is_missing_is_a_finding(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jupyter_client.kernelspec", None)
+    found = doctor.check_kernel()
+    assert found.health is Health.FAULT and "jupyter_client" in found.seen and found.remedy == "run make setup"
 
 
 def test_recorded_data_is_counted(tmp_path, recorded):

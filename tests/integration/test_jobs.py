@@ -26,7 +26,7 @@ from quanticity.jobs.analytics import LOOKBACK_MINUTES, AnalyticsJob
 from quanticity.jobs.distribution import DistributionJob
 from quanticity.jobs.execution import ExecutionJob, exit_time, limits_of
 from quanticity.jobs.market import MarketJob
-from quanticity.jobs.replay import SessionRun, _Loop, open_channels, profile_steps, run_session
+from quanticity.jobs.replay import Book, SessionRun, _Loop, open_channels, profile_steps, run_session
 from quanticity.jobs.signals import METRICS, SignalsJob, signal_policy
 from quanticity.jobs.wiring import ChainReader, Desk, load_strategies
 from quanticity.market.chain import Contracts, OptionChain, decode_chain, decode_row, encode_chain, nanoseconds, timestamp
@@ -733,16 +733,21 @@ def test_a_delivery_that_is_given_up_is_told_with_its_reason(state, tmp_path):
     assert channel.asked == 2 and line.cause == (floor.of(EventKind.MESSAGE)[0].id,) and floor.of(EventKind.DELIVERY) == []
 
 
+def loop_of(state, folder):
+    config = load_config(environ={})
+    return _Loop(small(), config, state, [Book(config, state, folder)])
+
+
 @pytest.mark.parametrize(("fail", "delivered", "dead"), [(0, 3, 0), (4, 3, 0), (99, 0, 3)])
 def test_the_replay_ends_when_every_delivery_is_sent_or_given_up(state, tmp_path, fail, delivered, dead):
-    loop = _Loop(small(), load_config(environ={}), state, tmp_path)
+    account = loop_of(state, tmp_path).accounts[0]
     channel = Unreliable(tmp_path, fail)
-    loop.distribution = DistributionJob(loop.desk, {"file": channel})
-    loop.distribution.outbox.schedule(Message("msg:1:opened", "sig:1", "sig:1/entry#1", at(1), "opened", "OPENED"))
-    loop.drain()
-    kinds = [parse_event(line).kind for line in ledger_lines(state, loop.desk.session)]
+    account.distribution = DistributionJob(account.desk, {"file": channel})
+    account.distribution.outbox.schedule(Message("msg:1:opened", "sig:1", "sig:1/entry#1", at(1), "opened", "OPENED"))
+    account.drain()
+    kinds = [parse_event(line).kind for line in ledger_lines(state, account.desk.session)]
     assert (kinds.count(EventKind.DELIVERY), kinds.count(EventKind.DEAD_LETTER)) == (delivered, dead)
-    assert channel.asked == delivered + min(fail, 15) and loop.distribution.next_due() is None and not loop.distribution.unfinished()
+    assert channel.asked == delivered + min(fail, 15) and account.distribution.next_due() is None and not account.distribution.unfinished()
 
 
 # -- market ----------------------------------------------------------------------------------------------------------------------
@@ -1053,7 +1058,7 @@ def test_every_fill_is_within_the_quotes_of_its_step(runs):
 
 
 def test_the_market_job_may_only_ask_for_the_replays_step(state, tmp_path):
-    loop = _Loop(small(), load_config(environ={}), state, tmp_path)
+    loop = loop_of(state, tmp_path)
     with pytest.raises(RuntimeError, match="which is not the replay's step"):
         loop.market.step(OPEN)
 

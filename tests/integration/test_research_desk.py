@@ -1,14 +1,15 @@
 """The research desk: one view of a recorded session, a finished run and the live state; a strategy under edit."""
 
 import sys
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
-from quanticity.core.config import Config
+from quanticity.core.config import Config, load_config
 from quanticity.core.errors import ConfigError, DataMissing, UserError
-from quanticity.core.events import EventKind
-from quanticity.feeds.simulator import SimulatorParameters, simulate_session
+from quanticity.core.events import EventKind, parse_event
+from quanticity.feeds.simulator import SimulatorParameters, simulate, simulate_session
 from quanticity.jobs.replay import run_sessions
 from quanticity.jobs.run import ReplayRequest, replay
 from quanticity.jobs.wiring import strategy_at
@@ -53,9 +54,23 @@ def test_what_is_held_is_what_the_fills_say(view):
 def test_the_picture_has_the_spot_and_a_mark_for_each_signal_and_fill(view):
     traces = {t.name: t for t in view.plot().data}
     assert len(traces["spot"].x) == 390  # the first bar is a minute after the open
-    for name, kind in (("signals", EventKind.SIGNAL), ("fills", EventKind.FILL)):
-        assert len(traces[name].x) == sum(e.kind is kind for e in view.events) > 0
-        assert set(traces[name].y) <= set(traces["spot"].y) and all(traces[name].text)
+    marks = {name: t for name, t in traces.items() if name != "spot"}
+    for names, kind in (({"zero_dte: signals"}, EventKind.SIGNAL), (set(marks) - {"zero_dte: signals"}, EventKind.FILL)):
+        assert sum(len(marks[n].x) for n in names) == sum(e.kind is kind for e in view.events) > 0
+        assert all(set(marks[n].y) <= set(traces["spot"].y) and all(marks[n].text) for n in names)
+
+
+def test_calls_and_puts_entries_and_exits_and_strategies_are_told_apart(view):
+    """Of the same session under another name: the colour is the strategy's, the shape the right's, filled is an entry."""
+    lines = [e.line().replace(b'"strategy":"zero_dte"', b'"strategy":"other"').replace(b'"sig:', b'"sig:o') for e in view.events]
+    both = replace(view, events=(*view.events, *map(parse_event, lines)))
+    look = {t.name: (t.marker.symbol, t.marker.color) for t in both.plot().data if t.name != "spot"}
+    assert {"zero_dte: signals", "other: signals"} <= set(look) and any("entry" in n for n in look) and any("exit" in n for n in look)
+    assert len({c for n, (_, c) in look.items() if n.startswith("other")}) == 1 and len({c for _, c in look.values()}) == 2
+    for name, (symbol, _) in look.items():
+        assert symbol.startswith({"calls": "triangle-up", "puts": "triangle-down", "signals": "circle"}[name.split(": ")[1].split(",")[0]])
+        assert symbol.endswith("-open") == ("entry" not in name)
+    assert len(set(look.values())) == len(look) and both.plot().layout.showlegend
 
 
 def test_the_live_state_and_the_finished_run_give_the_same_view(session, view, tmp_path):
@@ -80,10 +95,47 @@ def _playbook():
 
 
 def test_a_finished_run_is_looked_at(tmp_path):
-    done = view_run(write_example(tmp_path))
+    folder = write_example(tmp_path)
+    done = view_run(folder)
     assert done.symbol == "DEMO" and done.date == date(2015, 12, 24) and len(done.steps) == 211
-    assert done.chain is None and done.features is None and len(done.positions()) == 0
-    assert {t.name for t in done.plot().data} == {"spot", "signals", "fills"}
+    assert done.chain is None and "keeps none" in done.notes[-1] and len(done.positions()) == 0
+    assert done.features.symbol == "DEMO" and done.features.get("spot") == done.steps["spot"].iloc[-1] and done.features.get("vpin") is None
+    assert {t.name.split(": ")[-1] for t in done.plot().data} >= {"spot", "signals"}
+    with pytest.raises(UserError, match="the run is of DEMO on 2015-12-24"):
+        view_run(folder, day=date(2015, 12, 23))
+
+
+def test_a_session_of_a_backtest_is_looked_at(tmp_path):
+    """Two days of two symbols: a session's own lines, and what was held overnight."""
+    from quanticity.research.backtest import backtest
+    from quanticity.research.backtest_folder import summary_of, write_folder
+    from quanticity.research.performance import UNCOUNTED, perform
+
+    config = load_config(environ={}, overrides={"market.step_seconds": 600})
+    sessions = [made.session for made in simulate(2, [date(2026, 11, 27), date(2026, 11, 30)], ["AAA", "BBB"], SMALL)]
+    result = backtest(sessions, config, ["zero_dte"])
+    folder = tmp_path / "bt"
+    folder.mkdir()
+    write_folder(folder, result, summary_of(result, perform(result, UNCOUNTED), {}, provenance={}))
+    with pytest.raises(UserError, match="the backtest has 4 sessions; choose one by symbol and day: AAA 2026-11-27, BBB 2026-11-27"):
+        view_run(tmp_path / "bt")
+    with pytest.raises(UserError, match="0 sessions of CCC on any day"):
+        view_run(tmp_path / "bt", "CCC")
+    views = {(s, d): view_run(tmp_path / "bt", s, d) for s in ("AAA", "BBB") for d in (date(2026, 11, 27), "2026-11-30")}
+    lines = (tmp_path / "bt" / "ledger.jsonl").read_bytes().splitlines()
+    assert sum(len(v.events) for v in views.values()) == len(lines)
+    first, last = views["AAA", date(2026, 11, 27)], views["AAA", "2026-11-30"]
+    assert (first.date, len(first.steps), last.date) == (date(2026, 11, 27), 22, date(2026, 11, 30)) and first.earlier == () and last.earlier == first.events
+    assert {e.data["symbol"] for e in first.events if e.kind in (EventKind.SKIP, EventKind.PROPOSAL)} == {"AAA"}
+    assert first.source.startswith("backtest ") and "neither chain nor features" in first.notes[0] and "spot" in {t.name for t in first.plot().data}
+
+
+def test_the_desk_shows_its_names_and_no_others():
+    import quanticity.research as research
+
+    names = [n for n in dir(research) if not n.startswith("__")]
+    assert not {"Any", "Iterable", "Path", "importlib", "date"} & set(names) and all(hasattr(research, n) for n in names)
+    assert research.backtest.backtest.__name__ == "backtest" and research.study is study
 
 
 def test_a_run_that_was_just_written_can_be_opened(tmp_path):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,9 @@ import pytest
 
 from quanticity.core.config import load_config
 from quanticity.core.errors import ConfigError, OutputError, UserError
-from quanticity.research.backtest import Costs
+from quanticity.research.backtest import Costs, Setup, backtest_together
 from quanticity.research.backtest_folder import BacktestRequest
-from quanticity.research.sweeps import Range, in_processes, parameter_sets, run_sweep, run_trial, sweep_tasks
+from quanticity.research.sweeps import Range, in_processes, parameter_sets, run_sweep, run_trial, run_trials, shared, sweep_tasks
 from quanticity.research.trials import TrialLedger
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -64,6 +65,32 @@ def test_a_trial_is_the_backtest_of_its_parameters(made):
     assert sweep.records[1]["ledgers"] == [d.ledger_sha256 for d in result.days]
 
 
+def test_side_by_side_each_set_is_what_it_is_alone(made, tmp_path):
+    """The market and what is computed of it are made once for all three sets (the fixture's sweep did), here for each anew: the same records, ledgers and all."""
+    tasks, sweep, _, _, _ = made
+    assert [len(group) for group in shared(tasks)] == [3]
+    alone = [run_trial(task) for task in tasks]
+    assert [r["ledgers"] for r in alone] == [r["ledgers"] for r in sweep.records] and len({str(r["ledgers"]) for r in alone}) == 3
+    assert alone == list(sweep.records)
+
+
+def test_what_is_shared_is_seen_from_what_differs(made):
+    tasks, sweep, _, _, config = made
+    changed = lambda number, **values: replace(tasks[number], config=config.model_copy(update={name: getattr(config, name).model_copy(update=new) for name, new in values.items()}))
+    limits, coarse = changed(1, risk={"max_orders_per_day": 2}), changed(1, analytics={"zero_gamma_points": 33})
+    numbers = lambda groups: [[tasks.index(next(t for t in tasks if t.given == task.given)) for task in group] for group in groups]
+    assert numbers(shared([tasks[0], limits, tasks[2]])) == [[0, 1, 2]]  # limits of risk are a book's own
+    assert numbers(shared([tasks[0], coarse, tasks[2]])) == [[0, 2], [1]]  # a calculator's parameter is not, nor is anything else that is not known to be
+    for name, new in (("market", {"max_quote_age_seconds": 1000.0}), ("data", {"lake_url": "elsewhere"})):
+        assert len(shared([tasks[0], changed(1, **{name: new})])) == 2
+    assert len(shared([tasks[0], replace(tasks[1], market=replace(tasks[1].market, seed=5))])) == 2
+    assert [len(g) for g in shared(tasks, jobs=2)] == [2, 1] and [len(g) for g in shared(tasks * 7, most=16)] == [16, 5]
+    mixed = run_trials([tasks[0], coarse, tasks[2]])
+    assert [mixed[0], mixed[2]] == [sweep.records[0], sweep.records[2]] and mixed[1] == run_trial(coarse)
+    with pytest.raises(ConfigError, match="books of one market differ"):
+        backtest_together([], [Setup(config), Setup(coarse.config)])
+
+
 def test_done_trials_are_not_made_again(made, tmp_path):
     tasks, sweep, folder, ledger, _ = made
     never = lambda tasks, keep: pytest.fail("nothing was left to do")
@@ -77,7 +104,6 @@ def test_what_was_changed_has_another_key(made, tmp_path):
     tasks, _, _, _, config = made
     market = tasks[0].market
     key = lambda given=SETS[0], market=market, config=config: sweep_tasks("zero_dte", [given], market, config)[0].key
-    from dataclasses import replace
     changed = [key(SETS[1]), key(market=replace(market, seed=5)), key(market=replace(market, costs=Costs(slippage_ticks=1.0))),
                key(config=load_config(environ={}, overrides={**QUICK, "signals.min_confidence": 0.31, "paths.state_dir": str(tmp_path)}))]
     assert key() == tasks[0].key and len({tasks[0].key, *changed}) == 5
@@ -97,7 +123,7 @@ def test_the_task_of_the_flow_is_the_trial(made):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     tasks, sweep, _, _, _ = made
-    assert module.make_trials.fn(tasks[2:]) == [sweep.records[2]]
+    assert module.make_trials.fn(tasks) == list(sweep.records)
     assert callable(module.on_dask(2, "tcp://127.0.0.1:1"))
 
 
@@ -120,17 +146,17 @@ def test_dask_gives_the_same_results(made, tmp_path):
 
 
 def test_killed_in_the_middle_it_goes_on(made, tmp_path):
-    """A sweep of its own process, killed with -9 after its first result: what it kept is whole, and the rest is made, with the same result."""
+    """A sweep of its own process, one set at a time, killed with -9 after its first result: what it kept is whole, and the rest is made, with the same result."""
     tasks, sweep, folder, _, config = made
     code = f"""
 from pathlib import Path
 from quanticity.core.config import load_config
 from quanticity.research.backtest_folder import BacktestRequest
-from quanticity.research.sweeps import parameter_sets, run_sweep, sweep_tasks
+from quanticity.research.sweeps import in_processes, parameter_sets, run_sweep, sweep_tasks
 from quanticity.research.trials import TrialLedger
 config = load_config(environ={{}}, overrides={{**{QUICK!r}, "paths.state_dir": {str(config.paths.state_dir)!r}}})
 tasks = sweep_tasks("zero_dte", {SETS!r}, BacktestRequest("sim", Path("x"), seed=4, count=1), config)
-run_sweep(tasks, Path({str(tmp_path / 'out')!r}), TrialLedger(Path({str(tmp_path / 'trials')!r})))
+run_sweep(tasks, Path({str(tmp_path / 'out')!r}), TrialLedger(Path({str(tmp_path / 'trials')!r})), in_processes(1, together=1))
 """
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -147,7 +173,6 @@ run_sweep(tasks, Path({str(tmp_path / 'out')!r}), TrialLedger(Path({str(tmp_path
 
 
 def test_a_strategy_that_is_not_there_is_one_line(made, tmp_path):
-    from dataclasses import replace
     tasks, _, _, ledger, _ = made
     bad = replace(tasks[0], key="0" * 24, strategy="os:kill_the_worker")
     with pytest.raises(ConfigError, match="no kill_the_worker"):

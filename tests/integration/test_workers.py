@@ -286,7 +286,7 @@ def test_symbols_without_data_and_mixed_conventions_are_told_in_the_sums(server,
     floor.workers[0].leases.release([floor.workers[0].items["S00"].lease])
     other.leases.acquire({"S00": 60.0}, now_ms=other.now() // 1_000_000)
     other.items["S00"].lease = other.leases.holders(other.now() // 1_000_000)["S00"]
-    other._take(other.items["S00"], other.items["S00"].lease)
+    other.share._take(other.items["S00"], other.items["S00"].lease)
     floor.feed.publish(nanoseconds(floor.clock.now()))
     other.items["S00"].work.step(other.now())
     before = state.get(analytics_portfolio())

@@ -1,6 +1,5 @@
 """The honest twin of each planted fault: the same idea, done right. No check may find anything in them."""
 
-from collections import deque
 from typing import Any
 
 import numpy as np
@@ -260,27 +259,36 @@ class Seeded(Planted):
         return float(np.random.default_rng(chain.ts % 2**32).standard_normal())
 
 
-class RemembersItsCalls(Planted):
-    """An average over its last calls, with the warm-up that it needs."""
-
-    WARM_UP_MINUTES = 30.0
-
-    def __init__(self) -> None:
-        self.spots: deque[float] = deque(maxlen=7)
+class EverySecondDecision(Planted):
+    """Answers at every second moment, by the snapshot's own time."""
 
     def value(self, features: Features, chain: OptionChain) -> float | None:
-        self.spots.append(chain.spot)
-        return chain.spot - float(np.mean(self.spots)) if len(self.spots) == 7 else None
+        return float(chain.ts // 240_000_000_000 % 2)
+
+
+class AveragesItsBars(Planted):
+    """The average over the last half hour as an indicator: a restarted process computes it again from the data."""
+
+    FEATURE, WARM_UP_MINUTES = "above_mean", 30.0
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        bars = session.underlying_bars
+        first = np.flatnonzero(np.diff(bars.ts // 60_000_000_000, prepend=-1))  # not the restated ones
+        return Indicators(bars.ts[first], {"above_mean": bars.close[first] - rolling(bars.close[first], 30)})
+
+
+class Caches(Planted):
+    """Keeps what it has computed, but only what it would compute again."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, float] = {}
+
+    def value(self, features: Features, chain: OptionChain) -> float | None:
+        return self.kept.setdefault(chain.ts, features.get("stretch") or 0.0)
 
 
 class SteadyResample(FinishedResample):
     """The same with no warm-up stated."""
-
-    WARM_UP_MINUTES = 0.0
-
-
-class RemembersQuietly(RemembersItsCalls):
-    """The same with no warm-up stated: it says that it does not know yet."""
 
     WARM_UP_MINUTES = 0.0
 

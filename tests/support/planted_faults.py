@@ -1,5 +1,6 @@
 """Strategies that each hold one fault. `FAULTS` says which check must find it and which feature or field it must name."""
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -269,6 +270,43 @@ class CountsItsCalls(Planted):
         return chain.spot - self.mean
 
 
+class EverySecondCall(Planted):
+    """Answers every second time it is asked, by a count of its own."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def value(self, features: Features, chain: OptionChain) -> float | None:
+        self.calls += 1
+        return float(self.calls % 2)
+
+
+class AveragesItsCalls(Planted):
+    """An average over its last calls, with the warm-up that it needs: right in a backtest, and after a restart half an hour of silence."""
+
+    WARM_UP_MINUTES = 30.0
+
+    def __init__(self) -> None:
+        self.spots: deque[float] = deque(maxlen=7)
+
+    def value(self, features: Features, chain: OptionChain) -> float | None:
+        self.spots.append(chain.spot)
+        return chain.spot - float(np.mean(self.spots)) if len(self.spots) == 7 else None
+
+
+_BOUGHT: list[int] = []
+
+
+class CountsInItsModule(Planted):
+    """At most five proposals of one contract a day, by a list in its module."""
+
+    def choose(self, chain: OptionChain, rows: np.ndarray, held: Any) -> int:
+        _BOUGHT.append(1)
+        listed = chain.contracts
+        order = rows[np.lexsort((listed.strike[rows], np.abs(listed.strike[rows] - chain.spot)))]
+        return int(order[min(len(_BOUGHT) // 5, len(order) - 1)])
+
+
 FAULTS: dict[str, tuple[str, str]] = {
     "FutureBar": ("look_ahead", "next_move"), "SessionNormalized": ("look_ahead", "zscore"), "FutureOpenInterest": ("look_ahead", "interest_change"),
     "CloseBeforeTheClose": ("look_ahead", "to_close"), "LeakingResample": ("look_ahead", "five_minutes"), "Restated": ("look_ahead", "minute_move"),
@@ -277,5 +315,6 @@ FAULTS: dict[str, tuple[str, str]] = {
     "Backfilled": ("look_ahead", "above_half_hour"), "DayRank": ("look_ahead", "rank"), "DayRange": ("look_ahead", "in_range"), "DayVwap": ("look_ahead", "above_vwap"),
     "Peeks": ("look_ahead", "answer"), "PeeksInItsModule": ("look_ahead", "answer"), "FirstRow": ("contract_choice", "contract"), "TiedRows": ("contract_choice", "contract"),
     "Flickers": ("contract_choice", "contract"), "TakesStale": ("stale_quotes", "contract"), "CountsStale": ("stale_quotes", "parts.premium"),
-    "Random": ("determinism", "answer"), "CountsItsCalls": ("warm_up", "answer"),
+    "Random": ("determinism", "answer"), "CountsItsCalls": ("keeps_state", "answer"),
+    "EverySecondCall": ("keeps_state", "answer"), "AveragesItsCalls": ("keeps_state", "answer"), "CountsInItsModule": ("keeps_state", "contract"),
 }

@@ -27,9 +27,9 @@ from quanticity.reports.backtest_run import load_backtest, write_backtest_exampl
 from quanticity.research.attribution import attribution, days_to_expiry, time_of_day
 from quanticity.research.backtest import Backtest, Costs, Day, strategies_from
 from quanticity.research.backtest_folder import BacktestRequest, finite, session_days, trades_table
-from quanticity.research.performance import cost_sensitivity, perform, trade_statistics
+from quanticity.research.performance import UNCOUNTED, cost_sensitivity, perform, trade_statistics
 from quanticity.research.trades import Leg, Trade, not_done, trades_of
-from quanticity.research.trials import TrialLedger
+from quanticity.research.trials import TrialLedger, trials_folder
 from quanticity.risk.limits import BookState, Limits, check_entry
 
 AT = datetime(2026, 3, 20, 15, 0, tzinfo=UTC)
@@ -235,27 +235,100 @@ def test_statistics_are_what_they_are_called():
                                                    "drawdown over trades")}
     assert values == pytest.approx({"net": 80, "net a trade": 20, "median trade": 15, "trades that won": 0.5, "profit factor": 2.0, "net on premium": 0.1, "costs a trade": 10,
                                     "minutes held": 5, "drawdown over trades": 80})
-    assert found["net"].low < 80 < found["net"].high and trade_statistics([], T0) == []
-    assert math.isnan(trade_statistics([trade(0, 5.0)], T0)[0].low)  # one trade has no interval
+    assert trade_statistics([], T0) == [] and math.isnan(trade_statistics([trade(0, 5.0)], T0)[0].low)  # one trade has no interval
+    twelve = trade_statistics([trade(i, (-1.0) ** i * 50 + 10) for i in range(12)], T0)[0]
+    assert twelve.low < 120 < twelve.high and twelve.reason == ""
+
+
+def test_a_few_trades_say_nothing_with_certainty():
+    lost = {s.name: s for s in trade_statistics([trade(0, -50.0), trade(1, -70.0)], T0)}
+    assert lost["trades that won"].value == 0.0 and (lost["trades that won"].low, lost["trades that won"].high) == pytest.approx((0.0, 0.6576), abs=1e-4)
+    assert {s.reason for s in lost.values()} == {"", "fewer than 10 trades"} and lost["profit factor"].value == 0.0 and math.isnan(lost["profit factor"].high)
+    won = {s.name: s for s in trade_statistics([trade(i, 5.0 + i) for i in range(12)], T0)}
+    assert won["profit factor"].reason == "no trade lost" and won["trades that won"].low == pytest.approx(12 / (12 + 1.96**2), abs=1e-3) and won["net"].low > 0
+    assert all(math.isnan(r.low) and r.reason == "fewer than 10 trades" for r in cost_sensitivity([trade(i, 1.0) for i in range(9)]))
+    assert not any(math.isnan(r.low) for r in cost_sensitivity([trade(i, 1.0) for i in range(10)]))
+    few, enough = attribution([trade(i, float(i)) for i in range(9)], made([]).book), attribution([trade(i, float(i)) for i in range(10)], made([]).book)
+    assert all(math.isnan(g.low) for g in few) and not any(math.isnan(g.low) for g in enough if g.dimension == "strategy")
+
+
+def dated(result: Backtest) -> Backtest:
+    return replace(result, days=tuple(replace(d, date=date(2026, 3, 1) + timedelta(days=k), net=result.net / len(result.days) * (1 + 0.1 * k)) for k, d in enumerate(result.days)))
+
+
+def test_a_few_days_have_a_ratio_and_no_probability():
+    four, twenty = (perform(dated(made([trade(i, 30.0 + i, day=1 + i) for i in range(n)], days=n)), UNCOUNTED) for n in (4, 20))
+    of_four = four.significance[0]
+    assert of_four.sharpe > 0 and math.isnan(of_four.probabilistic) and math.isnan(of_four.deflated) and of_four.reason == "fewer than 20 days"
+    annual = four.statistic("Sharpe ratio a year")
+    assert annual.value > 0 and math.isnan(annual.low) and annual.reason == "fewer than 20 days"
+    assert twenty.significance[0].probabilistic > 0.9 and twenty.significance[0].reason == "" and twenty.statistic("Sharpe ratio a year").low > 0
+
+
+def test_a_strategy_without_a_trade_has_no_ratio_and_says_why():
+    nothing = replace(made([], days=25), strategies=("x", "y"), parameters={"x": {}, "y": {}}, not_done={("skip", "x", "feature_missing"): 1621, ("skip", "x", "outside_window"): 4000},
+                      why={("skip", "x", "feature_missing"): (("gex: no open interest", 1380), ("stretch: too few strikes", 240), ("other", 1))})
+    judged = perform(nothing, UNCOUNTED)
+    assert [(s.strategy, s.reason) for s in judged.significance] == [("x", "no trade"), ("y", "no trade"), ("all", "no trade")]
+    assert all(math.isnan(s.sharpe) and math.isnan(s.probabilistic) for s in judged.significance)
+    assert judged.warnings[0] == "no trade was made: there is nothing to judge"
+    assert "x made no trade (no signal): feature missing 1,621 times: gex: no open interest (1,380), stretch: too few strikes (240) and 1 more" in judged.warnings[2]
+
+
+# -- trials are counted without being asked ------------------------------------------------------------------------------------------------
+
+
+def counted(tmp_path: Path, **overrides: object) -> Backtest:
+    return replace(made([trade(i, 3.0) for i in range(3)]), config=load_config(environ={}, overrides=overrides or {"paths.state_dir": str(tmp_path / "state")}))
+
+
+def test_a_backtest_in_a_notebook_is_counted_unless_that_is_refused_aloud(tmp_path):
+    result = counted(tmp_path)
+    judged = perform(result)
+    assert judged.significance[0].trials == 1 and judged.counted_in == tmp_path / "state" / "trials" and TrialLedger(judged.counted_in).families() == {"x over sim SIM": 1}
+    assert perform(replace(result, parameters={"x": {"a": 2.0}})).significance[0].trials == 2
+    refused = perform(replace(result, parameters={"x": {"a": 3.0}}), UNCOUNTED)
+    assert refused.counted_in is None and refused.significance[0].trials == 0 and any(w.startswith("not counted as a trial (UNCOUNTED)") for w in refused.warnings)
+    assert TrialLedger(judged.counted_in).count("x over sim SIM") == 2 and not any("UNCOUNTED" in w for w in judged.warnings)
+
+
+def test_a_ledger_of_ones_own_is_told(tmp_path):
+    other = perform(counted(tmp_path), TrialLedger(tmp_path / "mine"))
+    assert other.counted_in == tmp_path / "mine" and any("which is not the project's ledger of trials" in w for w in other.warnings)
+    assert not any("project's ledger" in w for w in perform(counted(tmp_path), TrialLedger(tmp_path / "state" / "trials")).warnings)
+
+
+def test_wherever_a_command_is_given_the_projects_ledger_counts(tmp_path, monkeypatch):
+    project = tmp_path / "project"
+    (project / "deep" / "down").mkdir(parents=True)
+    for name in ("settings.ini", "pyproject.toml"):
+        (project / name).write_text("")
+    for folder in (project, project / "deep", project / "deep" / "down"):
+        monkeypatch.chdir(folder)
+        assert trials_folder(Path(".quanticity")) == project / ".quanticity" / "trials"
+    monkeypatch.setattr("quanticity.core.project.find_project", lambda: None)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
+    assert trials_folder(Path(".quanticity")) == tmp_path / "home" / "quanticity" / ".quanticity" / "trials"
+    assert trials_folder(tmp_path / "given") == tmp_path / "given" / "trials"
 
 
 def test_the_interval_of_a_real_edge_leaves_out_nothing_and_of_noise_holds_it():
     random = np.random.default_rng(3)
-    sure = perform(made([trade(i, 40 + 10 * float(random.normal())) for i in range(40)]))
-    noise = perform(made([trade(i, 10 * float(random.normal())) for i in range(40)]))
+    sure = perform(made([trade(i, 40 + 10 * float(random.normal())) for i in range(40)]), UNCOUNTED)
+    noise = perform(made([trade(i, 10 * float(random.normal())) for i in range(40)]), UNCOUNTED)
     assert sure.statistic("net a trade").low > 30 and noise.statistic("net a trade").low < 0 < noise.statistic("net a trade").high
     assert any("holds 0" in w for w in noise.warnings) and not any("holds 0" in w for w in sure.warnings) and not any("independent" in w for w in sure.warnings)
 
 
 def test_trades_that_overlap_are_one_observation():
-    apart, over = perform(made([trade(i, 5.0 + i) for i in range(40)])), perform(made([trade(i, 5.0 + i, minutes=500.0) for i in range(40)]))
+    apart, over = perform(made([trade(i, 5.0 + i) for i in range(40)]), UNCOUNTED), perform(made([trade(i, 5.0 + i, minutes=500.0) for i in range(40)]), UNCOUNTED)
     assert (apart.independent, over.independent) == (40, 1) and over.warnings[0].startswith("1 independent trade: fewer than 30")
 
 
 def test_a_profit_that_costs_would_eat_or_that_is_one_trades_is_warned_of():
-    thin = perform(made([trade(i, 2.0 + i % 3, costs=10.0) for i in range(40)]))
+    thin = perform(made([trade(i, 2.0 + i % 3, costs=10.0) for i in range(40)]), UNCOUNTED)
     assert any("does not survive 2 times the costs" in w for w in thin.warnings) and any("does not survive 1 price step worse" in w for w in thin.warnings)
-    lucky = perform(made([trade(0, 900.0), *(trade(i, 1.0) for i in range(1, 40))]))
+    lucky = perform(made([trade(0, 900.0), *(trade(i, 1.0) for i in range(1, 40))]), UNCOUNTED)
     assert any("one trade made +900.00 of" in w for w in lucky.warnings)
 
 
@@ -268,7 +341,8 @@ def test_trials_are_counted_by_parameters_and_data_and_deflate(tmp_path):
     for k in range(6):
         last = perform(replace(result, parameters={"x": {"a": 2.0 + k}}), ledger).significance[0]
     assert last.trials == 7 and last.family == "x over sim SIM"
-    assert perform(result).significance[0].trials == 0 and math.isnan(perform(result).significance[0].deflated)
+    alone = perform(result, UNCOUNTED).significance[0]
+    assert alone.trials == 0 and math.isnan(alone.deflated) and not math.isnan(alone.probabilistic)
 
 
 def test_what_a_trade_belongs_to():
@@ -277,6 +351,8 @@ def test_what_a_trade_belongs_to():
     far = replace(late, legs=(replace(late.legs[0], contract=replace(CALL, expiry=date(2026, 4, 17))),))
     assert days_to_expiry(far) == "8-30"
     groups = attribution([trade(i, float(i)) for i in range(10)], made([]).book)
+    stormy = attribution([trade(i, float(i)) for i in range(10)], {**made([]).book, "volatility_regime": np.full(2, 3.0)})
+    assert {g.label for x in (groups, stormy) for g in x if g.dimension == "volatility"} <= {"calm", "stressed", "unknown"}
     for dimension in {g.dimension for g in groups}:
         assert sum(g.net for g in groups if g.dimension == dimension) == pytest.approx(45.0)
 

@@ -58,6 +58,20 @@ def test_each_source_wins_over_those_below(project: Path) -> None:
     assert last.risk.max_daily_loss == 1500.0  # untouched keys of a lower source stay
 
 
+def test_where_a_value_came_from_is_known_and_no_part_of_it(project: Path) -> None:
+    file = write(project, "risk: {max_orders_per_day: 10, max_daily_loss: 1500}\nstrategies: {zero_dte: {parameters: {a: 1, b: 2}}}\n")
+    config = load_config(project, {ORDERS: "13", "QUANTICITY_STRATEGIES__ZERO_DTE__PARAMETERS__B": "3"})
+    parameters = "strategies.zero_dte.parameters"
+    assert [config.origin(key) for key in ("risk.max_daily_loss", "risk.max_orders_per_day", f"{parameters}.a", "risk.order_notional")] == [str(file), ORDERS, str(file), ""]
+    assert config.origin(parameters) == f"{file} and QUANTICITY_STRATEGIES__ZERO_DTE__PARAMETERS__B"
+    assert load_config(project, {}) == load_config(project, {}, {"risk.max_daily_loss": 1500.0})
+
+
+def test_a_key_of_one_section_is_not_taken_for_one_of_another(project: Path) -> None:
+    write(project, "risk: {port: 1}\n")
+    assert "did you mean" not in refusal(project) and "risk.max_daily_loss" in refusal(project)
+
+
 def test_the_processs_environment_is_the_default(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ORDERS, "7")
     assert load_config(project).risk.max_orders_per_day == 7
@@ -186,6 +200,8 @@ def test_a_named_overlay_must_exist(project: Path, name: str) -> None:
             "file",
             "QUANTICITY_DISTRIBUTION__CHANNELS: distribution.channels: got 'file' (text), wants a list of text, as JSON",
         ),
+        ("QUANTICITY_RISK__NOPE", "1", "QUANTICITY_RISK__NOPE: unknown name; risk has: ORDER_NOTIONAL, MAX_ORDER_NOTIONAL, "),
+        ("QUANTICITY_REDIS__NOPE", "1", "QUANTICITY_REDIS__NOPE: unknown name; redis has: URL, PORT"),
         ("QUANTICITY_RISK", '{"max_ordr": 1}', "QUANTICITY_RISK: unknown key risk.max_ordr; "),
         ("QUANTICITY_RISK", "5", "QUANTICITY_RISK: risk: got "),
         ("QUANTICITY_MARKET__RATE", "nan", "QUANTICITY_MARKET__RATE: market.rate: got 'nan' (text), wants a number from -0.1 to 1"),

@@ -114,6 +114,22 @@ def test_detect_says_what_to_do(tmp_path):
         assert name in line_of(caught.value)
 
 
+def test_detect_names_what_is_wrong_with_a_zip_that_nobody_knows(tmp_path):
+    hostile = {"bomb.zip": packed({f"{i}.csv": bytes(20 << 20) for i in range(8)}), "up.zip": packed({"../../quotes.csv": b"1,2\n"}),
+               "inner.zip": packed({"in.zip": packed({"a": b"1"})}), "cut.zip": packed({"a.csv": b"1,2\n" * 99})[:-9], "other.zip": packed({"read.me": b"1"})}
+    says = {"bomb.zip": r"unpack to 167,772,160, [0-9,]+ times as many \(member '0.csv' alone to 20,971,520\), as a zip bomb does",
+            "up.zip": r"a member is called '../../quotes.csv', which leads out of its folder", "inner.zip": "member 'in.zip' is a zip itself",
+            "cut.zip": "not a whole zip file", "other.zip": r"a zip of 1 files \(read.me\), not a format that is known; formats are b"}
+    for name, raw in hostile.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_bytes(raw)
+        with pytest.raises(DataError, match=says[name]) as caught:
+            detect(tmp_path / name / name, {"b": Fake("b", ".b")})
+        assert name in line_of(caught.value)
+    with pytest.raises(DataError, match="a zip bomb"):
+        detect(tmp_path / "bomb.zip", {"b": Fake("b", ".b")})  # the folder that it lies in
+
+
 # ------------------------------------------------------------------------------------------------------------ bytes
 
 def test_read_bytes_reads_files_only_and_no_more_than_the_limit(tmp_path):
@@ -213,7 +229,7 @@ def test_a_directory_that_lies_about_a_size_is_found_out():
     raw = bytearray(packed({"a.csv": bytes(5 << 20)}))
     at = raw.rindex(b"PK\x01\x02")
     raw[at + 24:at + 28] = (1000).to_bytes(4, "little")
-    with pytest.raises(DataError, match="not a whole zip file"):
+    with pytest.raises(DataError, match="liar.zip: member 'a.csv' unpacks to more than the 1,000 bytes that its directory says"):
         unpack(bytes(raw), "liar.zip")
 
 

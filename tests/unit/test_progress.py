@@ -18,6 +18,13 @@ def test_where_nobody_looks_it_says_the_title_once():
     assert out.getvalue() == "replay GOOG\n"
 
 
+def test_work_that_is_refused_before_its_first_step_says_nothing():
+    out = io.StringIO()
+    with pytest.raises(ValueError), progress_bar("replay GOOG", out):
+        raise ValueError("no such day")
+    assert out.getvalue() == ""
+
+
 def test_without_a_stream_it_is_standard_error(capsys):
     with progress_bar("replay GOOG") as tell:
         tell(1, 2, "x")

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from quanticity.core.errors import ConfigError
-from quanticity.core.project import GATES, Project, find_project, load_project
+from quanticity.core.project import GATES, NO_RECORDED_FOLDER, Project, find_project, load_project, recorded_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,6 +20,14 @@ def test_the_committed_file_loads() -> None:
     project = load_project(ROOT)
     assert project.root == ROOT and project.notebooks_dir == ROOT / "nbs" and project.runs_dir == ROOT / "runs"
     assert project.promotion.gates == GATES and project.notebooks.timeout_seconds == 600
+
+
+def test_recorded_sessions_are_looked_for_in_two_places(tmp_path: Path) -> None:
+    project, beside = tmp_path / "project", tmp_path / "shared" / "data"
+    assert recorded_folder(None, project) is None and all(place in NO_RECORDED_FOLDER for place in ("QUANTICITY_DATA_DIR", "../shared/data"))
+    beside.mkdir(parents=True)
+    assert recorded_folder(None, project) == beside
+    assert recorded_folder(tmp_path / "nowhere", project) == tmp_path / "nowhere", "what is configured counts, also where it is wrong"
 
 
 def test_values_are_typed_and_frozen(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The parameters of a report are a contract."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,13 @@ def test_wrong_parameters_are_refused_before_anything_runs(tmp_path: Path, given
         run_report(SESSION, given, tmp_path / "out")
     assert told in str(error.value) and "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("package", ["papermill", "nbformat"])
+def test_a_package_that_is_missing_is_one_line_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=f"a report needs the package {package}, .*; run make setup"):
+        run_report(book(tmp_path, "x: int = 1") if package == "papermill" else SESSION, {"x": 1}, tmp_path / "out")
 
 
 @pytest.mark.parametrize(("annotation", "good", "bad"), [

@@ -14,7 +14,7 @@ from quanticity.research.guards import best_trial, chosen_returns, judge, path_s
 from quanticity.research.random_strategies import FAMILIES, fair_market, noise_study, option_profits, profits_of
 from quanticity.research.significance import (
     SharpeRatio, annual_factor, block_length, bootstrap_interval, bootstrap_rows, deflated_sharpe_ratio, expected_maximum_sharpe, independent_trades, luck_variance,
-    minimum_track_record, overfitting, probabilistic_sharpe_ratio, probability_of_overfitting, sharpe_ratio, too_few_losses, too_few_trades)
+    minimum_track_record, overfitting, probabilistic_sharpe_ratio, probability_of_overfitting, sharpe_ratio, too_few_losses, too_few_trades, wilson_interval)
 from quanticity.research.validation import Labels, walk_forward
 
 
@@ -156,7 +156,7 @@ def test_the_whole_judgement_of_noise_and_of_skill():
     skilled[:, 7] += 0.4 * profits.std()
     ratios = [sharpe_ratio(x).value for x in skilled.T]
     found = judge(skilled, best_trial(skilled), 50, float(np.var(ratios, ddof=1)), np.arange(100), np.arange(100) + 1, profit=3.0, costs=1.0)
-    assert best_trial(skilled) == 7 and found.passed and not found.warnings and found.overfitting < 0.1 and found.walk_forward.value > 0.2
+    assert best_trial(skilled) == 7 and best_trial([[-3.0, 5.0, 9.0]]) == 2 and best_trial([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]) == 2 and found.passed and not found.warnings and found.overfitting < 0.1 and found.walk_forward.value > 0.2
     assert found.record()["passed"] is True and found.lines()[-1] == ("verdict", "passes every guard")
 
 
@@ -191,3 +191,21 @@ def test_the_choice_uses_the_training_rows_only():
         assert one.tolist() == matrix[split.test, best].tolist()
         changed[split.test] = 0
     assert np.isfinite(path_sharpes(matrix, days, embargo=2)).all()
+
+
+# -- few data ---------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("successes", "count", "low", "high"), [(0, 2, 0.0, 0.6576), (2, 2, 0.3424, 1.0), (30, 60, 0.3774, 0.6226), (1, 10, 0.0179, 0.4042)])
+def test_wilsons_interval_of_a_share(successes, count, low, high):
+    assert wilson_interval(successes, count) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_of_a_few_periods_or_of_no_trade_the_guards_say_no_probability():
+    three = judge(np.array([[20.0], [31.0], [25.0]]), 0, 1, 0.0)
+    told = dict(three.lines())
+    assert told["Sharpe ratio"].endswith("a period of 3, no interval (fewer than 20 periods)") and told["as the only trial"] == told["after all trials"] == "- (fewer than 20 periods)"
+    assert three.record()["probabilistic"] is None and three.record()["interval"] == [None, None] and three.record()["unknown"] == "fewer than 20 periods" and not three.passed
+    idle = judge(np.zeros((40, 2)), 0, 2, 0.0)
+    assert dict(idle.lines())["Sharpe ratio"].startswith("- (") and idle.record()["sharpe"] is None and not idle.passed
+    assert any("1 period: too few" in w for w in judge(np.array([[1.0, 2.0]]), 1, 2, 0.0).warnings)

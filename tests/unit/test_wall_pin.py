@@ -2,13 +2,14 @@
 
 import math
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quanticity.core.config import Config
+from quanticity.core.config import Config, load_config
 from quanticity.core.reasons import Reason
 from quanticity.core.types import Right
 from quanticity.jobs.wiring import load_strategies
@@ -73,8 +74,10 @@ def test_parameters_that_make_no_sense_are_refused(wrong, message):
 
 
 def test_it_is_one_entry_in_the_configuration_and_off_until_it_is_switched_on():
-    assert [s.name for s in load_strategies(Config())] == ["zero_dte", "one_dte", "fourteen_dte", "moc"]
-    entries = dict(Config().strategies)
+    config = load_config(Path(__file__).parents[2], {})
+    assert [s.name for s in load_strategies(config)] == ["zero_dte", "one_dte", "fourteen_dte", "moc"]
+    assert "wall_pin" not in Config().strategies, "config/config.yaml has the one entry"
+    entries = dict(config.strategies)
     on = Config(strategies=entries | {"wall_pin": entries["wall_pin"].model_copy(update={"enabled": True})})
     pin = load_strategies(on)[-1]
     assert pin.name == "wall_pin" and pin.playbook == Playbook("wall_pin") and pin.parameters == Parameters()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quanticity.core.config import Config, StrategyConfig
+from quanticity.core.config import Config, StrategyConfig, load_config
 from quanticity.core.errors import ConfigError
 from quanticity.jobs.wiring import Desk, load_strategies, load_strategy, strategy_at
 from quanticity.playbooks.playbook import Playbook
@@ -66,7 +66,7 @@ def test_a_strategy_runs_under_its_own_name_only():
     ({"playbook": "quanticity.playbooks.nothing"}, "strategies.zero_dte.playbook: no module quanticity.playbooks.nothing"),
     ({"playbook": "quanticity.core.errors"}, "strategies.zero_dte.playbook: quanticity.core.errors has no PLAYBOOK"),
     ({"module": "quanticity.core.errors"}, "strategies.zero_dte.module: quanticity.core.errors has no Parameters"),
-    ({"parameters": {"min_strech": 1.0}}, "strategies.zero_dte.parameters: unknown parameter min_strech"),
+    ({"parameters": {"min_strech": 1.0}}, "strategies.zero_dte.parameters: unknown parameter min_strech; did you mean min_stretch?"),
     ({"parameters": {"min_stretch": "1.0"}}, "strategies.zero_dte.parameters.min_stretch: got '1.0' (str), wants float"),
     ({"parameters": {"min_stretch": True}}, "strategies.zero_dte.parameters.min_stretch: got True (bool), wants float"),
     ({"parameters": {"min_stretch": None}}, "strategies.zero_dte.parameters.min_stretch: got None (NoneType), wants float"),
@@ -191,3 +191,18 @@ number = 3
     for path, message in ((f"{name}:Needy", "a strategy's class is made without arguments"), (f"{name}:number", "is no class"), (f"{name}:No", "has no No")):
         with pytest.raises(ConfigError, match=message):
             strategy_at(path)
+
+
+def test_what_does_not_fit_is_told_with_the_source_that_said_it(tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "paper.yaml").write_text("strategies: {zero_dte: {parameters: {min_strech: 1}}}\n")
+    variable = "QUANTICITY_STRATEGIES__ZERO_DTE__PARAMETERS__MIN_STRETCH"
+    for environ, says in (({"QUANTICITY_ENV": "paper"}, f"{tmp_path / 'config' / 'paper.yaml'}: strategies.zero_dte.parameters: unknown parameter min_strech"),
+                          ({variable: "abc"}, f"{variable}: strategies.zero_dte.parameters.min_stretch: got 'abc'"),
+                          ({variable: "-1"}, f"{variable}: strategies.zero_dte.parameters: "),
+                          ({"QUANTICITY_STRATEGIES__MOC__MODULE": "no.where"}, "QUANTICITY_STRATEGIES__MOC__MODULE: strategies.moc.module: no module")):
+        with pytest.raises(ConfigError) as error:
+            load_strategies(load_config(tmp_path, environ))
+        assert str(error.value).startswith(says), str(error.value)
+    with pytest.raises(ConfigError, match="^strategies.zero_dte.module: "):  # made in code: there is no source to name
+        load_strategies(Config(strategies={"zero_dte": entry(module="no.where")}))
