@@ -25,7 +25,7 @@ help: ## this list
 setup: ## the environment in .venv: locked, hash-checked, compiled; mended where something is missing
 	@$(BIN)/python requirements/installed.py requirements/$(EXTRAS).txt requirements/bootstrap.txt 2>/dev/null || rm -f $(READY)
 	@$(BIN)/python -c 'import quanticity' 2>/dev/null || rm -f $(READY)
-	@$(MAKE) --no-print-directory $(READY)
+	@$(MAKE) --no-print-directory --silent $(READY)
 
 $(READY): requirements/bootstrap.txt requirements/$(EXTRAS).txt requirements/server.txt
 	@test -n "$(PYTHON)" || { echo "quanticity needs Python 3.11, 3.12 or 3.13: none of them runs on this machine"; exit 2; }
@@ -64,8 +64,8 @@ check: $(READY) ## style, types, layers; notebooks, README and references in ste
 	@$(BIN)/lint-imports
 	@$(BIN)/python tests/architecture/in_step.py
 
-readme: $(READY) ## README.md from nbs/index.ipynb
-	@$(BIN)/python docs/readme.py
+readme: $(READY) ## README.md from nbs/index.ipynb; what it and the replay guide quote of a run
+	@$(BIN)/python docs/examples.py && $(BIN)/python docs/readme.py
 
 keys: $(READY) ## the generated pages of docs/reference
 	@$(BIN)/quanticity keys --write && $(BIN)/quanticity config reference --write

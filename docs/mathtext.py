@@ -19,12 +19,17 @@ SAME = [(r"\\[td]frac(?![a-z])", r"\\frac"), (r"\\le(?![a-z])", r"\\leq"), (r"\\
         (r"\\(?:begin|end)\{(?:aligned|align\*?|split|gathered)\}", ""), (r"(?<!\\)&", "")]
 
 
-def image(tex: str, size: float) -> str:
-    """An SVG element for one line of TeX, which stands on the text's baseline."""
+def plain(tex: str) -> str:
+    """One line of TeX in the words of mathtext."""
     for pattern, other in SAME:
         tex = re.sub(pattern, other, tex)
+    return f"${' '.join(tex.split())}$"
+
+
+def image(tex: str, size: float) -> str:
+    """An SVG element for one line of TeX, which stands on the text's baseline."""
     buffer = BytesIO()
-    depth = math_to_image(f"${' '.join(tex.split())}$", buffer, prop=FontProperties(size=size, math_fontfamily="cm"), dpi=72, format="svg", color=INK)
+    depth = math_to_image(plain(tex), buffer, prop=FontProperties(size=size, math_fontfamily="cm"), dpi=72, format="svg", color=INK)
     svg = buffer.getvalue().decode()
     svg = svg[svg.index("<svg"):].replace(INK, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)

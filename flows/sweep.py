@@ -2,36 +2,87 @@
 
 The flow only carries tasks to workers and results back; what a trial is, and where its result is kept, is `quanticity.research.sweeps`. Trials
 travel in chunks, since a task run costs more than a short trial. A cluster that is there is used by
-`DASK_SCHEDULER_ADDRESS`; otherwise one is started on this machine.
+`DASK_SCHEDULER_ADDRESS`; otherwise one is started on this machine. So is a Prefect server, unless `PREFECT_API_URL` names one.
 """
 
+import atexit
+import gc
 import logging
 import os
-from collections.abc import Sequence
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
+from prefect.server.api.server import SubprocessASGIServer
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_dask import DaskTaskRunner
 
-from quanticity.research.sweeps import Backend, Keep, TrialTask, in_worker, shared
+from quanticity.research.sweeps import Backend, Keep, TrialTask, groups_for, in_worker
 
 
 @task(name="trials", cache_policy=NO_CACHE, persist_result=False)
 def make_trials(tasks: list[TrialTask]) -> list[dict[str, Any]]:
     """Make some trials, side by side where they share their market."""
+    atexit.register(gc.freeze)  # else freeing Prefect's modules takes the worker longer than Dask waits for its end
     return in_worker(tasks)
 
 
-def on_dask(jobs: int, address: str | None = None) -> Backend:
+def cluster_of(jobs: int) -> dict[str, Any]:
+    """What a cluster of this machine is made with: `jobs` processes on the loopback interface, and no dashboard (else it is served at port 8787)."""
+    return {"n_workers": jobs, "threads_per_worker": 1, "processes": True, "dashboard_address": None, "silence_logs": logging.ERROR,
+            "scheduler_kwargs": {"dashboard": False, "dashboard_address": "127.0.0.1:0"}}
+
+
+_WHEN_LEFT = "import os, sys; sys.stdin.read(); os.kill(int(sys.argv[1]), int(sys.argv[2]))"
+
+
+class _Server(SubprocessASGIServer):
+    """Prefect's temporary server, which is ended when this process is gone, `kill -9` included: a small process waits for the end of a pipe of ours."""
+
+    _guards: list["subprocess.Popen[bytes]"]
+
+    def _run_uvicorn_command(self) -> "subprocess.Popen[Any]":
+        server = super()._run_uvicorn_command()
+        program = [sys.executable, "-I", "-S", "-c", _WHEN_LEFT, str(server.pid), str(int(signal.SIGTERM))]
+        guard = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        self._guards = [*getattr(self, "_guards", []), guard]
+        return server
+
+    def stop(self) -> None:
+        for guard in getattr(self, "_guards", []):
+            guard.kill()  # before the process that it would end has gone, and its number may be another's
+            guard.communicate()
+        self._guards = []
+        super().stop()
+
+
+@contextmanager
+def one_server() -> Iterator[None]:
+    """One Prefect server for the flow and the workers of this machine, each of which would start its own; the configured one where there is one."""
+    if PREFECT_API_URL.value():
+        yield
+        return
+    with _Server() as server, temporary_settings({PREFECT_API_URL: server.api_url}):
+        os.environ["PREFECT_API_URL"] = server.api_url  # workers that are started now read it
+        try:
+            yield
+        finally:
+            del os.environ["PREFECT_API_URL"]
+
+
+def on_dask(jobs: int, address: str | None = None, together: int | None = None) -> Backend:
     """A backend for `run_sweep`: a flow run whose tasks go to a Dask cluster, at `address` or of `jobs` processes on this machine."""
     address = address or os.environ.get("DASK_SCHEDULER_ADDRESS")
-    cluster = {"n_workers": jobs, "threads_per_worker": 1, "processes": True, "dashboard_address": None, "silence_logs": logging.ERROR}
-    runner = DaskTaskRunner(address=address) if address else DaskTaskRunner(cluster_kwargs=cluster)
+    runner = DaskTaskRunner(address=address) if address else DaskTaskRunner(cluster_kwargs=cluster_of(jobs))
 
     def run(tasks: Sequence[TrialTask], keep: Keep) -> None:
-        groups = shared(tasks, jobs)
+        groups = groups_for(tasks, jobs, together)
 
         @flow(name="sweep", task_runner=runner)
         def sweep(trials: int) -> int:
@@ -41,6 +92,7 @@ def on_dask(jobs: int, address: str | None = None) -> Backend:
                     keep(record)
             return trials
 
-        sweep(len(tasks))
+        with nullcontext() if address else one_server():
+            sweep(len(tasks))
 
     return run

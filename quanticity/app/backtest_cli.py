@@ -7,7 +7,7 @@ __all__ = ['MOST_REASONS', 'SourceOption', 'DataOption', 'SymbolOption', 'DateOp
            'SessionsOption', 'TicksOption', 'JsonOption', 'day_of', 'days_of', 'costs_of', 'number', 'interval',
            'result_rows', 'details_of', 'not_done_rows', 'show_backtest', 'roots_of', 'target_of', 'backtest']
 
-# %% ../../nbs/95_app/972_backtest_cli.ipynb #7f8cc412
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #c804fd46
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date as calendar_date
@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .data_cli import _config
-from ..core.errors import UserError
+from ..core.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from quanticity.core.config import Config
     from quanticity.research.backtest_folder import BacktestRequest
 
-# %% ../../nbs/95_app/972_backtest_cli.ipynb #5d36aef1
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #1bb1cadf
 def day_of(option: str, text: str | None) -> calendar_date | None:
     """A day given as YYYY-MM-DD; UserError that names the option where it is none."""
     try:
@@ -45,7 +45,7 @@ def costs_of(slippage_spread: float | None, slippage_ticks: float | None, tick: 
     try:
         return Costs(slippage_spread, slippage_ticks, tick, latency, None if commissions is None else commissions.replace("-", "_"))  # type: ignore[arg-type]
     except ValueError as error:
-        raise UserError(str(error), "see quanticity backtest --help") from None
+        raise UsageError(str(error)) from None
 
 # %% ../../nbs/95_app/972_backtest_cli.ipynb #842a2819
 def number(value: float | None, unit: str) -> str:
@@ -61,7 +61,7 @@ def interval(low: float | None, high: float | None, unit: str, reason: str = "")
         return f"- ({reason})" if reason else ""
     return f"{number(low, unit)} to {number(high, unit)}"
 
-# %% ../../nbs/95_app/972_backtest_cli.ipynb #21875b00
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #18987547
 def result_rows(summary: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
     """The tables of a summary by title, rows of texts, the first row their heads."""
     level = f"{summary['level']:.0%} interval"
@@ -75,12 +75,14 @@ def result_rows(summary: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
     if summary["sensitivity"]:
         found["The same trades at other costs"] = [
             ("", "net", level, "net a trade"),
-            *((r["label"], number(r["net"], ""), interval(r["low"], r["high"], "", r.get("reason", "")), number(r["mean"], "")) for r in summary["sensitivity"]),
+            *((r["label"], number(r["net"], ""), interval(r["low"], r["high"], "", r.get("reason", "")), number(r["mean"], ""))
+              for r in summary["sensitivity"]),
         ]
     found["Sharpe ratio a day, and chance"] = [
         ("strategy", "ratio", "probability that it is above 0", "after all trials", "trials", "best by luck", "days lost"),
         *(
-            (s["strategy"], number(s["sharpe"], ""), number(s["probabilistic"], "share") + (f" ({s['reason']})" if s.get("reason") else ""),
+            (s["strategy"], number(s["sharpe"], ""),
+             number(s["probabilistic"], "share") + (f" ({s['reason']})" if s.get("reason") else ""),
              number(s["deflated"], "share"), f"{s['trials']:,}" if s["trials"] else "not counted",
              number(s["expected"], ""), f"{s['losses']:,} of {s['days']:,}")
             for s in summary["significance"]

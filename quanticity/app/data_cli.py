@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['data_app', 'import_', 'list_', 'remove', 'show', 'quality_record', 'quality', 'fetch']
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #4622eefb
+# %% ../../nbs/95_app/970_data_cli.ipynb #de40e1a0
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from quanticity.feeds.importing import Importer, SessionKey
     from quanticity.market.quality import Screened
     from quanticity.market.session import MarketSession
-    from quanticity.store.archive import Archive
+    from quanticity.store.archive import Archive, Manifest
 
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None,
                        help="Recorded markets: bring them in, list them, look at them, fetch public ones, ask what is wrong with them.")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #cb4417ea
+# %% ../../nbs/95_app/970_data_cli.ipynb #71d87ad7
 _Lake = Annotated[str | None, typer.Option("--lake", help="Folder or URL of the lake [default: data.lake_url].")]
 _Format = Annotated[str | None, typer.Option("--format", help="The file's format, where it cannot be told: lean, cboe, alphavantage, columns, recording.")]
 _Symbol = Annotated[str | None, typer.Option("--symbol", help="Option root, e.g. GOOG or SPXW [default: all].")]
@@ -57,13 +57,18 @@ def _archive(config: "Config", lake: str | None) -> "Archive":
     return Archive(lake or config.data.lake_url)
 
 
+def _watched() -> TextIO:
+    """Where progress is told: a bar on the terminal, or where nobody watches a line with the others, before them."""
+    return sys.stderr if sys.stderr.isatty() else sys.stdout
+
+
 def _options(pairs: list[str] | None) -> dict[str, str]:
     split = [pair.partition("=") for pair in pairs or []]
     if bad := [name for name, equals, _ in split if not equals or not name]:
         raise UserError(f"--option {bad[0]}: expected NAME=VALUE")
     return {name: value for name, _, value in split}
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #9a267974
+# %% ../../nbs/95_app/970_data_cli.ipynb #8a807252
 def _importer(config: "Config", path: Path, name: str | None) -> "Importer":
     from quanticity.feeds.importing import detect, importers
 
@@ -85,7 +90,7 @@ def _keys(importer: "Importer", path: Path, symbol: str | None, day: Any) -> "li
     return keys
 
 
-def _from_lake(config: "Config", lake: str | None, symbol: str, day: Any, source: str | None) -> "MarketSession":
+def _from_lake(config: "Config", lake: str | None, symbol: str, day: Any, source: str | None) -> "tuple[MarketSession, str]":
     from quanticity.feeds.importing import SessionKey
     from quanticity.feeds.recording import read_session
 
@@ -98,12 +103,14 @@ def _from_lake(config: "Config", lake: str | None, symbol: str, day: Any, source
     if len(found) > 1:
         raise DataError(f"{symbol}: {len(found)} sessions fit", "say which with --date and --source: " + ", ".join(f"{m.day} {m.source}" for m in found[:10]))
     key = SessionKey(found[0].symbol, found[0].day, found[0].source)
-    return read_session(archive, key, quarantined=True)
+    return read_session(archive, key, quarantined=True), str(found[0].attributes.get("licence", ""))
 
 
 def _named(config: "Config", what: str, symbol: str | None, date: str | None, source: str | None, format: str | None, lake: str | None,
-           option: list[str] | None) -> "MarketSession":
-    """The session that a person means, with every row that came."""
+           option: list[str] | None) -> "tuple[MarketSession, str]":
+    """The session that a person means, with every row that came, and what is known of its licence."""
+    from quanticity.feeds.fetch import pinned_licence
+
     day, path = _day(date), Path(what)
     if not path.exists():
         return _from_lake(config, lake, what.upper(), day, source)
@@ -111,14 +118,15 @@ def _named(config: "Config", what: str, symbol: str | None, date: str | None, so
     keys = _keys(importer, path, symbol, day)
     if len(keys) > 1:
         raise DataError(f"{path} holds {len(keys)} sessions", "say which with --symbol and --date: " + ", ".join(f"{k.symbol} {k.day}" for k in keys[:10]))
-    return importer.load(path, keys[0], _options(option))
+    session = importer.load(path, keys[0], _options(option))
+    return session, pinned_licence(session.files)
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #a08ae3bc
+# %% ../../nbs/95_app/970_data_cli.ipynb #ed879a6f
 @data_app.command("import")
 def import_(
     path: Annotated[Path, typer.Argument(help="A file, or a folder such as one that holds lean/Data.")],
     symbol: _Symbol = None, date: _Date = None, format: _Format = None, lake: _Lake = None, option: _Option = None,
-    licence: Annotated[str, typer.Option(help="A note on the data's licence, kept with the session.")] = "",
+    licence: Annotated[str, typer.Option(help="A note on the data's licence, kept with the session [default: that of the public set it is of].")] = "",
     force: Annotated[bool, typer.Option("--force", help="Write again what is there already.")] = False,
 ) -> None:
     """Bring recorded sessions into the lake: read, checked at the door, written whole or not at all. Importing again changes nothing.
@@ -137,40 +145,65 @@ def import_(
     config, options = _config(), _options(option)
     importer = _importer(config, path, format)
     keys = _keys(importer, path, symbol, _day(date))
-    with progress_bar(f"importing {len(keys)} sessions ({importer.name})") as progress:
+    with progress_bar(f"importing {len(keys)} session{'s' * (len(keys) != 1)} ({importer.name})", _watched()) as progress:
         summary = import_many(importer, path, _archive(config, lake), keys, options=options, licence=licence, force=force,
                               progress=progress)
     for report in summary.reports:
         typer.echo(f"  {report}")
+    sys.stdout.flush()
     for key, error in summary.errors:
         print(f"quanticity: {key}: {error}", file=sys.stderr)  # noqa: T201
     if summary.errors:
         raise typer.Exit(2)
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #b7ccddfa
+# %% ../../nbs/95_app/970_data_cli.ipynb #fba975c9
+_UNDERLYING = ("underlying_bars", "underlying_quotes", "underlying_trades")
+
+
+def _listed(m: "Manifest") -> dict[str, Any]:
+    """A session of the lake as plain JSON: `rows` are those of all tapes that the door accepted, `underlying` those of the stock or index alone."""
+    counts = m.attributes["counts"]
+    return {"symbol": m.symbol, "day": str(m.day), "source": m.source, "contracts": m.rows.get("contracts", 0), "quotes": m.rows.get("quotes", 0),
+            "trades": m.rows.get("trades", 0), "underlying": sum(m.rows.get(name, 0) for name in _UNDERLYING),
+            "rows": sum(int(c["accepted"]) for c in counts.values()), "refused": sum(int(c["refused"]) for c in counts.values()),
+            "quality": m.attributes["quality"].get("score"), "bytes": m.bytes, "licence": m.attributes["licence"],
+            "session_digest": m.attributes["session_digest"]}
+
+
+def _list_lines(rows: list[dict[str, Any]], width: int) -> list[str]:
+    """The table of the sessions; on a narrow terminal each licence is told once, below it."""
+    head = ("symbol", "day", "source", "contracts", "quotes", "trades", "all rows", "refused", "quality", "MB")
+    cells = [[r["symbol"], r["day"], r["source"], f"{r['contracts']:,}", f"{r['quotes']:,}", f"{r['trades']:,}", f"{r['rows']:,}", f"{r['refused']:,}",
+              "-" if r["quality"] is None else f"{r['quality']:.2f}", f"{r['bytes'] / 1e6:.2f}"] for r in rows]
+    wide = [max(len(line[i]) for line in (head, *cells)) for i in range(len(head))]
+    notes = ["licence", *(str(r["licence"]) for r in rows)]
+    aside = sum(wide) + 2 * len(wide) + max(map(len, notes)) + 2 <= width
+    gap = " " if sum(wide) + 2 * len(wide) > width else "  "
+    lines = [gap + gap.join(text.ljust(w) if i < 3 else text.rjust(w) for i, (text, w) in enumerate(zip(line, wide, strict=True))) for line in (head, *cells)]
+    if aside:
+        return [f"{line}  {note}".rstrip() for line, note in zip(lines, notes, strict=True)]
+    of = {note: [f"{r['symbol']} {r['day']}" for r in rows if r["licence"] == note] for note in dict.fromkeys(notes[1:])}
+    return lines + [f"  licence: {note or 'not known'} ({'all' if len(of) == 1 else ', '.join(which)})" for note, which in of.items()]
+
+# %% ../../nbs/95_app/970_data_cli.ipynb #4c7b96f0
 @data_app.command("list")
 def list_(symbol: _Symbol = None, lake: _Lake = None,
           as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False) -> None:
-    """List the sessions of the lake: rows, refused rows, quality, size, licence."""
+    """List the sessions of the lake: contracts, rows, refused rows, quality, size, licence."""
+    import shutil
+
     import orjson
 
     archive = _archive(_config(), lake)
-    found = archive.sessions(symbols=None if symbol is None else [symbol])
-    rows = [{"symbol": m.symbol, "day": str(m.day), "source": m.source, "contracts": m.rows.get("contracts", 0), "quotes": m.rows.get("quotes", 0),
-             "trades": m.rows.get("trades", 0), "refused": sum(int(c["refused"]) for c in m.attributes["counts"].values()),
-             "quality": m.attributes["quality"].get("score"), "bytes": m.bytes, "licence": m.attributes["licence"],
-             "session_digest": m.attributes["session_digest"]} for m in found]
+    rows = [_listed(m) for m in archive.sessions(symbols=None if symbol is None else [symbol])]
     if as_json:
         typer.echo(orjson.dumps({"lake": archive.files.url, "sessions": rows}).decode())
         return
     if not rows:
         typer.echo(f"  no sessions in {archive.files.url}: quanticity data import brings some in, quanticity data fetch gets public ones")
         return
-    typer.echo(f"  {'symbol':<8}{'day':<12}{'source':<12}{'contracts':>10}{'quotes':>12}{'trades':>9}{'refused':>9}{'quality':>9}{'MB':>8}  licence")
-    for r in rows:
-        quality = "-" if r["quality"] is None else f"{r['quality']:.2f}"
-        typer.echo(f"  {r['symbol']:<8}{r['day']:<12}{r['source']:<12}{r['contracts']:>10,}{r['quotes']:>12,}{r['trades']:>9,}{r['refused']:>9,}"
-                   f"{quality:>9}{r['bytes'] / 1e6:>8.2f}  {r['licence']}")
+    for line in _list_lines(rows, shutil.get_terminal_size((200, 24)).columns):
+        typer.echo(line)
 
 # %% ../../nbs/95_app/970_data_cli.ipynb #f7a255df
 def _stored_keys(archive: "Archive", symbol: str, day: Any, source: str | None) -> "list[SessionKey]":
@@ -215,7 +248,7 @@ def remove(
         return
     typer.echo(f"  {keys[0]}: removed, {remove_session(archive, keys[0])} files")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #e711ef59
+# %% ../../nbs/95_app/970_data_cli.ipynb #4338c7f3
 _What = Annotated[str, typer.Argument(help="An option root of the lake (GOOG), or a file or folder of a known format.")]
 _When = Annotated[str | None, typer.Argument(help="Trading day, YYYY-MM-DD.")]
 
@@ -237,19 +270,19 @@ def show(what: _What, date: _When = None, symbol: _Symbol = None, source: _Sourc
     from quanticity.reports.market_page import finding_summary
     from quanticity.reports.market_terminal import print_market
 
-    session = _named(_config(), what, symbol, date, source, format, lake, option)
+    session, licence = _named(_config(), what, symbol, date, source, format, lake, option)
     screened = screen_session(session)
     findings, score = finding_summary(screened), {"quality": screened.score.total}
     if html is not None:  # before anything is printed: whoever reads that may stop in the middle (`| head`)
         from quanticity.reports.document import write_whole
         from quanticity.reports.market_page import market_page
 
-        write_whole(html, market_page(screened.session, findings, score).encode())
-    print_market(screened.session, Console(), findings, score)
+        write_whole(html, market_page(screened.session, findings, score, licence).encode())
+    print_market(screened.session, Console(), findings, score, licence)
     if html is not None:
         typer.echo(f"  page: {html}")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #1b171b8c
+# %% ../../nbs/95_app/970_data_cli.ipynb #b66c0c87
 def quality_record(screened: "Screened") -> dict[str, Any]:
     """A session's quality as plain JSON: `score` and its `parts` (0 to 1, None: not to be told), rows `refused` and `noted` by reason."""
     score, findings = screened.score, screened.findings
@@ -268,7 +301,7 @@ def quality(what: _What, date: _When = None, symbol: _Symbol = None, source: _So
     from quanticity.market.findings import finding_lines
     from quanticity.market.quality import screen_session
 
-    session = _named(_config(), what, symbol, date, source, format, lake, option)
+    session, _ = _named(_config(), what, symbol, date, source, format, lake, option)
     screened = screen_session(session)
     lines = finding_lines(screened.findings, session.contracts, most)
     record, score = quality_record(screened), screened.score
@@ -286,7 +319,7 @@ def quality(what: _What, date: _When = None, symbol: _Symbol = None, source: _So
     if len(screened.findings) > len(lines):
         typer.echo(f"  and {len(screened.findings) - len(lines):,} more: --most lists them")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #1f92377d
+# %% ../../nbs/95_app/970_data_cli.ipynb #5c243184
 @data_app.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="The set: lean (sample days of options), vix (its daily history).")] = "lean",
@@ -299,7 +332,7 @@ def fetch(
     from quanticity.jobs.progress import progress_bar
 
     pinned = pinned_set(name)
-    with progress_bar(f"fetching {name}: {pinned.title} ({len(pinned.files)} files, {pinned.size / 1e6:.1f} MB, {pinned.licence})") as progress:
+    with progress_bar(f"fetching {name}: {pinned.title} ({len(pinned.files)} files, {pinned.size / 1e6:.1f} MB, {pinned.licence})", _watched()) as progress:
         done = fetch_set(pinned, into, progress, url)
     typer.echo(f"  {done.fetched} files fetched ({done.size / 1e6:.1f} MB), {done.present} were there; in {done.folder}")
     if name == "lean":

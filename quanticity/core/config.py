@@ -283,7 +283,7 @@ class RiskConfig(Section):
     max_relative_spread: float = key(0.40, "share of the mid", "an option with a wider bid-ask spread is refused", gt=0)
     minutes_before_expiry: float = key(4.0, "minutes", "no new order this close to the option's last trade", ge=0)
 
-# %% ../../nbs/00_core/03_config.ipynb #4051f691
+# %% ../../nbs/00_core/03_config.ipynb #5c656d6d
 def _iso_date(text: str) -> str:
     from datetime import date
 
@@ -310,7 +310,7 @@ class ExecutionConfig(Section):
     early_exercise: Literal["never", "rational"] = key(
         "never", "", "whether bought American options are exercised early by the same rule; else they are sold")
     exercise_value: Literal["mid", "bid"] = key("mid", "", "the option's price that exercise is compared with: the middle of its quote, or its bid")
-    opening_price_minutes: float = key(30.0, "minutes", "how long AM settlement waits for an official opening price, then it takes the first spot", ge=0, le=390)
+    opening_price_minutes: float = key(30.0, "minutes", "how long AM settlement waits for the official price, then it takes the first spot", ge=0, le=390)
     dividends: Annotated[dict[Annotated[str, Field(pattern=_ROOT)], _Dividends], AfterValidator(freeze)] = key(
         {}, "dollars a share", "dividends of the underlying by option root and ex-date, for early exercise and for shares held; else the yield alone counts",
         "a mapping of symbols in capitals to mappings of dates to dollars above 0")
@@ -485,16 +485,18 @@ def _variable_values(name: str, source: str, value: str) -> dict[str, Any]:
         _, wants = declared(Config, path) or (0, "a value")
         raise ConfigError(f"{source}: {'.'.join(path)}: got {got(value, path[0] != 'secrets')}, wants {wants}, as JSON") from None
 
-# %% ../../nbs/00_core/03_config.ipynb #8658a5cc
+# %% ../../nbs/00_core/03_config.ipynb #eac4cbd9
 def _unknown_variable(source: str, name: str) -> ConfigError:
     """The error for a variable that is no key."""
     path = _path(name)
     known = [[path[i] if part == "*" and i < len(path) else part for i, part in enumerate(k.split("."))] for k, _ in keys_of(Config)]
-    here = [parts for parts in known if parts[0] == path[0]]  # in a section that there is nothing else can be meant
-    names = [*([] if here else PROCESS_VARIABLES), *(variable_name(".".join(parts)) for parts in here or known)]
-    near = get_close_matches(name.upper(), names, 1, 0.75)
-    there = f"{path[0]} has: {', '.join('__'.join(parts[1:]).upper() for parts in here)}" if here else "names are QUANTICITY_SECTION__KEY"
-    return ConfigError(f"{source}: unknown name", f"did you mean {near[0]}?" if near else there)
+    here = {"__".join(parts[1:]).upper(): parts for parts in known if parts[0] == path[0]}  # in a section that there is nothing else can be meant
+    if here:
+        near = get_close_matches("__".join(path[1:]).upper(), here, 1, 0.7)
+        there = f"did you mean {variable_name('.'.join(here[near[0]]))}?" if near else f"{path[0]} has: {', '.join(here)}"
+        return ConfigError(f"{source}: unknown name", there)
+    near = get_close_matches(name.upper(), [*PROCESS_VARIABLES, *(variable_name(".".join(parts)) for parts in known)], 1, 0.75)
+    return ConfigError(f"{source}: unknown name", f"did you mean {near[0]}?" if near else "names are QUANTICITY_SECTION__KEY")
 
 
 def _add_variable(config: Config, name: str, source: str, value: str) -> Config:

@@ -14,7 +14,7 @@ from string import Template
 from ..core.clock import NEW_YORK
 from ..core.types import Fill, Message, Proposal, Signal, SpreadProposal, Tier
 
-# %% ../../nbs/70_distribution/70_messages.ipynb #f5f6912d
+# %% ../../nbs/70_distribution/70_messages.ipynb #3327c461
 OPENED = Template("OPENED $contract ($strategy): bought $quantity at $price, $time New York.\n"
                   "Target $target, stop $stop, out by $out. Confidence $confidence: $rationale.\n"
                   "Not investment advice.")
@@ -41,7 +41,8 @@ def _named(proposal: Proposal) -> str:
 def opened(signal: Signal, fill: Fill, price: float | None = None) -> Message:
     """The message of a signal's first entry fill; of a spread that of its first leg, with the net `price` per share (negative: a credit)."""
     p = signal.proposal
-    text = OPENED.substitute(contract=_named(p), strategy=p.strategy, quantity=fill.quantity, price=f"{fill.price if price is None else price:.2f}", time=_time(fill.ts),
+    paid = fill.price if price is None else price
+    text = OPENED.substitute(contract=_named(p), strategy=p.strategy, quantity=fill.quantity, price=f"{paid:.2f}", time=_time(fill.ts),
                              target=f"{p.target_price:.2f}", stop=f"{p.stop_price:.2f}", out=_deadline(p.exit_at, fill.ts),
                              confidence=f"{p.confidence:.2f}", rationale=p.rationale or "no rationale given")
     return Message(f"msg:{signal.id}:opened", signal.id, fill.id, fill.ts, "opened", text)

@@ -243,7 +243,7 @@ def unzip(path: Path, limits: Limits = LIMITS) -> Unzipped:
     """The files of a zip file. Raises what `read_bytes` and `unpack` do."""
     return unpack(read_bytes(path, limits.file_bytes), str(path), limits)
 
-# %% ../../nbs/25_feeds/250_importing.ipynb #9633cb0a
+# %% ../../nbs/25_feeds/250_importing.ipynb #c9753d1e
 def _start(path: Path) -> bytes:
     """The first four bytes of a file. Raises what `read_bytes` does where it is none or cannot be read."""
     try:
@@ -275,7 +275,7 @@ def _unknown(path: Path, limits: Limits = LIMITS) -> str:
         names = [entry[0] for entry in entries]
     else:
         names = list(unpack(raw, str(path), limits).names)
-    return f"a zip of {len(names):,} files ({', '.join(names[:3])[:120]}{' ...' if len(names) > 3 else ''}), {unknown}"
+    return f"a zip of {len(names):,} file{'s' * (len(names) != 1)} ({', '.join(names[:3])[:120]}{' ...' if len(names) > 3 else ''}), {unknown}"
 
 # %% ../../nbs/25_feeds/250_importing.ipynb #5d4be87a
 def detect(path: Path, known: Mapping[str, Importer]) -> Importer:

@@ -6,7 +6,7 @@
 __all__ = ['QUARANTINE', 'PARTS', 'IMPORTER', 'write_session', 'finish_session', 'read_session', 'read_quarantine',
            'read_columns', 'Recorder', 'recordings', 'recover', 'discard', 'RecordingImporter']
 
-# %% ../../nbs/25_feeds/29_recording.ipynb #362a58fc
+# %% ../../nbs/25_feeds/29_recording.ipynb #036e2f47
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,7 +19,7 @@ import orjson
 
 from ..core.errors import DataError, DataMissing
 from .importing import SessionKey, missing, number_options
-from .session_tables import (Refused, assemble, merged, refused_table, session_attributes, session_tables, table_column, table_refused,
+from .session_tables import (Refused, assemble, chain_tables, merged, refused_table, session_attributes, session_tables, table_column, table_refused,
                                              table_tape, tape_kinds, tape_table)
 from ..market.session import Batch, MarketSession, session_digest
 from ..market.tape import Tape, empty
@@ -29,7 +29,7 @@ from ..store.lake import is_staged, readable
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# %% ../../nbs/25_feeds/29_recording.ipynb #dfc75c39
+# %% ../../nbs/25_feeds/29_recording.ipynb #664756a0
 QUARANTINE = "quarantine_"
 
 
@@ -48,13 +48,18 @@ def write_session(archive: Archive, session: MarketSession, *, quarantine: Mappi
 
 def finish_session(writer: SessionWriter, session: MarketSession, *, quarantine: Mapping[str, Refused] | None = None, quality: Mapping[str, Any] | None = None,
                    licence: str = "", given: Iterable[str] = ()) -> tuple[Manifest, bool]:
-    """`write_session` for a writer that was given all rows of some tapes (`given`) already, in pieces."""
+    """`write_session` for a writer that was given all rows of some tapes (`given`) already, in pieces.
+
+    Without a `licence`, the note is that of the pinned set whose files the session was read from, if they all are of one.
+    """
+    from quanticity.feeds.fetch import pinned_licence
     refused = {name: r for name, r in (quarantine or {}).items() if len(r.rows)}
     counts = {name: {"accepted": len(tape), "refused": len(refused[name].rows) if name in refused else 0} for name, tape in session.tapes().items()}
     tables = session_tables(session) | {QUARANTINE + name: refused_table(r) for name, r in refused.items()}
 
     def attributes() -> dict[str, Any]:
-        return {"session_digest": session_digest(session), "licence": licence, "files": session.files, "session": session_attributes(session),
+        return {"session_digest": session_digest(session), "licence": licence or pinned_licence(session.files), "files": session.files,
+                "chains": chain_tables(session), "session": session_attributes(session),
                 "counts": {name: both for name, both in counts.items() if any(both.values())}, "quality": dict(quality or {})}
 
     return writer.finish({name: table for name, table in tables.items() if name not in set(given)}, attributes, list(tables))

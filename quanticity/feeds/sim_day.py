@@ -7,11 +7,11 @@ __all__ = ['PART_SECONDS', 'MINUTE_SECONDS', 'FACTORS', 'DayPart', 'StepRows', '
            'revalue', 'chain_moneyness', 'plan_orders', 'trade', 'each_minute', 'edge_signal', 'hedging', 'step',
            'show', 'make_part', 'option_trades', 'SymbolDay', 'Positions', 'first_positions']
 
-# %% ../../nbs/25_feeds/2862_sim_day.ipynb #4c18b617
+# %% ../../nbs/25_feeds/2862_sim_day.ipynb #09b1d8f1
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from math import exp, sqrt
+from math import exp, expm1, sqrt
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from .sim_positions import Dealers, Positions, first_positions
 from .sim_quotes import QuoteBook, SpreadMood, opening, quote_sizes, spread_target
 from .sim_stock import Hedge, Stock, stock_prints, stock_quotes
 from .sim_surface import MICRO, Surface, total_variance
-from .sim_truth import TradeTruth
+from .sim_truth import Participant, TradeTruth
 from ..market.chain import Contracts, FloatArray, IntArray, nanoseconds, timestamp
 from ..market.tape import Quotes, Trades, empty
 
@@ -91,7 +91,7 @@ def news_ahead(grid: DayGrid, s: Surface, p: SimulatorParameters) -> FloatArray:
             out[:step] += np.where(s.settles >= grid.times[step], variance, 0.0)
     return out
 
-# %% ../../nbs/25_feeds/2862_sim_day.ipynb #08a0169a
+# %% ../../nbs/25_feeds/2862_sim_day.ipynb #1774bccc
 class DayState:
     """One symbol on one day, before its first step.
 
@@ -124,6 +124,8 @@ class DayState:
         self.pressure = np.zeros(moments) if pressure is None else pressure
         self.value, self.delta, self.m = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n)
         self.jumps: list[tuple[int, float]] = []
+        self.habit = (0.0, 0.0)  # shares of delta that a print of retail, and one of institutions, is expected to bring
+        self.expected = 0.0  # those that came as expected, as far as dealers have not worked them off
 
 # %% ../../nbs/25_feeds/2862_sim_day.ipynb #dd07f6fc
 def revalue(day: DayState, k: int) -> None:
@@ -141,14 +143,16 @@ def chain_moneyness(day: DayState, k: int) -> tuple[FloatArray, FloatArray]:
     forward, volatility = day.state.spot * np.exp((p.rate - p.dividend) * years), np.sqrt(theta / years)
     return moneyness(day.listed.strike, forward[rows], volatility[rows], years[rows], day.listed.is_call), years[rows]
 
-# %% ../../nbs/25_feeds/2862_sim_day.ipynb #f9f0fa2c
+# %% ../../nbs/25_feeds/2862_sim_day.ipynb #078b7c6f
 def plan_orders(day: DayState, first: int, stop: int) -> Orders:
     """Customers' orders of the steps `first` to `stop`, by what is known before the first."""
     grid, k = day.grid, first - 1
     ts, back = int(grid.times[k]), max(round(1800 / max(float(grid.seconds[1]), 1e-3)), 1)
     move = int(np.sign(day.path[k] - day.path[max(k - back, 0)]))
     m, years = chain_moneyness(day, k)
-    orders = day.flow.plan(int(grid.times[stop - 1]) - 1, m, years, day.listed.expires_at > ts, move)
+    alive = day.listed.expires_at > ts
+    orders = day.flow.plan(int(grid.times[stop - 1]) - 1, m, years, alive, move)
+    day.habit = day.flow.habit(m, years, alive, move, day.delta)
     keep = (orders.ts >= grid.times[1]) & (orders.ts < day.listed.expires_at[orders.row])
     for start, end in day.plan.halts:
         keep &= (orders.ts < start) | (orders.ts >= end)
@@ -163,6 +167,8 @@ def trade(day: DayState, k: int, orders: Orders, made: StepRows) -> None:
     signed = orders.sign * orders.size
     day.dealers.fill(orders.row, signed)
     day.delta_flow[k] = (signed * day.delta[orders.row]).sum()
+    institutions = int((orders.participant == Participant.INSTITUTIONAL).sum())
+    day.expected += day.habit[0] * (len(orders) - institutions) + day.habit[1] * institutions
     made.orders.append(orders)
     made.price.append(price)
 
@@ -188,7 +194,7 @@ def edge_signal(day: DayState, e: EdgeState, k: int) -> int:
     move = int(np.sign(day.path[k] - day.path[before]))
     return -move if e.edge.kind == "reversion" else move
 
-# %% ../../nbs/25_feeds/2862_sim_day.ipynb #ef80586b
+# %% ../../nbs/25_feeds/2862_sim_day.ipynb #3d83a445
 def hedging(day: DayState, k: int, made: StepRows) -> tuple[int, float]:
     """Shares that dealers trade in step k, and by how much the price moves."""
     if day.plan.halted[k - 1]:
@@ -200,8 +206,10 @@ def hedging(day: DayState, k: int, made: StepRows) -> tuple[int, float]:
         made.hedges.append((k, shares))
     if not day.p.feedback or day.p.fair:
         return shares, 0.0
+    expected = day.expected * -expm1(-seconds / day.p.hedge_seconds)
+    day.expected -= expected
     daily = day.p.volatility / sqrt(252) * sqrt(day.plan.regime.variance)
-    return shares, round(day.p.impact * daily * shares / day.p.underlying_volume, 12)
+    return shares, round(day.p.impact * daily * round(shares - expected, 6) / day.p.underlying_volume, 12)
 
 # %% ../../nbs/25_feeds/2862_sim_day.ipynb #2a2cdda2
 def step(day: DayState, k: int, made: StepRows) -> None:

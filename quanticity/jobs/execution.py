@@ -51,7 +51,7 @@ def limits_of(config: Config, notional_share: float = 1.0) -> Limits:
     return Limits(r.order_notional * notional_share, r.max_order_notional, r.max_symbol_notional, r.max_book_notional, r.max_open_positions,
                   r.max_daily_loss, r.max_orders_per_day, r.max_relative_spread, config.market.max_quote_age_seconds, r.minutes_before_expiry)
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #fe7e7c7c
+# %% ../../nbs/80_jobs/830_execution.ipynb #990e315d
 class ExecutionJob:
     """Orders, positions and profit of one session. `notional_share` is by strategy, from its playbook; `carried` is what the session before left:
     where it is not given, what the state remembers of that, whichever process it ran in.
@@ -73,6 +73,7 @@ class ExecutionJob:
         self.notes: list[str] = []
         self.unlisted: set[str] = set()
         self.marks: list[Mark] = []
+        self.shown: list[Mark] = []  # the same as people are shown them; risk takes `marks`, which count what nobody bids for as nothing
         self._quotes = carried.quotes
         self._spot = carried.spot
         self._prices: dict[str, float] = {}
@@ -111,15 +112,18 @@ class ExecutionJob:
         if not anything and not self._marked:
             return
         self._marked = anything
-        marks = self.marks = [self._last_mark(mark, now) for mark in self.book.mark(self.quote_of, now)]
+        marks = self.marks = [self._last_mark(mark) for mark in self.book.mark(self.quote_of, now)]
+        self.shown = [self._last_bid(mark, now) for mark in marks]
         self.totals = self.book.totals(marks, self._spot_now() if self.book.shares() else math.nan)
-        unrealized = {mark.contract.occ: mark.unrealized for mark in marks}
+        unrealized = {mark.contract.occ: mark.unrealized for mark in self.shown}
         self.desk.state.set_hash(execution_positions(self.desk.symbol), {
             p.contract.occ: orjson.dumps(plain(p) | {"unrealized": unrealized.get(p.contract.occ, 0.0)}) for p in self.book.positions()})
 
     def _last_bid(self, mark: Mark, now: int) -> Mark:
-        """A bought contract that nobody bids for just now keeps its last bid up to `market.max_quote_age_seconds`, with the reason; then it is worth nothing."""
+        """As people are shown it: a bought contract that nobody bids for just now keeps its last bid, with the reason, up to `market.max_quote_age_seconds`."""
         occ = mark.contract.occ
+        if mark.quantity < 0:
+            return mark
         if mark.reason is None:
             self._bids[occ] = (mark.price, now)
         if mark.reason in (None, Reason.EXPIRED) or occ not in self._bids:
@@ -131,11 +135,11 @@ class ExecutionJob:
         shares = mark.quantity * mark.contract.multiplier
         return replace(mark, price=price, value=round(shares * price, 6), unrealized=round(shares * (price - position.average_price), 9), age_seconds=age)
 
-    def _last_mark(self, mark: Mark, now: int) -> Mark:
+    def _last_mark(self, mark: Mark) -> Mark:
         """A sold contract that nobody offers just now, or that waits for its settlement, keeps its last price (at first that at which it was sold)."""
         occ = mark.contract.occ
         if mark.quantity > 0:
-            return self._last_bid(mark, now)
+            return mark
         if mark.price == mark.price:
             self._prices[occ] = mark.price
             return mark

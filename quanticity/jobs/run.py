@@ -103,7 +103,7 @@ def _from_lake(url: str, symbol: str, day: date) -> MarketSession:
     refused = sum(int(counts["refused"]) for counts in found[0].attributes["counts"].values())
     return replace(session, notes=(*session.notes, f"{how_many(refused, 'row')} {agree(refused, 'was', 'were')} refused at import")) if refused else session
 
-# %% ../../nbs/80_jobs/846_run.ipynb #98842661
+# %% ../../nbs/80_jobs/846_run.ipynb #9e620369
 def _partial(out: Path) -> str:
     """How the hidden folders of this machine's replays to `out` begin; the number of the process follows."""
     return f".{out.name}.partial-{crc32(os.uname().nodename.encode()):08x}-"
@@ -111,7 +111,7 @@ def _partial(out: Path) -> str:
 
 def _sweep(out: Path) -> None:
     """Clear away the hidden folders whose process is gone; an earlier run that was just being replaced comes back to its place."""
-    for left in [out.parent / name for name in sorted(os.listdir(out.parent)) if name.startswith(_partial(out))]:
+    for left in sorted(entry for entry in out.parent.iterdir() if entry.name.startswith(_partial(out))):
         process = left.name.removeprefix(_partial(out)).partition("-")[0]
         if not process.isdecimal() or _is_running(int(process)):
             continue
@@ -130,7 +130,7 @@ def _is_running(process: int) -> bool:
         return True
     return True
 
-# %% ../../nbs/80_jobs/846_run.ipynb #2648297e
+# %% ../../nbs/80_jobs/846_run.ipynb #79612d26
 def _stage(out: Path) -> Path:
     """A new hidden folder beside `out`, which is looked at first; what killed replays to the same place left is cleared away."""
     try:
@@ -138,11 +138,11 @@ def _stage(out: Path) -> Path:
             raise OutputError(f"{out} is not empty and holds no earlier run", "name another folder with --out")
         out.parent.mkdir(parents=True, exist_ok=True)
         _sweep(out)
-        if os.path.exists(out) and not out.is_dir():
+        if out.exists() and not out.is_dir():
             raise NotADirectoryError(20, "Not a directory")
         return Path(tempfile.mkdtemp(prefix=f"{_partial(out)}{os.getpid()}-", dir=out.parent))
     except OSError as error:
-        there = next(place for place in (out, *out.parents) if os.path.exists(place))
+        there = next(place for place in (out, *out.parents) if os.path.exists(place))  # noqa: PTH110 (a place that may not be looked at is none)
         if not there.is_dir():
             raise OutputError(f"{there} is a file", "name a folder with --out") from None
         why = f"{there} takes no new folders" if error.errno == 2 else error.strerror

@@ -55,7 +55,7 @@ def _over(axis: SessionAxis, times: Sequence[datetime], values: FloatArray, name
     """A line over sessions, broken between them."""
     return _line(name=name, colour=colour, **axis.line(times, values), **more)
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #5aba92e7
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #68c0b360
 _ENDS = (("target", GREEN), ("stop", RED), ("time", ORANGE), ("settlement", PURPLE), ("assignment", PURPLE), ("exercise", PURPLE))
 
 
@@ -77,7 +77,8 @@ def market_figure(run: BacktestRun, symbol: str) -> Any:
         found = [(i, ts) for i in chosen if (ts := run.trades[column][i]) is not None]
         if found:
             at = [max(int(np.searchsorted(moments, ts, side="right")) - 1, 0) for _, ts in found]
-            figure.add_trace(go.Scatter(x=[axis.at(new_york(ts)) for _, ts in found], y=spot[at], name=name, mode="markers", text=[_words(run, i) for i, _ in found],
+            places, texts = [axis.at(new_york(ts)) for _, ts in found], [_words(run, i) for i, _ in found]
+            figure.add_trace(go.Scatter(x=places, y=spot[at], name=name, mode="markers", text=texts, hoverinfo="text+name",
                                         marker={"symbol": shape, "size": 11, "color": colour, "line": {"color": BLACK, "width": 1}}))
 
     mark("entry", "opened", legs, "triangle-up", SKY)
@@ -90,9 +91,10 @@ def _words(run: BacktestRun, i: int) -> str:
     t = run.trades
     sold = "sold " if t["side"][i] == "sell" else ""
     end = f" to {new_york(t['closed'][i]):%b %d %H:%M}" if t["closed"][i] is not None else ""
-    return f"{new_york(t['opened'][i]):%b %d %H:%M}{end}, {t['strategy'][i]}: {sold}{t['quantity'][i]:g} {t['contract'][i]}, {t['exit_reason'][i]}, net {t['net'][i]:+,.2f}"
+    what = f"{sold}{t['quantity'][i]:g} {t['contract'][i]}, {t['exit_reason'][i]}, net {t['net'][i]:+,.2f}"
+    return f"{new_york(t['opened'][i]):%b %d %H:%M}{end}, {t['strategy'][i]}: {what}"
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #f4455377
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #5a48d12f
 _GREEKS = (("value", "value, dollars (what closing it would bring)", BLACK), ("delta", "delta, shares", BLUE), ("gamma", "gamma, shares per $", GREEN),
            ("vega", "vega, $ per point", ORANGE), ("theta", "theta, $ per day", RED))
 _TITLES = tuple(name for name, _, _ in _GREEKS)
@@ -105,8 +107,10 @@ def exposure_figure(run: BacktestRun, symbol: str) -> Any:
     if not (run.column("open_positions", rows) > 0).any():
         return Note(f"Nothing was held in {symbol}.")
     lacking = int((run.column("open_positions", rows) > run.column("greeks_of", rows)).sum())
-    notes = [f"In {lacking:,} step{'s' * (lacking != 1)} a held contract's volatility could not be solved: the greeks leave it out; where no other is held, the line breaks."
-             ] if lacking else []
+    notes = []
+    if lacking:
+        notes.append(f"In {lacking:,} step{'s' * (lacking != 1)} a held contract's volatility could not be solved: the greeks leave it out; "
+                     "where no other is held, the line breaks.")
     axis = run.axis
     figure = _figure(f"{symbol}: the book over time", "equity.parquet: ts, value, delta, gamma, vega, theta, greeks_of", notes, height=780,
                      **_stacked(axis, _TITLES))
@@ -114,7 +118,7 @@ def exposure_figure(run: BacktestRun, symbol: str) -> Any:
         figure.add_trace(_over(axis, run.times(rows), run.column(name, rows), label, colour, line={"shape": "hv"}, **_on(number)))
     return figure
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #19aaad04
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #fec96798
 MOST_GROUPS = len(COLOURS) - 1
 
 
@@ -139,13 +143,15 @@ def exposure_by_figure(run: BacktestRun, symbol: str, by: str) -> Any:
         return Note(f"By {by}: {only} was held in {symbol}, so there is nothing to tell apart.")
     rows, axis = run.rows(symbol), run.axis
     place = {run.equity["ts"][i]: k for k, i in enumerate(rows)}
-    figure = _figure(f"{symbol}: the book by {by}", f"exposure.parquet: ts, {by}, value, delta, gamma, vega, theta", [_UNITS], height=780, **_stacked(axis, _TITLES))
+    figure = _figure(f"{symbol}: the book by {by}", f"exposure.parquet: ts, {by}, value, delta, gamma, vega, theta", [_UNITS], height=780,
+                     **_stacked(axis, _TITLES))
     for number, name in enumerate(_TITLES):
         for colour, (label, own) in zip(COLOURS, groups.items(), strict=False):
             values = np.zeros(len(rows))
             for i in own:
                 values[place[run.exposure["ts"][i]]] += run.exposure[name][i]
-            figure.add_trace(_over(axis, run.times(rows), values, label.replace("_", " "), colour, line={"shape": "hv"}, showlegend=number == 0, **_on(number)))
+            more: dict[str, Any] = {"line": {"shape": "hv"}, "showlegend": number == 0, **_on(number)}
+            figure.add_trace(_over(axis, run.times(rows), values, label.replace("_", " "), colour, **more))
     return figure
 
 # %% ../../nbs/75_reports/781_backtest_figures.ipynb #cadce7f9

@@ -139,7 +139,7 @@ def load_backtest(folder: Path | str) -> BacktestRun:
         raise DataError(f"{folder / LEDGER} is not the ledger that {SUMMARY} describes (its SHA-256 differs)", "run the backtest again")
     return BacktestRun(folder, summary, trades, equity, files, exposure)
 
-# %% ../../nbs/75_reports/780_backtest_run.ipynb #1b44ecbe
+# %% ../../nbs/75_reports/780_backtest_run.ipynb #bf8e1e12
 def write_backtest_example(folder: Path, trades: bool = True) -> Path:
     """Write an invented backtest into a folder, with three trades or none."""
     import pyarrow as pa
@@ -163,7 +163,7 @@ def write_backtest_example(folder: Path, trades: bool = True) -> Path:
     }
     columns |= {name: held * size for name, size in (("delta", 120.0), ("gamma", 9.0), ("vega", 35.0), ("theta", -80.0))}
     pq.write_table(pa.table(columns), folder / EQUITY)
-    pq.write_table(_example_exposure(columns, held), folder / EXPOSURE)
+    pq.write_table(_example_exposure(columns, np.asarray(held, np.float64)), folder / EXPOSURE)
     pq.write_table(pa.Table.from_pylist(_example_trades() if trades else [], _TRADE_SCHEMA()), folder / TRADES)
     (folder / LEDGER).write_bytes(b"")
     (folder / SUMMARY).write_text(json.dumps(_example_summary(float(net[-1]), 3 * trades)))

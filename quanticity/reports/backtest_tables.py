@@ -192,7 +192,7 @@ def trades_table(run: BacktestRun) -> Table | Note:
         ("Costs are commission, half spreads and slippage.", *((f"{_counted(left, 'more leg')} {'is' if left == 1 else 'are'} in the file.",) if left else ())),
     )
 
-# %% ../../nbs/75_reports/782_backtest_tables.ipynb #615db71a
+# %% ../../nbs/75_reports/782_backtest_tables.ipynb #e017a9f5
 def not_done_table(run: BacktestRun) -> Table | Note:
     """What was not proposed, vetoed, refused or cancelled, by reason, each with its commonest details."""
     names = {"skip": "not proposed", "veto": "vetoed", "refusal": "refused by risk", "cancel": "order ended unfilled"}
@@ -214,7 +214,9 @@ def _details(row: dict[str, Any], most: int = 3) -> str:
 def notes_table(run: BacktestRun) -> Table | Note:
     """What the data says of itself, by session."""
     rows = tuple((n["symbol"], n["date"], n["note"]) for n in run.summary.get("notes", ()))
-    return Table("What the data lacks, by session", ("symbol", "date", "note"), rows, "lll", f"{SUMMARY}: notes") if rows else Note("The sessions have no notes.")
+    if not rows:
+        return Note("The sessions have no notes.")
+    return Table("What the data says of itself, by session", ("symbol", "date", "note"), rows, "lll", f"{SUMMARY}: notes")
 
 
 def days_table(run: BacktestRun) -> Table:

@@ -57,7 +57,7 @@ def title_of(notebook: Any) -> tuple[str, str]:
                 return str(found["text"]), str(found["run_id"])
     return "", ""
 
-# %% ../../nbs/75_reports/78_document.ipynb #0163af18
+# %% ../../nbs/75_reports/78_document.ipynb #b7ada334
 _STYLE = """
 :root { color-scheme: light; }
 body { margin: 0; background: #f4f5f7; color: #222; font: 15px/1.55 system-ui, "DejaVu Sans", Verdana, Helvetica, Arial, sans-serif; }
@@ -68,7 +68,7 @@ a.anchor-link { display: none; } code { background: #eef1f4; padding: 0 .25em; b
 caption { text-align: left; font-weight: 600; font-size: .95rem; padding: .2rem 0 .4rem; }
 th, td { padding: .25rem .7rem .25rem .3rem; border-bottom: 1px solid #e3e6ea; vertical-align: top; text-align: left;
   max-width: 34rem; overflow-wrap: break-word; }
-th { border-bottom: 2px solid #888; white-space: nowrap; } th.r, td.r { text-align: right; white-space: nowrap; }
+th { border-bottom: 2px solid #888; white-space: nowrap; } th.r, td.r { text-align: right; white-space: nowrap; } td.n { white-space: nowrap; } td.l:not(.n) { min-width: 14rem; }
 tbody tr:nth-child(even) { background: #f8f9fb; }
 .q-source { color: #667; font-size: .78rem; margin: .1rem 0 .6rem; } .q-figure { width: 100%; margin-top: 1rem; } img { max-width: 100%; }
 pre { overflow-x: auto; background: #f6f6f6; padding: .6rem; font-size: .8rem; }
@@ -233,7 +233,13 @@ def _code(pdf: Any, text: str, colour: int = 246) -> None:
     pdf.multi_cell(0, 3.6, text.rstrip("\n") or " ", fill=True, new_x="LMARGIN", new_y="NEXT")
     pdf.ln(1.5)
 
-# %% ../../nbs/75_reports/78_document.ipynb #487b15d9
+# %% ../../nbs/75_reports/78_document.ipynb #12018145
+def _table_start(pdf: Any, rows: list[list[str]], widths: list[float], size: float) -> float:
+    """The height in mm of a table's title, head and first two rows, about: they stay on one page."""
+    high = [max(-(-(pdf.get_string_width(str(cell)) + 3.5) // width) for cell, width in zip(row, widths, strict=True)) for row in rows[:3]]
+    return float(min(7.0 + sum(size * 0.5 * max(lines, 1) + 1.6 for lines in high), 0.5 * pdf.eph))
+
+
 def _table(pdf: Any, data: dict[str, Any]) -> None:
     from fpdf.fonts import FontFace
 
@@ -243,12 +249,12 @@ def _table(pdf: Any, data: dict[str, Any]) -> None:
     wishes = [min(max(pdf.get_string_width(str(row[i])) for row in [columns, *rows]) + 3.5, pdf.epw * 0.75) for i in range(len(columns))]
     words = [max((pdf.get_string_width(word) for row in [columns, *rows[:60]] for word in str(row[i]).split()), default=0) + 3.5
              for i in range(len(columns))]
-    floors = [min(wish, word, pdf.epw * 0.16) for wish, word in zip(wishes, words, strict=True)]
+    floors = [min(wish, word, pdf.epw * 0.2) for wish, word in zip(wishes, words, strict=True)]
     if sum(wishes) > pdf.epw:  # give each its longest word, and share what is left by what more it asks
         spare, asked = max(pdf.epw - sum(floors), 0.0), sum(wishes) - sum(floors)
         wishes = [floor + spare * (wish - floor) / (asked or 1) for floor, wish in zip(floors, wishes, strict=True)]
     if data.get("title"):
-        if pdf.will_page_break(25):
+        if pdf.will_page_break(_table_start(pdf, [columns, *rows], wishes, size)):
             pdf.add_page()
         pdf.set_font("DejaVu", "B", 9)
         pdf.cell(0, 7, data["title"], new_x="LMARGIN", new_y="NEXT")
@@ -273,7 +279,7 @@ def _under(pdf: Any, lines: list[str]) -> None:
     pdf.set_text_color(34)
     pdf.ln(2)
 
-# %% ../../nbs/75_reports/78_document.ipynb #82c58024
+# %% ../../nbs/75_reports/78_document.ipynb #3698fb35
 def _picture(pdf: Any, png: str, under: list[str]) -> None:
     from PIL import Image
 
@@ -297,7 +303,7 @@ def _first_part(pdf: Any, output: Any) -> float:
 
     data = output.get("data", {})
     if TABLE_MIME in data:
-        return 12.0 + 7.0 * min(len(data[TABLE_MIME]["rows"]) + 1, 4)
+        return 16.0 + 9.0 * min(len(data[TABLE_MIME]["rows"]) + 1, 4)
     if "image/png" in data:
         with Image.open(BytesIO(base64.b64decode(data["image/png"]))) as picture:
             return _picture_height(pdf, *picture.size) + 12.0

@@ -6,7 +6,7 @@
 __all__ = ['EXPIRY_HEAD', 'FindingLine', 'finding_summary', 'new_york_times', 'coverage_over_time', 'strikes_over_time',
            'spread_by_moneyness', 'volume_figure', 'percent', 'expiry_rows', 'gap_rows', 'market_page']
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #35e1935f
+# %% ../../nbs/75_reports/771_market_page.ipynb #03eaac93
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from ..market.quality import Screened
 from ..market.session import MarketSession
 from .figures import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
 from .market_view import (Gap, Map, expiry_profile, gaps, reference_spot, spread_map, strike_map, time_profile,
-                                            volume_by_strike)
+                                            underlying_rows, volume_by_strike)
 
 _NEW_YORK = ZoneInfo("America/New_York")
 
@@ -50,7 +50,7 @@ def new_york_times(ns: Sequence[int]) -> list[datetime]:
     """Nanoseconds UTC as naive New York wall-clock times, which is what an axis shows."""
     return [datetime.fromtimestamp(t // 1_000_000_000, UTC).astimezone(_NEW_YORK).replace(tzinfo=None) for t in ns]
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #b2a99462
+# %% ../../nbs/75_reports/771_market_page.ipynb #cebecfa8
 _SHADES = "Viridis"
 
 
@@ -67,21 +67,24 @@ _LABELS = {"quotes": "option quotes", "trades": "option trades", "underlying_bar
 
 
 def coverage_over_time(session: MarketSession) -> Any:
-    """By time: option quote rows and contracts quoted, the share with both sides, option trades, and the spot."""
+    """By time: option quote rows and contracts quoted, the share with both sides, option trades, and the spot; of a stock alone its own quotes and trades."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     p = time_profile(session)
     x, none = new_york_times(p.ends.tolist()), np.zeros(len(p.ends), np.int64)
+    quotes, trades = ("quotes", "trades") if len(session.contracts) else ("underlying_quotes", "underlying_trades")
     figure = make_subplots(rows=4, cols=1, shared_xaxes=True, vertical_spacing=0.045, row_heights=[0.36, 0.16, 0.16, 0.32])
-    figure.add_bar(x=x, y=p.rows.get("quotes", none), name="option quotes", marker_color=BLUE, row=1, col=1)
+    figure.add_bar(x=x, y=p.rows.get(quotes, none), name=_LABELS[quotes], marker_color=BLUE, row=1, col=1)
     figure.add_scatter(x=x, y=p.contracts, name="contracts quoted", mode="lines", line={"color": GREEN, "width": 1.6}, row=1, col=1)
     figure.add_scatter(x=x, y=p.two_sided, name="two-sided share", mode="lines", line={"color": PURPLE, "width": 1.6}, row=2, col=1)
-    figure.add_bar(x=x, y=p.rows.get("trades", none), name="option trades", marker_color=ORANGE, row=3, col=1)
+    figure.add_bar(x=x, y=p.rows.get(trades, none), name=_LABELS[trades], marker_color=ORANGE, row=3, col=1)
     figure.add_trace(go.Scatter(x=x, y=p.spot, name="spot", mode="lines", line={"color": RED, "width": 1.6}), row=4, col=1)
     for row, title in enumerate((f"rows in {p.minutes} min", "two-sided", "trades", "spot, $"), 1):
         figure.update_yaxes(title_text=title, row=row, col=1)
+    figure.update_yaxes(rangemode="nonnegative", row=1, col=1)
     figure.update_yaxes(tickformat=".0%", range=[0, 1.05], row=2, col=1)
+    figure.update_yaxes(rangemode="nonnegative", row=3, col=1)
     figure.update_xaxes(tickformat="%H:%M", row=4, col=1, title_text="New York time")
     return _look(figure, "Coverage over the day", 620)
 
@@ -159,7 +162,7 @@ def gap_rows(found: Sequence[Gap], most: int = 20) -> list[list[str]]:
     """The longest holes as rows of text: tape, from, to, minutes."""
     return [[_LABELS[g.tape], *(f"{t:%H:%M:%S}" for t in new_york_times([g.start, g.end])), f"{g.minutes:.1f}"] for g in found[:most]]
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #deb5b935
+# %% ../../nbs/75_reports/771_market_page.ipynb #99b2fe8f
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c1e21;--soft:#5f6670;--paper:#fff;--card:#f5f6f8;--line:#d9dde3;--grid:#e3e6eb}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#9aa3ad;--paper:#14171b;--card:#1e2227;--line:#343a42;--grid:#2c323a}}
@@ -189,7 +192,7 @@ def _tiles(session: MarketSession, score: Mapping[str, float]) -> str:
     p = expiry_profile(session)
     both = float(np.nansum(p.two_sided * p.rows) / max(p.rows.sum(), 1)) if len(p.rows) else float("nan")
     counted = {"contracts": len(session.contracts), "expiries": len(p.expiry), "quote rows": len(session.quotes), "trades": len(session.trades),
-               "volume": int(session.trades.size.sum())}
+               "rows of the underlying": underlying_rows(session), "volume": int(session.trades.size.sum())}
     shown = [*((name, f"{value:,}") for name, value in counted.items()), ("two-sided", percent(both))]
     shown += [(name, f"{value:.2f}") for name, value in score.items()]
     return "<div class='tiles'>" + "".join(f"<div class='tile'><b>{escape(v)}</b><span>{escape(k)}</span></div>" for k, v in shown) + "</div>"
@@ -200,9 +203,9 @@ def _head(session: MarketSession) -> str:
     return (f"<h1>{escape(session.symbol)} {session.date:%Y-%m-%d}</h1><p class='sub'>{session.date:%A}, {opens:%H:%M} to {closes:%H:%M} New York, "
             f"{escape(session.source)}; underlying {escape(session.contracts.underlying)}</p>")
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #e6e5e59e
-def market_page(session: MarketSession, findings: Sequence[FindingLine] = (), score: Mapping[str, float] | None = None) -> str:
-    """The day as one HTML page that needs no network. `findings` and `score` (0 to 1 by part) are those of the quality checks."""
+# %% ../../nbs/75_reports/771_market_page.ipynb #84f7ad60
+def market_page(session: MarketSession, findings: Sequence[FindingLine] = (), score: Mapping[str, float] | None = None, licence: str = "") -> str:
+    """The day as one HTML page that needs no network. `findings` and `score` (0 to 1 by part) are those of the quality checks, `licence` the data's."""
     import plotly.io as pio
     from plotly.offline import get_plotlyjs
 
@@ -219,7 +222,8 @@ def market_page(session: MarketSession, findings: Sequence[FindingLine] = (), sc
         *figures[1:],
         "<h2>What the door found</h2><div class='words'>", _table(("reason", "done", "rows", "the first of them"), found, "Nothing was found wrong."), "</div>",
         "<h2>Notes</h2>" + "".join(f"<p>{escape(note)}</p>" for note in session.notes) if session.notes else "",
-        "<footer>" + "<br>".join(f"{escape(name)} sha256 {escape(digest)}" for name, digest in session.files.items()) + "</footer>"]
+        "<footer>" + "<br>".join([*([f"licence: {escape(licence)}"] if licence else []),
+                                  *(f"{escape(name)} sha256 {escape(digest)}" for name, digest in session.files.items())]) + "</footer>"]
     return (f"<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width,initial-scale=1'>"
             f"<title>{escape(session.symbol)} {session.date}</title><style>{_STYLE}</style><script>{get_plotlyjs()}</script></head>"
             f"<body>{''.join(parts)}<script>{_SCRIPT}</script></body></html>\n")

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['sparkline', 'shade', 'print_market']
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #0d03a044
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #b430e34c
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ import numpy as np
 from ..market.chain import FloatArray
 from ..market.session import MarketSession
 from .market_page import EXPIRY_HEAD, FindingLine, expiry_rows, gap_rows, percent
-from .market_view import Map, expiry_profile, gaps, reference_spot, spread_map, strike_map, time_profile, volume_by_strike
+from .market_view import Map, expiry_profile, gaps, reference_spot, spread_map, strike_map, time_profile, underlying_rows, volume_by_strike
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,17 +52,48 @@ def shade(table: Map) -> list[str]:
     step = np.where(np.isfinite(table.values), np.clip(np.ceil(rank * 4), 1, 4), 0).astype(int)
     return ["".join(_SHADES[s] for s in row) for row in step.tolist()]
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #7fa8af62
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #44c56d50
 def _rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int] = (0,)) -> Any:
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for i, name in enumerate(head):
         table.add_column(name, justify="left" if i in words or not name else "right", no_wrap=i == 0)
     for row in rows:
         table.add_row(*row)
     return table
+
+
+_LEAST = ("quoted", "two-sided", "trades", "days", "spread", "contracts", "volume", "open interest")  # the first is missed least
+
+
+def _width(head: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """How wide a table is where nothing of it is cut: each column and the two spaces beside it."""
+    return sum(2 + max(len(line[i]) for line in (head, *rows)) for i in range(len(head)))
+
+
+def _fitting(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> tuple[list[str], list[list[str]], list[str]]:
+    """The columns of a table that fit into a width, those in `_LEAST` left out as need be, and the names of those left out."""
+    kept = list(range(len(head)))
+    for name in _LEAST:
+        if _width([head[i] for i in kept], [[row[i] for i in kept] for row in rows]) <= width:
+            break
+        kept = [i for i in kept if head[i] != name]
+    return [head[i] for i in kept], [[row[i] for i in kept] for row in rows], [name for i, name in enumerate(head) if i not in kept]
+
+
+def _print_expiries(session: MarketSession, console: "Console", most: int = 12) -> None:
+    from rich.text import Text
+
+    every = expiry_rows(session)
+    head, rows, left_out = _fitting(EXPIRY_HEAD, every[:most], console.width)
+    table = _rich_table("Expiries", head, rows)
+    console.print(table)
+    more = [f"and {len(every) - most:,} more expiries, to {every[-1][0]}"] if len(every) > most else []
+    more += [f"not shown for want of width: {', '.join(left_out)}"] if left_out else []
+    if more:
+        console.print(Text("; ".join(more) + "\n"))
 
 
 def _profiles(session: MarketSession, bins: int) -> list[tuple[str, str, str]]:
@@ -75,16 +106,20 @@ def _profiles(session: MarketSession, bins: int) -> list[tuple[str, str, str]]:
     return lines
 
 
-def print_market(session: MarketSession, console: "Console", findings: Sequence[FindingLine] = (), score: Mapping[str, float] | None = None) -> None:
-    """Draw a session on a terminal: coverage, holes, expiries, strikes over time, spreads, volume, and what the door found."""
+def print_market(session: MarketSession, console: "Console", findings: Sequence[FindingLine] = (), score: Mapping[str, float] | None = None,
+                 licence: str = "") -> None:
+    """Draw a session on a terminal: coverage, holes, expiries, strikes over time, spreads, volume, and what the door found; `licence` is the data's."""
     from rich.text import Text
 
     bins = max(20, min(80, console.width - 52))
     opens, closes = (t.astimezone(_NEW_YORK) for t in (session.opens, session.closes))
     console.print(Text(f"{session.symbol} {session.date:%A %Y-%m-%d}, {opens:%H:%M} to {closes:%H:%M} New York, {session.source}", style="bold"))
     known = {name: f"{value:.2f}" for name, value in (score or {}).items()}
-    console.print(Text(f"{len(session.contracts):,} contracts, {len(session.quotes):,} quote rows, {len(session.trades):,} trades"
+    options = f"{len(session.quotes):,} quote rows, {len(session.trades):,} trades, " if len(session.contracts) else ""
+    console.print(Text(f"{len(session.contracts):,} contracts, {options}{underlying_rows(session):,} rows of the underlying"
                        + "".join(f", {k} {v}" for k, v in known.items())))
+    if len(session.published):
+        console.print(Text(f"chains are in quotes, with {len(session.published):,} rows of the vendor's own figures in published"))
     console.print()
     for name, bars, said in _profiles(session, bins):
         console.print(Text(f"{name:<18}{bars}  {said}"), no_wrap=True, overflow="ellipsis")
@@ -93,15 +128,17 @@ def print_market(session: MarketSession, console: "Console", findings: Sequence[
     silent = _rich_table("Holes", ("tape", "from", "to", "minutes"), holes) if holes else Text("No tape is silent for five minutes or longer.\n")
     console.print(silent)
     if len(session.contracts):
-        console.print(_rich_table("Expiries", EXPIRY_HEAD, expiry_rows(session)))
+        _print_expiries(session, console)
         _print_maps(session, console, bins)
     if findings:
         rows = [(f.reason.replace("_", " "), f.done, f"{f.rows:,}", f.example) for f in findings]
         console.print(_rich_table("What the door found", ("reason", "done", "rows", "the first of them"), rows, (0, 1, 3)))
     for note in session.notes:
         console.print(Text(f"note: {note}"))
+    if licence:
+        console.print(Text(f"licence: {licence}"))
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #45388cea
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #8d557861
 def _print_maps(session: MarketSession, console: "Console", bins: int) -> None:
     from rich.text import Text
 
@@ -112,8 +149,14 @@ def _print_maps(session: MarketSession, console: "Console", bins: int) -> None:
     spreads = spread_map(session)
     shown = [[name, *(f"{v:.0%}" if v == v else "" for v in row)] for name, row in zip(spreads.rows, spreads.values.tolist(), strict=True)]
     console.print()
-    days = [f"{d}d" for d in expiry_profile(session).days.tolist()]
-    console.print(_rich_table(f"Spread over mid, by strike over spot ({reference_spot(session):,.2f}) and days to expiry", ("strike", *days), shown))
+    head = ["strike", *(f"{d}d" for d in expiry_profile(session).days.tolist())]
+    fit = len(head)
+    while fit > 2 and _width(head[:fit], [row[:fit] for row in shown]) > console.width:
+        fit -= 1
+    console.print(Text(f"Spread over mid, by strike over spot ({reference_spot(session):,.2f}) and days to expiry", style="bold"))
+    console.print(_rich_table("", head[:fit], [row[:fit] for row in shown]))
+    if fit < len(head):
+        console.print(Text(f"and {len(head) - fit:,} more expiries, to {head[-1]}\n"))
     strikes, calls, puts = volume_by_strike(session)
     if len(strikes):
         top = np.argsort(-(calls + puts), kind="stable")[:10]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MONEYNESS', 'TimeProfile', 'time_profile', 'Gap', 'gaps', 'ExpiryProfile', 'contract_spreads', 'expiry_profile',
-           'Map', 'reference_spot', 'spread_map', 'strike_map', 'volume_by_strike']
+           'Map', 'reference_spot', 'spread_map', 'strike_map', 'volume_by_strike', 'underlying_rows']
 
 # %% ../../nbs/75_reports/770_market_view.ipynb #27cb51b5
 from dataclasses import dataclass
@@ -222,3 +222,8 @@ def volume_by_strike(session: MarketSession) -> tuple[FloatArray, FloatArray, Fl
     call = c.is_call[t.index]
     return (strikes, np.bincount(at, weights=t.size * call, minlength=len(strikes)).astype(np.float64),
             np.bincount(at, weights=t.size * ~call, minlength=len(strikes)).astype(np.float64))
+
+# %% ../../nbs/75_reports/770_market_view.ipynb #2f8e19bc
+def underlying_rows(session: MarketSession) -> int:
+    """The rows of the underlying: bars, quotes and trades."""
+    return len(session.underlying_bars) + len(session.underlying_quotes) + len(session.underlying_trades)

@@ -18,7 +18,7 @@ from .figures import Note, why_quiet
 from .layout import LEDGER, PROFILE_COLUMNS, PROFILES, SNAPSHOT_COLUMNS, SNAPSHOTS, SUMMARY
 from .run import Run, chain_of, clock
 
-# %% ../../nbs/75_reports/77_tables.ipynb #42bf9457
+# %% ../../nbs/75_reports/77_tables.ipynb #ad37c237
 TABLE_MIME = "application/vnd.quanticity.table+json"
 
 
@@ -38,9 +38,11 @@ class Table:
             raise ValueError(f"table {self.title!r}: every row and `align` need {len(self.columns)} columns")
 
     def html(self) -> str:
-        """The table as HTML, everything escaped."""
+        """The table as HTML, everything escaped. A column of names, times and other short cells (class `n`) is never broken into lines."""
+        kinds = [align + " n" * (max(map(len, column)) <= 28) for align, *column in zip(self.align, self.columns, *self.rows, strict=True)]
+
         def cells(row: Iterable[str], tag: str) -> str:
-            return "".join(f'<{tag} class="{a}">{escape(cell)}</{tag}>' for cell, a in zip(row, self.align, strict=True))
+            return "".join(f'<{tag} class="{kind}">{escape(cell)}</{tag}>' for cell, kind in zip(row, kinds, strict=True))
         body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self.rows)
         under = "".join(f'<p class="q-source">{escape(line)}</p>' for line in (*self.notes, *self._from()))
         return (f'<div class="q-table"><table><caption>{escape(self.title)}</caption><thead><tr>{cells(self.columns, "th")}</tr></thead>'

@@ -7,7 +7,7 @@ __all__ = ['MOST_SESSIONS', 'TRADE_COLUMNS', 'CURVE_COLUMNS', 'MOST_DETAILS', 'B
            'trades_table', 'book_table', 'exposure_table', 'not_done_rows', 'finite', 'summary_of', 'run_id',
            'run_backtest', 'write_folder']
 
-# %% ../../nbs/85_research/896_run_folder.ipynb #6b1557f7
+# %% ../../nbs/85_research/896_run_folder.ipynb #0922b73c
 import json
 import math
 from collections import Counter
@@ -22,7 +22,7 @@ import orjson
 
 from ..core.clock import monotonic
 from ..core.config import Config
-from ..core.errors import DataMissing, UserError
+from ..core.errors import DataMissing, UsageError, UserError
 from ..core.events import EventKind
 from ..core.project import find_project
 from ..core.types import plain
@@ -39,7 +39,7 @@ from ..store.ledger import ledger_digest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# %% ../../nbs/85_research/896_run_folder.ipynb #4fe0efea
+# %% ../../nbs/85_research/896_run_folder.ipynb #b1157654
 MOST_SESSIONS = 2_000
 
 
@@ -47,8 +47,9 @@ MOST_SESSIONS = 2_000
 class BacktestRequest:
     """What to run and where to: `source` as of a `ReplayRequest`; `symbols` option roots; `days` a list of days, else `first` to `last` (None: all there are).
 
-    A simulated market has `count` sessions from `first` on, by `seed`; with `fair` nothing can be earned in it before costs. `strategies` are names of the configuration or `module:Class` (None: the
-    configured ones), `level` is that of the intervals, `capital` dollars what returns are shares of (None: `risk.max_book_notional`).
+    A simulated market has `count` sessions from `first` on, by `seed`; with `fair` nothing can be earned in it before costs. `strategies` are names of the
+    configuration or `module:Class` (None: the configured ones),
+    `level` is that of the intervals, `capital` dollars what returns are shares of (None: `risk.max_book_notional`).
     """
 
     source: str
@@ -76,7 +77,7 @@ class BacktestRequest:
         if self.fair and self.source != "sim":
             raise UserError(f"--fair is of a simulated market, and the source is {self.source}", "leave it out, or use --source sim")
         if self.source != "sim" and not self.symbols:
-            raise UserError(f"source {self.source} needs --symbol SYMBOL", "see quanticity backtest --help")
+            raise UsageError(f"source {self.source} needs --symbol SYMBOL")
         if self.days and (self.first or self.last):
             raise UserError("both --date and a span were given", "give the days, or --from and --to")
         if self.first and self.last and self.last < self.first:
@@ -245,7 +246,7 @@ def exposure_table(result: Backtest) -> "pa.Table":
 
     return pa.table({name: pa.array(result.exposure.get(name, []), kind(name)) for name in EXPOSURE_COLUMNS})
 
-# %% ../../nbs/85_research/896_run_folder.ipynb #02345f1f
+# %% ../../nbs/85_research/896_run_folder.ipynb #0c1cc885
 MOST_DETAILS = 5
 
 
@@ -255,7 +256,8 @@ def not_done_rows(result: Backtest) -> list[dict[str, Any]]:
     for (kind, strategy, reason), count in result.not_done.items():
         details = result.why.get((kind, strategy, reason), ())
         shown = [{"detail": text, "count": times} for text, times in details[:MOST_DETAILS]]
-        out.append({"kind": kind, "strategy": strategy, "reason": reason, "count": count, "details": shown, "other_details": max(len(details) - MOST_DETAILS, 0)})
+        row = {"kind": kind, "strategy": strategy, "reason": reason, "count": count, "details": shown}
+        out.append(row | {"other_details": max(len(details) - MOST_DETAILS, 0)})
     return out
 
 # %% ../../nbs/85_research/896_run_folder.ipynb #d74fb697

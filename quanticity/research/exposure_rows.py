@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EXPOSURE_COLUMNS', 'held_by', 'ExposureRecorder']
 
-# %% ../../nbs/85_research/8954_exposure_rows.ipynb #4a208219
+# %% ../../nbs/85_research/8954_exposure_rows.ipynb #bc6a564d
 import math
 from collections.abc import Mapping
 from datetime import date
@@ -16,7 +16,7 @@ import numpy as np
 from ..core.types import Contract, Position
 from ..jobs.replay import Moment
 from ..jobs.working import Working
-from .book_rows import GREEKS, book_greeks
+from .book_rows import GREEKS, book_greeks, shown_marks
 
 # %% ../../nbs/85_research/8954_exposure_rows.ipynb #ac23ff8c
 EXPOSURE_COLUMNS: Mapping[str, str] = {
@@ -48,7 +48,7 @@ def held_by(working: Mapping[str, Working]) -> dict[tuple[str, date], dict[str, 
                 group[occ] = (contracts[occ], count + (group[occ][1] if occ in group else 0))
     return out
 
-# %% ../../nbs/85_research/8954_exposure_rows.ipynb #6ca94a8e
+# %% ../../nbs/85_research/8954_exposure_rows.ipynb #1099ad38
 class ExposureRecorder:
     """A watcher of `run_sessions`: `columns` grow by a row a step, strategy and expiry of which something is held (see `EXPOSURE_COLUMNS`)."""
 
@@ -59,7 +59,7 @@ class ExposureRecorder:
     def __call__(self, moment: Moment) -> None:
         if not moment.execution.working:
             return
-        prices = {mark.contract.occ: mark.price for mark in moment.execution.marks}
+        prices = {mark.contract.occ: mark.price for mark in shown_marks(moment)}
         for (strategy, expiry), held in held_by(moment.execution.working).items():
             value = math.fsum(count * prices.get(occ, math.nan) * contract.multiplier for occ, (contract, count) in held.items())
             row = {"ts": moment.now, "symbol": moment.session.symbol, "strategy": strategy, "expiry": expiry.isoformat(),

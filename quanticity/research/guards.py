@@ -50,12 +50,14 @@ def path_sharpes(returns_by_trial: npt.ArrayLike, labels: Labels, groups: int = 
         ratios.append(sharpe_ratio(np.concatenate(pieces)).value if pieces else math.nan)
     return np.array(ratios)
 
-# %% ../../nbs/85_research/8950_guards.ipynb #ca8bfdfb
+# %% ../../nbs/85_research/8950_guards.ipynb #ed85e87b
 @dataclass(frozen=True)
 class Guards:
     """What the guards say of a chosen trial. Ratios are per period; a guard that could not be asked is None and says why in `warnings`.
 
-    `unknown`: why nothing can be said of the ratio's chance (fewer than 20 periods, no trade), and then `probabilistic` and `deflated` are NaN. `probabilistic`: as if it had been the only trial. `deflated`: after `trials`. `overfitting`: probability by CSCV. `walk_forward`: of what the choice
+    `unknown`: why nothing can be said of the ratio's chance (fewer than 20 periods, no trade), and then `probabilistic` and `deflated` are NaN.
+    `probabilistic`: as if it had been the only trial. `deflated`: after `trials`. `overfitting`: probability by CSCV.
+    `walk_forward`: of what the choice
     brought out of sample; `paths_losing`: share of purged paths that lost. `cost_multiple`: how many times its costs eat the profit. `passed`: no guard failed.
     """
 

@@ -320,7 +320,7 @@ def _costs(result: Backtest) -> dict[str, Any]:
         "commissions": own.name if own else e.commissions,
     }
 
-# %% ../../nbs/85_research/896_performance.ipynb #d8202974
+# %% ../../nbs/85_research/896_performance.ipynb #5a0ae50e
 @dataclass(frozen=True, eq=False)
 class Performance:
     """What is to be said of a backtest; intervals at `level`. `capital` dollars are what returns and drawdowns are shares of.
@@ -347,7 +347,8 @@ def perform(result: Backtest, trials: Trials = None, strategies: Sequence[Loaded
             capital: float | None = None) -> Performance:
     """Judge a backtest, and count it as a trial: in the project's ledger, or the one given as `trials`; not at all only with `UNCOUNTED`.
 
-    `strategies` are those whose code names the trial (default: those that ran). `capital` is by default the configuration's `risk.max_book_notional`. The same result gives the same judgement but for the count of trials.
+    `strategies` are those whose code names the trial (default: those that ran). `capital` is by default the configuration's `risk.max_book_notional`.
+    The same result gives the same judgement but for the count of trials.
     """
     capital = result.config.risk.max_book_notional if capital is None else capital
     trades = result.trades
@@ -365,15 +366,15 @@ def perform(result: Backtest, trials: Trials = None, strategies: Sequence[Loaded
 def _independent(trades: Sequence[Trade], end: int) -> int:
     return independent_trades([nanoseconds(t.opened) for t in trades], [nanoseconds(t.closed) if t.closed else end for t in trades]) if trades else 0
 
-# %% ../../nbs/85_research/896_performance.ipynb #8289c757
+# %% ../../nbs/85_research/896_performance.ipynb #ec56990d
 def warnings_of(result: Backtest, performance: Performance) -> list[str]:
-    """Sentences, the weightiest first; which strategies proposed nothing, and why; and the run's own notes and the data's."""
+    """Sentences: first that it was not counted where it should have been, then the weightiest first; which strategies made no trade, and why; and the notes."""
     if result.trades:
         losses = too_few_losses(list(result.daily().values()))
         out = [text for text in (too_few_trades(performance.independent), _few_days(result), losses) if text]
     else:
         out = ["no trade was made: there is nothing to judge"]
-    out += _not_counted(result, performance)
+    out = _not_counted(result, performance) + out
     for s in performance.significance:
         if s.trials > 1 and s.sharpe > 0 and s.deflated < 0.95:
             out.append(

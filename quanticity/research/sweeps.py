@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['MOST_TRIALS', 'MOST_TOGETHER', 'Keep', 'Backend', 'Range', 'parameter_sets', 'TrialTask', 'swept_strategy', 'shared',
-           'run_trials', 'run_trial', 'in_worker', 'sweep_tasks', 'in_processes', 'Sweep', 'run_sweep']
+           'groups_for', 'run_trials', 'run_trial', 'in_worker', 'sweep_tasks', 'in_processes', 'Sweep', 'run_sweep']
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #a410fd38
+# %% ../../nbs/85_research/898_sweeps.ipynb #ca3c941b
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ import orjson
 
 from ..core.config import Config
 from ..core.errors import OutputError, UserError
-from ..jobs.replay import Progress, market_part
+from ..core.words import how_many
+from ..jobs.replay import Progress, _refuse_adjusted, market_part
 from ..jobs.wiring import LoadedStrategy, load_strategy, strategy_at
 from ..market.chain import FloatArray, nanoseconds
 from ..market.session import MarketSession
@@ -29,10 +30,12 @@ from .backtest import Backtest, Setup, backtest_together, parameters_of
 from .backtest_folder import BacktestRequest, finite, session_days, sessions_of
 from .guards import Guards, best_trial, judge
 from .performance import code_of, significance
+from .significance import SharpeRatio
 from .trials import TrialLedger
 from .validation import Labels
+from .workers import in_order_of_end
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #d41d79d9
+# %% ../../nbs/85_research/898_sweeps.ipynb #c4235688
 MOST_TRIALS = 100_000
 
 
@@ -59,7 +62,7 @@ def parameter_sets(values: Mapping[str, Sequence[Any] | Range], sample: int | No
         raise UserError("a sweep needs values to try", "give each parameter at least one value, or a range whose low end is below its high end")
     if sample is None:
         if ranges := [name for name, v in values.items() if isinstance(v, Range)]:
-            raise UserError(f"{ranges[0]} is a range", "say how many sets to draw from it")
+            raise UserError(f"{ranges[0]} is a range", "say how many sets to draw from it, e.g. --sample 50")
         count = int(np.prod([len(v) for v in values.values() if not isinstance(v, Range)], dtype=float))
         if count > MOST_TRIALS:
             raise UserError(f"a grid of {count:,} sets", f"draw a sample of at most {MOST_TRIALS:,}")
@@ -122,12 +125,13 @@ def _market(market: BacktestRequest, config: Config) -> Iterator[MarketSession]:
     _kept[name] = list(sessions_of(market, days, config))
     return iter(_kept[name])
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #ac68f0e9
+# %% ../../nbs/85_research/898_sweeps.ipynb #5e340004
 MOST_TOGETHER = 16
+_NOT_SPLIT = 8  # sets times sessions
 
 
-def shared(tasks: Sequence[TrialTask], jobs: int = 1, most: int = MOST_TOGETHER) -> list[list[TrialTask]]:
-    """The tasks in groups that share their market, in order: at most `most` in a group, and enough groups for `jobs` workers."""
+def shared(tasks: Sequence[TrialTask], parts: int = 1, most: int = MOST_TOGETHER) -> list[list[TrialTask]]:
+    """The tasks in groups that share their market, in order: at most `most` in a group, and `parts` groups of what is alike where there are as many tasks."""
     alike: list[tuple[Any, list[TrialTask]]] = []
     for task in tasks:
         what = (task.market, market_part(task.config))
@@ -135,7 +139,18 @@ def shared(tasks: Sequence[TrialTask], jobs: int = 1, most: int = MOST_TOGETHER)
         if group is None:
             alike.append((what, group := []))
         group.append(task)
-    return [group[start:start + size] for _, group in alike for size in [max(1, min(most, -(-len(group) // jobs)))] for start in range(0, len(group), size)]
+    return [group[start:start + size] for _, group in alike for size in [max(1, min(most, -(-len(group) // parts)))] for start in range(0, len(group), size)]
+
+
+def groups_for(tasks: Sequence[TrialTask], jobs: int, together: int | None = None) -> list[list[TrialTask]]:
+    """The groups for `jobs` workers: up to `together` tasks in each; None: at most half of a worker's share, and 16. UserError for a number below 1."""
+    for number, what in ((jobs, "processes"), (together, "sets together")):
+        if number is not None and number < 1:
+            raise UserError(f"{number} {what}", "use at least 1")
+    if together is None:
+        sessions = len(session_days(tasks[0].market, tasks[0].config)) if tasks else 1
+        together = min(MOST_TOGETHER, max(-(-len(tasks) // (2 * jobs)), -(-_NOT_SPLIT // sessions)))
+    return shared(tasks, jobs, together)
 
 
 def run_trials(tasks: Sequence[TrialTask]) -> list[dict[str, Any]]:
@@ -177,13 +192,16 @@ def _trades(result: Backtest) -> list[dict[str, Any]]:
     last = max(nanoseconds(day.closes) for day in result.days)
     return [{"opened": nanoseconds(t.opened), "closed": nanoseconds(t.closed) if t.closed else last, "net": t.net, "costs": t.costs} for t in result.trades]
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #c5931f73
+# %% ../../nbs/85_research/898_sweeps.ipynb #262ad32a
 def sweep_tasks(strategy: str, sets: Sequence[Mapping[str, Any]], market: BacktestRequest, config: Config) -> list[TrialTask]:
     """The tasks of a sweep, one a set of parameters, in their order. UserError, in one line, for a parameter, day or strategy that does not fit."""
     loaded = [swept_strategy(strategy, given, config) for given in sets]
     if not loaded:
         raise UserError("a sweep needs at least one set of parameters")
-    data = [[s.symbol, str(s.date), s.source, sorted(s.files.items())] for s in _market(market, config)]
+    data = []
+    for session in _market(market, config):
+        _refuse_adjusted(session)  # as every worker would, but before the work begins
+        data.append([session.symbol, str(session.date), session.source, sorted(session.files.items())])
     common = [data, config.hash(), repr(market.costs), repr((market.symbols, market.days, market.first, market.last, market.seed, market.count))]
     tasks = []
     for given, made in zip(sets, loaded, strict=True):
@@ -191,48 +209,24 @@ def sweep_tasks(strategy: str, sets: Sequence[Mapping[str, Any]], market: Backte
         tasks.append(TrialTask(sha256(plain).hexdigest()[:24], strategy, dict(given), replace(market, out=Path()), config))
     return list({task.key: task for task in tasks}.values())
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #660e476e
+# %% ../../nbs/85_research/898_sweeps.ipynb #1fa29265
 Keep = Callable[[dict[str, Any]], None]
 Backend = Callable[[Sequence[TrialTask], Keep], None]
 
 
-def in_processes(jobs: int = 1, together: int = MOST_TOGETHER) -> Backend:
-    """A backend of `jobs` processes on this machine; 1: this very process. Up to `together` trials share their market, and are kept together."""
-    if jobs < 1:
-        raise UserError(f"{jobs} processes", "use at least 1")
+def in_processes(jobs: int = 1, together: int | None = None) -> Backend:
+    """A backend of `jobs` processes on this machine; 1: this very process. Trials share their market, and are kept together, as `groups_for` says."""
+    groups_for((), jobs, together)  # refuses what does not fit before the work begins
 
     def run(tasks: Sequence[TrialTask], keep: Keep) -> None:
-        groups = shared(tasks, jobs, together)
-        for records in map(run_trials, groups) if jobs == 1 else _in_pool(groups, jobs):
+        groups = groups_for(tasks, jobs, together)
+        for records in map(run_trials, groups) if jobs == 1 else in_order_of_end(in_worker, groups, min(jobs, len(groups))):
             for record in records:
                 keep(record)
 
     return run
 
-
-def _in_pool(groups: Sequence[list[TrialTask]], jobs: int) -> Iterator[list[dict[str, Any]]]:
-    """Each group's records as they come, from processes of which each has a second group waiting."""
-    from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(min(jobs, len(groups)), mp_context=get_context("spawn")) as pool:
-        left = iter(groups)
-        running: set[Future[list[dict[str, Any]]]] = {pool.submit(in_worker, group) for group in islice(left, 2 * jobs)}
-        try:
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-                running |= {pool.submit(in_worker, group) for group in islice(left, len(done))}
-        except BrokenProcessPool:
-            remedy = "run the same command again, with fewer --jobs: what is done is kept"
-            raise UserError("a worker of the sweep was killed (out of memory?)", remedy) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-# %% ../../nbs/85_research/898_sweeps.ipynb #fe2cf6cf
+# %% ../../nbs/85_research/898_sweeps.ipynb #c6748c03
 @dataclass(frozen=True, eq=False)
 class Sweep:
     """A finished sweep: `records` of the trials in the order of the sets, `days` and dollars made on them (days x trials).
@@ -258,6 +252,11 @@ class Sweep:
         order = sorted(range(len(rows)), key=lambda i: (i != self.best, -(ratios[i] if ratios[i] is not None else -np.inf), i))
         return [rows[i] for i in order]
 
+    def lines(self) -> list[tuple[str, str]]:
+        """Name and text of each guard, for people: the Sharpe ratio in the sweep's sessions, and no line that only says that there is nothing to say."""
+        rest = self.guards.lines()[1:]
+        return [("Sharpe ratio", _ratio(self.guards.sharpe, self.guards.unknown)), *((name, text) for name, text in rest if not text.startswith("- ("))]
+
     def summary(self) -> dict[str, Any]:
         """Everything but single trades, as JSON's own types."""
         best = self.records[self.best]
@@ -266,6 +265,17 @@ class Sweep:
                             "guards": self.guards.record(), "table": self.table()}))
 
 
+def _ratio(found: SharpeRatio, unknown: str) -> str:
+    sessions = how_many(found.observations, "session")
+    if np.isnan(found.value):
+        why = "it needs at least 2" if found.observations < 2 else "nothing was traded, or no session differed from another"
+        return f"none over {sessions}: {why}"
+    if unknown:
+        return f"{found.value:.3f} a session ({sessions}), without an interval: {unknown.replace('periods', 'sessions')}"
+    low, high = found.interval()
+    return f"{found.value:.3f} a session ({sessions}), 95% interval {low:.3f} to {high:.3f}"
+
+# %% ../../nbs/85_research/898_sweeps.ipynb #397b24a2
 def run_sweep(tasks: Sequence[TrialTask], out: Path, ledger: TrialLedger, backend: Backend | None = None, progress: Progress | None = None) -> Sweep:
     """Run the trials that `out` does not hold yet, record every one in the ledger, and judge the best.
 

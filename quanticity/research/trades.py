@@ -19,7 +19,7 @@ from ..execution.positions import delivered_shares
 from ..market.matching import Quote
 from ..risk.payoff import worst_payoff
 
-# %% ../../nbs/85_research/8951_trades.ipynb #e81cf7d7
+# %% ../../nbs/85_research/8951_trades.ipynb #59bfd3c0
 _REASONS = {OrderRole.TARGET: "target", OrderRole.STOP: "stop", OrderRole.EXIT: "time"}
 
 
@@ -27,11 +27,11 @@ _REASONS = {OrderRole.TARGET: "target", OrderRole.STOP: "stop", OrderRole.EXIT: 
 class Leg:
     """One signal's contracts of one option from entry to end.
 
-    Prices are average premiums per share (NaN: none yet), `exit_reason` is `target`, `stop`, `time`, `settlement`, `assignment`, `exercise` or `open`. `side` is
-    that of the entry, `quantity` and `held` count contracts whichever it is. `cash` came in over all fills and settlements after `commission`; `value` is what
-    is still held at its mark, `lots` of delivered shares (by id: how many, dollars each) included. `spread` is what half the quoted spread took, `slippage` what
-    fills were worse than shown; both are in `cash`. `premium` is what the entry cost (negative: brought in), `traded` the shares that fills moved, `fills` are
-    their ids.
+    Prices are average premiums per share (NaN: none yet), `exit_reason` is `target`, `stop`, `time`, `settlement`, `assignment`, `exercise` or `open`.
+    `side` is that of the entry, `quantity` and `held` count contracts whichever it is. `cash` came in over all fills and settlements after `commission`;
+    `value` is what is still held at its mark, `lots` of delivered shares (by id: how many, dollars each) included. `spread` is what half the quoted spread
+    took, `slippage` what fills were worse than shown; both are in `cash`. `premium` is what the entry cost (negative: brought in), `traded` the shares that
+    fills moved, `fills` are their ids.
     """
 
     signal_id: str
@@ -172,7 +172,7 @@ class Trade(LegSums):
         """What the confidence is made of, of its first leg."""
         return self.legs[0].parts
 
-# %% ../../nbs/85_research/8951_trades.ipynb #11e381f3
+# %% ../../nbs/85_research/8951_trades.ipynb #2ec175e6
 def _average(price: float, quantity: int, more: float, n: int) -> float:
     return more if quantity == 0 else (price * quantity + more * n) / (quantity + n)
 
@@ -200,7 +200,7 @@ def _book(leg: Leg, fill: Fill, shown: Quote | None) -> None:
 
 
 def _settle(leg: Leg, event: Event) -> None:
-    """Book an end by expiry, exercise or assignment: the option pays its intrinsic value, and the shares that came of it were bought at the settlement price."""
+    """Book an end by expiry, exercise or assignment: the option pays its intrinsic value, shares that came of it were bought at the settlement price."""
     intrinsic, price = float(event.data["intrinsic"]), float(event.data.get("underlying_price", math.nan))
     leg.exit_price = _average(leg.exit_price, leg.quantity - leg.held, intrinsic, leg.held)
     leg.cash = round(leg.cash + leg.side.sign * leg.held * intrinsic * leg.contract.multiplier, 6)
@@ -224,7 +224,7 @@ def _value(leg: Leg, marks: Mapping[str, float], share_price: float) -> float:
     held = leg.side.sign * leg.held * marks.get(leg.contract.occ, math.nan) * leg.contract.multiplier if leg.held else 0.0
     return round(held + sum(round(n * (share_price if share_price > 0 else basis), 6) for n, basis in leg.lots.values()), 6)
 
-# %% ../../nbs/85_research/8951_trades.ipynb #2fce8c33
+# %% ../../nbs/85_research/8951_trades.ipynb #edf8cb2b
 _ENDS = (EventKind.SETTLEMENT, EventKind.ASSIGNMENT, EventKind.EXERCISE)
 
 
@@ -264,7 +264,8 @@ def trades_of(events: Iterable[Event], shown: Mapping[str, Quote] | None = None,
 
 def _legs(event: Event) -> list[Leg]:
     p = event.data["proposal"]
-    return [Leg(event.id, contract_from_plain(leg["contract"]), Side(leg["side"]), float(p["confidence"]), dict(p["parts"]), event.ts) for leg in p.get("legs", [p])]
+    confidence, parts = float(p["confidence"]), dict(p["parts"])
+    return [Leg(event.id, contract_from_plain(leg["contract"]), Side(leg["side"]), confidence, parts, event.ts) for leg in p.get("legs", [p])]
 
 
 def _group(proposal: Mapping[str, Any]) -> tuple[Any, ...]:

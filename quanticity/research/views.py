@@ -173,7 +173,7 @@ def _features_of(rows: dict[str, Any]) -> Features | None:
     missing = {name: Reason(code) for name, code in codes.items() if code in set(Reason)}
     return Features(last["symbol"], last["ts"], last["id"], values, missing=missing, sources=dict.fromkeys(values, "snapshots"))
 
-# %% ../../nbs/85_research/8991_views.ipynb #851fc8d4
+# %% ../../nbs/85_research/8991_views.ipynb #203a0eb2
 def _is_backtest(folder: Path) -> bool:
     import json
 
@@ -193,8 +193,8 @@ def _view_backtest(folder: Path, symbol: str | None, day: str | None) -> View:
     found = [key for key in there if symbol in (None, key[0]) and day in (None, key[1])]
     if len(found) != 1:
         names = ", ".join(f"{s} {d}" for s, d in (found or there)[:12]) + (" ..." if len(found or there) > 12 else "")
-        raise UserError(f"the backtest has {len(found)} sessions" + ("" if symbol is None and day is None else f" of {symbol or 'any symbol'} on {day or 'any day'}"),
-                        f"choose one by symbol and day: {names}")
+        asked = "" if symbol is None and day is None else f" of {symbol or 'any symbol'} on {day or 'any day'}"
+        raise UserError(f"the backtest has {len(found)} sessions{asked}", f"choose one by symbol and day: {names}")
     symbol, day = found[0]
     own = _of_symbol(read_ledger(folder / "ledger.jsonl"), symbol)
     rows = [i for i in run.rows(symbol) if _new_york_day(run.equity["ts"][i]) == day]
@@ -214,12 +214,15 @@ def _new_york_day(at: Any) -> str:
 def _of_symbol(events: Sequence[Event], symbol: str) -> list[Event]:
     """The lines of one symbol: by what they say themselves, else by what caused them."""
     known: dict[str, str] = {}
+    out = []
     for event in events:
         data, proposal, contract = event.data, event.data.get("proposal") or {}, event.data.get("contract") or {}
         said = data.get("symbol") or proposal.get("symbol") or contract.get("symbol")
         chains = [c.split(":")[1] for c in event.cause if c.startswith("chain:")]
         known[event.id] = said or next((known[c] for c in event.cause if c in known), chains[0] if chains else "")
-    return [event for event in events if known[event.id] == symbol]
+        if known[event.id] == symbol:
+            out.append(event)
+    return out
 
 # %% ../../nbs/85_research/8991_views.ipynb #f06a5bc8
 _COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NAME', 'INPUTS', 'Parameters', 'terms', 'confidence', 'exit_time', 'propose']
 
-# %% ../../nbs/40_strategies/42_fourteen_dte.ipynb #ecae9529
+# %% ../../nbs/40_strategies/42_fourteen_dte.ipynb #4942a1bb
 import math
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,7 +15,7 @@ from ..core.reasons import Reason
 from ..core.types import Contract, Features, Proposal, Skip
 from ..market.chain import OptionChain, nanoseconds, timestamp
 from .choice import choose_expiry
-from .entry import EntryParameters, buy, skip
+from .entry import EntryParameters, buy, in_new_york, skip
 from .inputs import (
     Absence, Confidence, Fallback, Input, Readings, agreement, check_between, check_weights, read, share_of, weigh, weights_of)
 
@@ -101,7 +101,7 @@ def exit_time(day: date, parameters: Parameters) -> datetime:
         hours = next_session(hours.date)
     return hours.closes - timedelta(minutes=parameters.exit_minutes)
 
-# %% ../../nbs/40_strategies/42_fourteen_dte.ipynb #656a2638
+# %% ../../nbs/40_strategies/42_fourteen_dte.ipynb #541b93eb
 def propose(features: Features, chain: OptionChain, parameters: Parameters, held: Contract | None = None) -> tuple[Proposal, ...] | Skip:
     """At most one proposal: an option of about two weeks in the direction of the institutions' flow, held for days; or why there is none."""
     p, seen = parameters, read(features, INPUTS, parameters.min_feature_quality)
@@ -114,7 +114,7 @@ def propose(features: Features, chain: OptionChain, parameters: Parameters, held
     expiry = choose_expiry(chain, p.target_days, p.least_days, p.most_days, held, p.hold_margin_days, nanoseconds(exit_at))
     if expiry is None:
         return skip(NAME, features, Reason.NO_SUCH_EXPIRY, f"no contract expires in {p.least_days:g} to {p.most_days:g} days and trades until "
-                    f"{exit_at:%Y-%m-%d}")
+                    f"{in_new_york(exit_at)}")
     way = 1 if flow > 0 else -1
     rationale = f"institutional flow {flow:+.2f}, held to {exit_at:%Y-%m-%d}"
     return buy(NAME, features, chain, expiry, way, confidence(seen, way, p), exit_at, rationale, p, held)

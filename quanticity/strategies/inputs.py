@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NEUTRAL_TERM', 'Fallback', 'Input', 'Readings', 'Absence', 'read', 'Confidence', 'weigh', 'weights_of',
-           'check_weights', 'check_between', 'agreement', 'share_of']
+           'check_weights', 'reweighted', 'check_between', 'agreement', 'share_of']
 
 # %% ../../nbs/40_strategies/400_inputs.ipynb #e3e556f3
 import math
@@ -113,6 +113,18 @@ def check_weights(parameters: Any) -> None:
     weights = tuple(weights_of(parameters).values())
     if not (abs(sum(weights) - 1.0) <= 1e-9 and min(weights) >= 0):
         raise ValueError(f"the weights sum to {sum(weights):g}; they must sum to 1 and none be negative")
+
+# %% ../../nbs/40_strategies/400_inputs.ipynb #927bb310
+def reweighted(parameters: Any, **weights: float) -> dict[str, float]:
+    """All `weight_` parameters, with some weights given by term and the rest in proportion. ValueError for an unknown term, or where they cannot sum to 1."""
+    now = weights_of(parameters)
+    if unknown := [term for term in weights if term not in now]:
+        raise ValueError(f"no weight {unknown[0]}: " + (f"there are {', '.join(now)}" if now else "the strategy has none"))
+    left, others = 1.0 - sum(weights.values()), sum(w for term, w in now.items() if term not in weights)
+    if min(weights.values(), default=0.0) < 0 or left < -1e-9 or (others == 0 and left > 1e-9):
+        raise ValueError(f"the weights given sum to {sum(weights.values()):g}; none may be negative, and with the others they must sum to 1")
+    share = max(left, 0.0) / others if others else 0.0
+    return {f"weight_{term}": weights.get(term, round(w * share, 12)) for term, w in now.items()}
 
 # %% ../../nbs/40_strategies/400_inputs.ipynb #6498ca35
 def check_between(parameters: Any, low: float, high: float, *names: str, with_low: bool = False) -> None:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NAME', 'INPUTS', 'Parameters', 'terms', 'confidence', 'propose']
 
-# %% ../../nbs/40_strategies/43_moc.ipynb #f554cdc4
+# %% ../../nbs/40_strategies/43_moc.ipynb #7e76cc62
 import math
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +15,7 @@ from ..core.reasons import Reason
 from ..core.types import Contract, Features, Proposal, Skip
 from ..market.chain import OptionChain, nanoseconds, timestamp
 from .choice import choose_expiry
-from .entry import EntryParameters, buy, skip
+from .entry import EntryParameters, buy, in_new_york, skip
 from .inputs import (
     Absence, Confidence, Fallback, Input, Readings, agreement, check_between, check_weights, read, share_of, weigh, weights_of)
 
@@ -76,7 +76,7 @@ def confidence(seen: Readings, way: int, parameters: Parameters) -> Confidence:
     """The weighted sum of the terms, in 0..1, with its parts."""
     return weigh(terms(seen, way, parameters), weights_of(parameters))
 
-# %% ../../nbs/40_strategies/43_moc.ipynb #8b8d247a
+# %% ../../nbs/40_strategies/43_moc.ipynb #2002d95f
 def propose(features: Features, chain: OptionChain, parameters: Parameters, held: Contract | None = None) -> tuple[Proposal, ...] | Skip:
     """At most one proposal: a same-day option in the direction of the closing imbalance, to be sold before the close; or why there is none."""
     seen = read(features, INPUTS, parameters.min_feature_quality)
@@ -94,7 +94,7 @@ def propose(features: Features, chain: OptionChain, parameters: Parameters, held
     expiry = choose_expiry(chain, 0, 0, parameters.most_days, trades_after=nanoseconds(hours.closes - before))
     if expiry is None:
         return skip(NAME, features, Reason.NO_SUCH_EXPIRY, f"no contract expires within {parameters.most_days:g} days and trades until "
-                    f"{hours.closes - before:%H:%M} UTC")
+                    f"{in_new_york(hours.closes - before)}")
     way = 1 if share > 0 else -1
     rationale = f"{'buy' if way > 0 else 'sell'} imbalance of {abs(shares):,.0f} shares ({share:+.0%} of the auction)"
     return buy(NAME, features, chain, expiry, way, confidence(seen, way, parameters), hours.closes - before, rationale, parameters, held)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NAME', 'INPUTS', 'Parameters', 'Overnight', 'overnight', 'Pressure', 'pressure', 'terms', 'confidence', 'propose']
 
-# %% ../../nbs/40_strategies/41_one_dte.ipynb #c6636108
+# %% ../../nbs/40_strategies/41_one_dte.ipynb #73c133df
 import math
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +19,7 @@ from ..core.reasons import Reason
 from ..core.types import Contract, Features, Proposal, Skip
 from ..market.chain import FloatArray, IntArray, OptionChain, nanoseconds, timestamp
 from .choice import choose_expiry, today
-from .entry import EntryParameters, buy, skip
+from .entry import EntryParameters, buy, in_new_york, skip
 from .inputs import (
     Absence, Confidence, Fallback, Input, Readings, agreement, check_between, check_weights, read, share_of, weigh, weights_of)
 
@@ -155,7 +155,7 @@ def confidence(seen: Readings, pushed: Pressure, way: int, parameters: Parameter
     """The weighted sum of the terms, in 0..1, with its parts."""
     return weigh(terms(seen, pushed, way, parameters), weights_of(parameters))
 
-# %% ../../nbs/40_strategies/41_one_dte.ipynb #06a7acff
+# %% ../../nbs/40_strategies/41_one_dte.ipynb #2351b200
 def propose(features: Features, chain: OptionChain, parameters: Parameters, held: Contract | None = None) -> tuple[Proposal, ...] | Skip:
     """At most one proposal: an option of the next session's expiry, to be sold there; or why there is none."""
     seen = read(features, INPUTS, parameters.min_feature_quality)
@@ -168,7 +168,8 @@ def propose(features: Features, chain: OptionChain, parameters: Parameters, held
     last = exit_at + timedelta(minutes=parameters.exit_minutes)
     expiry = choose_expiry(chain, nights, nights, nights, trades_after=nanoseconds(last))
     if expiry is None:
-        return skip(NAME, features, Reason.NO_SUCH_EXPIRY, f"no contract expires on the next session ({following.date}) and trades until {last:%H:%M} UTC")
+        return skip(NAME, features, Reason.NO_SUCH_EXPIRY,
+                    f"no contract expires on the next session ({following.date}) and trades until {in_new_york(last)}")
     found = overnight(chain, parameters.exposure_days, parameters.exposure_quote_age)
     if isinstance(found, Reason):
         return skip(NAME, features, Reason.FEATURE_MISSING, f"overnight exposure: {found.text}")

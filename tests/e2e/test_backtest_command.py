@@ -18,9 +18,9 @@ def test_a_recorded_day_with_its_tear_sheet_and_the_ledger_of_a_replay(recorded,
     out = tmp_path / "backtest"
     done = quanticity(tmp_path, "backtest", *day, "--out", out, timeout=240, **STEPS)
     assert done.returncode == 0, done.stderr
-    for text in ("GOOG, 2015-12-24 (lean, 1 session)", "95% interval", "What was not done, and why", "warning: ", "fewer than 30", "sha256", "report "):
+    for text in ("GOOG, 2015-12-24 (lean, 1 session)", "95% interval", "What was not done, and why", "warning: ", "fewer than 30", "sha256", "report ", "of which", "made no trade"):
         assert text in done.stdout, text
-    assert {p.name for p in out.iterdir()} == {"trades.parquet", "equity.parquet", "ledger.jsonl", "summary.json", "report.ipynb", "report.html", "report.pdf"}
+    assert {p.name for p in out.iterdir()} == {"trades.parquet", "equity.parquet", "exposure.parquet", "ledger.jsonl", "summary.json", "report.ipynb", "report.html", "report.pdf"}
     page = (out / "report.html").read_text()
     assert "GOOG, 2015-12-24: backtest" in page and "What speaks against it" in page and (out / "report.pdf").read_bytes()[:4] == b"%PDF"
 
@@ -36,6 +36,21 @@ def test_a_recorded_day_with_its_tear_sheet_and_the_ledger_of_a_replay(recorded,
     pnl = run.summary["pnl"]
     assert pnl["cash"] == pytest.approx(cash, abs=1e-6) == pytest.approx(sum(leg["cash"] for leg in legs), abs=1e-6)
     assert book[-1]["book_net"] == pytest.approx(pnl["net"]) == pytest.approx(pnl["realized"] + pnl["unrealized"] - pnl["commission"])
+
+
+def test_a_fair_market_says_so_and_another_that_it_is_not(tmp_path):
+    slow = {**STEPS, "QUANTICITY_MARKET__STEP_SECONDS": "1800", "QUANTICITY_SIGNALS__TIME_TO_LIVE_SECONDS": "5400"}
+    told = {}
+    for name, more in (("fair", ("--fair",)), ("other", ())):
+        done = quanticity(tmp_path, "backtest", "--source", "sim", "--seed", 4, "--sessions", 1, "--strategy", "moc", "--out", tmp_path / name, "--no-report", *more, **slow)
+        assert done.returncode == 0, done.stderr
+        told[name] = done.stdout
+    assert "simulated fair market (nothing can be earned before costs), seed 4" in told["fair"] and "not a fair market" not in told["fair"]
+    assert "simulated market with dealers' feedback (not a fair market), seed 4" in told["other"]
+    fair, other = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("fair", "other"))
+    assert fair["days"][0]["data"] != other["days"][0]["data"] and fair["notes"][0]["note"].startswith("simulated fair market")
+    refused = quanticity(tmp_path, "backtest", "--source", "lean", "--symbol", "GOOG", "--data", tmp_path, "--fair", "--out", tmp_path / "no")
+    assert "--fair is of a simulated market" in one_line(refused)
 
 
 def test_simulated_days_as_json(tmp_path):

@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,29 @@ def test_what_was_imported_is_listed_with_its_worth(lake):
     rows = json.loads(quanticity(home, "data", "list", "--lake", folder, "--json").stdout)["sessions"]
     assert [(r["symbol"], r["day"], r["source"]) for r in rows] == [("GOOG", "2015-12-24", "lean"), ("SPXW", "2021-01-08", "lean")]
     assert all(0 < r["quality"] <= 1 and len(r["session_digest"]) == 64 for r in rows)
+
+
+def test_a_day_of_a_stock_alone_has_its_rows_and_the_licence_of_its_files(recorded, tmp_path):
+    done = quanticity(tmp_path, "data", "import", recorded, "--symbol", "IBM", "--date", "2013-10-08", "--lake", tmp_path / "lake")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("importing 1 session (lean)") and lines[1].startswith("  IBM 2013-10-08 (lean): 94,565 rows")  # one stream, in order
+    (row,) = json.loads(quanticity(tmp_path, "data", "list", "--lake", tmp_path / "lake", "--json").stdout)["sessions"]
+    assert (row["contracts"], row["quotes"], row["rows"], row["underlying"]) == (0, 0, 94_565, 94_565)
+    assert row["licence"] == "Apache-2.0, data from AlgoSeek"  # nobody said so: the files are known by their hashes
+    for columns in ("80", "160"):
+        listed = quanticity(tmp_path, "data", "list", "--lake", tmp_path / "lake", COLUMNS=columns).stdout
+        assert "94,565" in listed and "Apache-2.0, data from AlgoSeek" in listed and max(map(len, listed.splitlines())) <= int(columns)
+    shown = quanticity(tmp_path, "data", "show", "IBM", "--lake", tmp_path / "lake", "--html", tmp_path / "ibm.html").stdout
+    assert "0 contracts, 94,565 rows of the underlying, quality" in shown
+    assert "licence: Apache-2.0, data from AlgoSeek" in shown and "Apache-2.0, data from AlgoSeek" in (tmp_path / "ibm.html").read_text()
+
+
+def test_a_licence_that_is_said_or_not_known(tmp_path):
+    lake = mine(tmp_path)
+    assert "licence: not known (all)" in quanticity(tmp_path, "data", "list", "--lake", lake, COLUMNS="80").stdout
+    (manifest,) = lake.rglob("manifest.json")
+    assert json.loads(manifest.read_text())["attributes"]["licence"] == "" and json.loads(manifest.read_text())["attributes"]["chains"] == ["quotes"]
 
 
 def test_importing_again_changes_nothing(lake, recorded):
@@ -138,6 +162,9 @@ def test_an_empty_lake_says_how_to_fill_it(tmp_path):
     (("data", "fetch", "nasdaq"), "there are: lean, vix"),
     (("data", "import", "empty.csv"), "an empty file"),
     (("data", "import", "noise.bin"), "not a format that is known"),
+    (("data", "import", "bomb.zip"), "times as many (member 'quotes.csv' alone to 83,886,080), as a zip bomb does"),
+    (("data", "show", "bomb.zip"), "as a zip bomb does"),
+    (("data", "import", "up.zip"), "a member is called '../../quotes.csv', which leads out of its folder"),
     (("data", "import", "noise.bin", "--format", "tape"), "no such format"),
     (("data", "import", "noise.bin", "--format", "columns", "-o", "mapping"), "expected NAME=VALUE"),
     (("replay", "--source", "lake", "--data", "empty", "--symbol", "GOOG", "--date", "2015-12-24"), "no session of GOOG on 2015-12-24"),
@@ -147,6 +174,9 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.csv").touch()
     (tmp_path / "noise.bin").write_bytes(gzip.compress(b"noise" * 100))
+    for name, member, body in (("bomb.zip", "quotes.csv", bytes(80 << 20) if "bomb.zip" in arguments else b""), ("up.zip", "../../quotes.csv", b"1,2\n")):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as z:
+            z.writestr(member, body)
     line = one_line(quanticity(tmp_path, *arguments))
     assert line.startswith("quanticity: ") and says in line
 

@@ -2,6 +2,8 @@
 
 import socket
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,11 @@ def test_says_which_day_and_where_the_report_is(demo: tuple[Path, str]) -> None:
     assert str(folder / "run" / "report.html") in said and str(folder / "run" / "report.pdf") in said
     for row in ("emitted", "executed", "delivered", "profit or loss"):
         assert row in said
+
+
+def test_the_guides_quote_this_session_as_it_is_now(demo: tuple[Path, str]) -> None:
+    done = subprocess.run([sys.executable, "docs/examples.py", "--check", str(demo[0] / "run")], cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_one_flow_run_with_replay_and_report(demo: tuple[Path, str]) -> None:

@@ -1,18 +1,21 @@
 """The research desk: one view of a recorded session, a finished run and the live state; a strategy under edit."""
 
+import json
 import sys
 from dataclasses import replace
 from datetime import date
+from hashlib import sha256
 
 import pytest
 
-from quanticity.core.config import Config, load_config
+from quanticity.core.config import Config
 from quanticity.core.errors import ConfigError, DataMissing, UserError
 from quanticity.core.events import EventKind, parse_event
-from quanticity.feeds.simulator import SimulatorParameters, simulate, simulate_session
+from quanticity.feeds.simulator import SimulatorParameters, simulate_session
 from quanticity.jobs.replay import run_sessions
 from quanticity.jobs.run import ReplayRequest, replay
 from quanticity.jobs.wiring import strategy_at
+from quanticity.reports.backtest_run import write_backtest_example
 from quanticity.reports.layout import write_example
 from quanticity.research import compare, simulated, steps_of, study, view_live, view_run, view_session
 from quanticity.research.watching import in_notebook, shown
@@ -105,29 +108,23 @@ def test_a_finished_run_is_looked_at(tmp_path):
         view_run(folder, day=date(2015, 12, 23))
 
 
-def test_a_session_of_a_backtest_is_looked_at(tmp_path):
-    """Two days of two symbols: a session's own lines, and what was held overnight."""
-    from quanticity.research.backtest import backtest
-    from quanticity.research.backtest_folder import summary_of, write_folder
-    from quanticity.research.performance import UNCOUNTED, perform
-
-    config = load_config(environ={}, overrides={"market.step_seconds": 600})
-    sessions = [made.session for made in simulate(2, [date(2026, 11, 27), date(2026, 11, 30)], ["AAA", "BBB"], SMALL)]
-    result = backtest(sessions, config, ["zero_dte"])
-    folder = tmp_path / "bt"
-    folder.mkdir()
-    write_folder(folder, result, summary_of(result, perform(result, UNCOUNTED), {}, provenance={}))
-    with pytest.raises(UserError, match="the backtest has 4 sessions; choose one by symbol and day: AAA 2026-11-27, BBB 2026-11-27"):
-        view_run(tmp_path / "bt")
-    with pytest.raises(UserError, match="0 sessions of CCC on any day"):
-        view_run(tmp_path / "bt", "CCC")
-    views = {(s, d): view_run(tmp_path / "bt", s, d) for s in ("AAA", "BBB") for d in (date(2026, 11, 27), "2026-11-30")}
-    lines = (tmp_path / "bt" / "ledger.jsonl").read_bytes().splitlines()
-    assert sum(len(v.events) for v in views.values()) == len(lines)
-    first, last = views["AAA", date(2026, 11, 27)], views["AAA", "2026-11-30"]
-    assert (first.date, len(first.steps), last.date) == (date(2026, 11, 27), 22, date(2026, 11, 30)) and first.earlier == () and last.earlier == first.events
-    assert {e.data["symbol"] for e in first.events if e.kind in (EventKind.SKIP, EventKind.PROPOSAL)} == {"AAA"}
-    assert first.source.startswith("backtest ") and "neither chain nor features" in first.notes[0] and "spot" in {t.name for t in first.plot().data}
+def test_a_session_of_a_backtest_is_looked_at(tmp_path, view):
+    """Of a ledger over two days and two symbols: a session's own lines, and what was held overnight. (The folder is an example's with real lines.)"""
+    folder = write_backtest_example(tmp_path / "bt")
+    own = [e.line() for e in view.events]
+    lines = [line.replace(b"2026-03-20", b"2026-03-19").replace(b"20260320", b"20260319") for line in own] + own
+    lines += [line.replace(b"SIM", b"BBB") for line in own]
+    (folder / "ledger.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["ledger_sha256"] = sha256((folder / "ledger.jsonl").read_bytes()).hexdigest()
+    (folder / "summary.json").write_text(json.dumps(summary))
+    for asked, words in (((), "the backtest has 2 sessions; choose one by symbol and day: SIM 2026-03-19, SIM 2026-03-20"), (("CCC",), "0 sessions of CCC on any day")):
+        with pytest.raises(UserError, match=words):
+            view_run(folder, *asked)
+    first, last = view_run(folder, "SIM", date(2026, 3, 19)), view_run(folder, day="2026-03-20")
+    assert [e.id for e in last.events] == [e.id for e in view.events] and first.earlier == () and last.earlier == first.events and len(first.events) == len(own)
+    assert (first.date, len(first.steps), last.date) == (date(2026, 3, 19), 14, DAY) and first.source.startswith("backtest ")
+    assert "neither chain nor features" in first.notes[0] and "spot" in {t.name for t in first.plot().data}
 
 
 def test_the_desk_shows_its_names_and_no_others():

@@ -29,6 +29,7 @@ from quanticity.market.matching import MatchingEngine
 from quanticity.market.session import MarketSession
 from quanticity.market.tape import IndexLevels
 from quanticity.research.backtest import Backtest, backtest, prove
+from quanticity.research.backtest_folder import trades_table
 from quanticity.research.bias import BiasSettings, check_bias
 from quanticity.research.decisions import session_steps
 from quanticity.signals.audit import findings, read_exposure
@@ -213,6 +214,10 @@ def test_a_call_spread_is_assigned_on_the_eve_of_a_dividend_and_unwound_the_next
     assert [leg.exit_reason for leg in trade.legs] == ["assignment", "time"] and trade.closed is not None
     assert trade.net == pytest.approx(tested.net) and tested.value == 0
     assert any("are owed at the close of 2026-03-18" in note for note in tested.notes)
+    table = trades_table(tested.trades).to_pydict()
+    assert (table["side"], table["exit_reason"]) == (["sell", "buy"], ["assignment", "time"]) and sum(table["net"]) == pytest.approx(tested.net)
+    overnight = tested.book["ts"] == nanoseconds(fallen()[0].closes)
+    assert assigned.data["shares"] < tested.book["delta"][overnight][0] < 0  # shares are owed, calls are held
 
 
 @pytest.mark.parametrize(("overrides", "assigned"), [({"execution.early_assignment": "never"}, 0), ({}, 1)])

@@ -17,7 +17,7 @@ from quanticity.core.config import load_config
 from quanticity.core.errors import ConfigError, OutputError, UserError
 from quanticity.research.backtest import Costs, Setup, backtest_together
 from quanticity.research.backtest_folder import BacktestRequest
-from quanticity.research.sweeps import Range, in_processes, parameter_sets, run_sweep, run_trial, run_trials, shared, sweep_tasks
+from quanticity.research.sweeps import Range, groups_for, in_processes, parameter_sets, run_sweep, run_trial, run_trials, shared, sweep_tasks
 from quanticity.research.trials import TrialLedger
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -84,7 +84,7 @@ def test_what_is_shared_is_seen_from_what_differs(made):
     for name, new in (("market", {"max_quote_age_seconds": 1000.0}), ("data", {"lake_url": "elsewhere"})):
         assert len(shared([tasks[0], changed(1, **{name: new})])) == 2
     assert len(shared([tasks[0], replace(tasks[1], market=replace(tasks[1].market, seed=5))])) == 2
-    assert [len(g) for g in shared(tasks, jobs=2)] == [2, 1] and [len(g) for g in shared(tasks * 7, most=16)] == [16, 5]
+    assert [len(g) for g in shared(tasks, parts=2)] == [2, 1] and [len(g) for g in shared(tasks * 7, most=16)] == [16, 5]
     mixed = run_trials([tasks[0], coarse, tasks[2]])
     assert [mixed[0], mixed[2]] == [sweep.records[0], sweep.records[2]] and mixed[1] == run_trial(coarse)
     with pytest.raises(ConfigError, match="books of one market differ"):
@@ -138,6 +138,7 @@ def test_dask_gives_the_same_results(made, tmp_path):
                "--sessions", "1", "--backend", "dask", "--jobs", "1", "--json", "--out", str(tmp_path / "out")]
     done = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == ["sweeping 2 sets of zero_dte", "  1 of 2 done", "  2 of 2 done"]  # neither Prefect's nor Dask's log
     summary = json.loads(done.stdout)  # nothing else on standard output
     assert summary["made"] == 2 and summary["counted"] == 2
     there = [json.loads(content) for content in files(tmp_path / "out").values()]
@@ -172,6 +173,65 @@ run_sweep(tasks, Path({str(tmp_path / 'out')!r}), TrialLedger(Path({str(tmp_path
     assert {k: v for k, v in files(tmp_path / "out").items() if not k.startswith(".")} == files(folder)
 
 
+def descendants(pid: int) -> dict[int, str]:
+    """Command lines by process id of all that a process started, directly or not."""
+    import psutil
+
+    found = {}
+    for child in psutil.Process(pid).children(recursive=True):
+        try:
+            found[child.pid] = " ".join(child.cmdline())
+        except psutil.Error:  # it ended meanwhile
+            continue
+    return found
+
+
+def alive(pid: int, command: str) -> bool:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and " ".join(process.cmdline()) == command
+    except psutil.Error:
+        return False
+
+
+def test_nothing_outlives_a_sweep_that_was_killed(tmp_path):
+    """Two workers at work, each with a state server: the sweep's process gets kill -9, and workers, resource tracker, servers and watchdogs are gone soon after."""
+    settings = {f"QUANTICITY_{name.upper().replace('.', '__')}": str(value) for name, value in (QUICK | {"market.step_seconds": 60}).items()}
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("QUANTICITY_")} | settings | {"QUANTICITY_PATHS__STATE_DIR": str(tmp_path / "state")}
+    command = [str(Path(sys.executable).parent / "quanticity"), "sweep", "--strategy", "zero_dte", "--set", "target_delta=0.2,0.3,0.4,0.5", "--source", "sim", "--seed", "4",
+               "--sessions", "1", "--jobs", "2", "--out", str(tmp_path / "out")]
+    child = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    started: dict[int, str] = {}
+    deadline = time.monotonic() + 120
+    while child.poll() is None and time.monotonic() < deadline and sum("valkey-server" in c and "fcntl" not in c for c in started.values()) < 1:
+        time.sleep(0.02)
+        started = descendants(child.pid)
+    assert sum("spawn_main" in command for command in started.values()) == 2, started
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    left, deadline = started, time.monotonic() + 30
+    while left and time.monotonic() < deadline:
+        time.sleep(0.05)
+        left = {pid: command for pid, command in started.items() if alive(pid, command)}
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left, left
+
+
+def test_a_kill_costs_less_than_half_of_the_work(made):
+    tasks = [replace(made[0][0], market=replace(made[0][0].market, count=20))] * 120
+    sizes = lambda count, jobs, together=None, tasks=tasks: [len(group) for group in groups_for(tasks[:count], jobs, together)]
+    assert sizes(3, 1) == [2, 1] and sizes(8, 1) == [4, 4] and sizes(8, 2) == [2, 2, 2, 2] and sizes(2, 4) == [1, 1] and groups_for([], 2) == []
+    assert sizes(120, 2) == [16] * 7 + [8] and sizes(120, 2, 5) == [5] * 24 and sizes(8, 2, 16) == [4, 4]
+    of_a_day = [made[0][0]] * 120  # seconds of work: the market is made once
+    assert sizes(8, 1, tasks=of_a_day) == [8] and sizes(8, 2, tasks=of_a_day) == [4, 4] and sizes(20, 1, tasks=of_a_day) == [10, 10] and sizes(120, 1, tasks=of_a_day) == [16] * 7 + [8]
+    for jobs, together, words in ((0, None, "0 processes"), (1, 0, "0 sets together")):
+        with pytest.raises(UserError, match=words):
+            in_processes(jobs, together)
+
+
 def test_a_strategy_that_is_not_there_is_one_line(made, tmp_path):
     tasks, _, _, ledger, _ = made
     bad = replace(tasks[0], key="0" * 24, strategy="os:kill_the_worker")
@@ -183,7 +243,7 @@ def test_a_strategy_that_is_not_there_is_one_line(made, tmp_path):
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (["--set", "stop_los=1,2"], "unknown parameter stop_los"), (["--set", "stop_loss"], "wants NAME=VALUE"), (["--set", "stop_loss=0.2..0.6"], "stop_loss is a range"),
+    (["--set", "stop_los=1,2"], "unknown parameter stop_los"), (["--set", "stop_loss"], "wants NAME=VALUE"), (["--set", "stop_loss=0.2..0.6"], "draw from it, e.g. --sample 50"),
     (["--set", "stop_loss=0.2", "--backend", "moon"], "choose one of processes, dask"), ([], "nothing to try"), (["--set", "stop_loss=0.2", "--strategy", "ten_dte"], "ten_dte")])
 def test_mistakes_on_the_command_line_are_one_line(tmp_path, monkeypatch, capsys, arguments, words):
     from quanticity.app.cli import main

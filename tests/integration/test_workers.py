@@ -232,6 +232,7 @@ def test_a_silent_worker_loses_its_symbols_within_three_cadences_and_wakes_up_ha
     assert documents(state, victims) == before and not asleep.serving and asleep.report.lost == len(victims) + 1  # the portfolio was among them
     asleep._next_look = 0
     floor.turn(8)
+    assert int(state.get_hash(monitoring_workers(asleep.report.name))[Reason.LEASE_LOST.value]) == len(victims) + 1  # and told under its reason
     assert sorted(len(v) for v in floor.serving().values()) == [3, 4]
 
 
@@ -245,6 +246,8 @@ def test_steps_that_come_late_are_skipped_and_counted(state):
     assert worker.report.steps == before + 3 and worker.report.skipped >= 3 * 4  # one step each, at least four moments passed over
     worker.step()
     assert worker.report.steps == before + 3  # nothing was queued
+    worker.look()
+    assert int(state.get_hash(monitoring_workers(worker.report.name))[Reason.OVERRUN.value]) == worker.report.skipped  # told under its reason
 
 
 def test_a_closed_market_is_no_overrun(state):

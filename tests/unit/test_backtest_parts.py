@@ -271,7 +271,7 @@ def test_a_strategy_without_a_trade_has_no_ratio_and_says_why():
     judged = perform(nothing, UNCOUNTED)
     assert [(s.strategy, s.reason) for s in judged.significance] == [("x", "no trade"), ("y", "no trade"), ("all", "no trade")]
     assert all(math.isnan(s.sharpe) and math.isnan(s.probabilistic) for s in judged.significance)
-    assert judged.warnings[0] == "no trade was made: there is nothing to judge"
+    assert judged.warnings[1] == "no trade was made: there is nothing to judge"
     assert "x made no trade (no signal): feature missing 1,621 times: gex: no open interest (1,380), stretch: too few strikes (240) and 1 more" in judged.warnings[2]
 
 
@@ -322,7 +322,7 @@ def test_the_interval_of_a_real_edge_leaves_out_nothing_and_of_noise_holds_it():
 
 def test_trades_that_overlap_are_one_observation():
     apart, over = perform(made([trade(i, 5.0 + i) for i in range(40)]), UNCOUNTED), perform(made([trade(i, 5.0 + i, minutes=500.0) for i in range(40)]), UNCOUNTED)
-    assert (apart.independent, over.independent) == (40, 1) and over.warnings[0].startswith("1 independent trade: fewer than 30")
+    assert (apart.independent, over.independent) == (40, 1) and over.warnings[1].startswith("1 independent trade: fewer than 30")
 
 
 def test_a_profit_that_costs_would_eat_or_that_is_one_trades_is_warned_of():

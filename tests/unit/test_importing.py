@@ -119,7 +119,7 @@ def test_detect_names_what_is_wrong_with_a_zip_that_nobody_knows(tmp_path):
                "inner.zip": packed({"in.zip": packed({"a": b"1"})}), "cut.zip": packed({"a.csv": b"1,2\n" * 99})[:-9], "other.zip": packed({"read.me": b"1"})}
     says = {"bomb.zip": r"unpack to 167,772,160, [0-9,]+ times as many \(member '0.csv' alone to 20,971,520\), as a zip bomb does",
             "up.zip": r"a member is called '../../quotes.csv', which leads out of its folder", "inner.zip": "member 'in.zip' is a zip itself",
-            "cut.zip": "not a whole zip file", "other.zip": r"a zip of 1 files \(read.me\), not a format that is known; formats are b"}
+            "cut.zip": "not a whole zip file", "other.zip": r"a zip of 1 file \(read.me\), not a format that is known; formats are b"}
     for name, raw in hostile.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / name).write_bytes(raw)

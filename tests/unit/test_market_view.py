@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from quanticity.feeds.simulator import simulate_session
-from quanticity.market.chain import nanoseconds
+from quanticity.market.chain import Contracts, nanoseconds
 from quanticity.market.tape import Bars, Quotes, Trades, empty
-from quanticity.reports.market_page import FindingLine, market_page
+from quanticity.reports.market_page import FindingLine, coverage_over_time, market_page
 from quanticity.reports.market_terminal import print_market, shade, sparkline
 from quanticity.reports.market_view import (Map, contract_spreads, expiry_profile, gaps, spread_map, strike_map, time_profile,
-                                            volume_by_strike)
+                                            underlying_rows, volume_by_strike)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,19 @@ def test_holes_are_found_at_both_ends_and_in_between(session):
     assert found == [(ts[1], ts[2]), (opens, ts[0]), (ts[2], closes)]
 
 
+def test_a_stock_alone_is_drawn_by_its_own_rows(session):
+    c = session.contracts
+    none = Contracts(c.symbol, c.underlying, c.strike[:0], c.expiry_day[:0], c.expires_at[:0], c.is_call[:0], c.multiplier[:0])
+    alone = replace(session, contracts=none, quotes=empty(Quotes), trades=empty(Trades), open_interest=np.empty(0), prior_volatility=np.empty(0))
+    drawn = coverage_over_time(alone)
+    bars = {trace.name: int(sum(trace.y)) for trace in drawn.data if trace.type == "bar"}
+    assert bars == {"underlying quotes": len(session.underlying_quotes), "underlying trades": len(session.underlying_trades)} and bars["underlying quotes"] > 0
+    assert f"<b>{underlying_rows(alone):,}</b><span>rows of the underlying" in market_page(alone)
+    out = io.StringIO()
+    print_market(alone, Console(file=out, width=90, no_color=True))
+    assert f"0 contracts, {underlying_rows(alone):,} rows of the underlying" in out.getvalue()
+
+
 def test_an_empty_day_is_drawn_and_says_so(bare):
     page = market_page(bare)
     assert "Nothing was found wrong." in page
@@ -105,6 +118,39 @@ def test_the_terminal_view_keeps_within_its_width(session, width):
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     assert any("quotes silent" in line for line in lines)
+
+
+@pytest.fixture(scope="module")
+def years(session):
+    """The session with its contracts spread over twenty expiries, and sizes of seven figures."""
+    c, q = session.contracts, session.quotes
+    day = int(c.expiry_day.min()) + 7 * (np.arange(len(c)) % 20) * (np.arange(len(c)) % 20)
+    contracts = replace(c, expiry_day=day, expires_at=c.expires_at + (day - c.expiry_day) * 86_400_000_000_000)
+    return replace(session, contracts=contracts, quotes=replace(q, ask=q.ask * 3), open_interest=np.full(len(c), 123_456.0))
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+def test_no_figure_is_cut_however_many_expiries_there_are(years, width):
+    out = io.StringIO()
+    print_market(years, Console(file=out, width=width, no_color=True), licence="ours")
+    text = out.getvalue()
+    assert "…" not in text and max(map(len, text.splitlines())) <= width
+    assert "and 8 more expiries, to " in " ".join(text.split()) and "licence: ours" in text
+    table = text[text.index("Expiries"):text.index("Quote rows by strike")].splitlines()
+    head = next(line for line in table if "expiry" in line)
+    rows = [line.split() for line in table if line.strip()[:2] == "20"]
+    assert len(rows) == 12 and "quote rows" in head  # a header is one line
+    named = ("expiry", "days", "contracts", "quoted", "quote rows", "two-sided", "spread", "trades", "volume", "open interest")
+    shown = [name for name in named if name in head]
+    assert all(len(row) == len(shown) for row in rows)
+    said = " ".join(text.split())
+    for name in set(named) - set(shown):
+        assert name in said[said.index("not shown for want of width"):]
+    if "open interest" in shown:
+        most = max(int(row[-1].replace(",", "")) for row in rows)
+        assert most == max(expiry_profile(years).open_interest[:12])
+    if width >= 80:
+        assert "open interest" in shown and "volume" in shown and "spread" in shown
 
 
 @settings(max_examples=50, deadline=None)

@@ -70,7 +70,7 @@ def test_same_day_options_only_unless_later_ones_are_allowed(expiries, most_days
     c = chain(expiries=tuple(DAY + timedelta(days=d) for d in expiries), strikes=tuple(np.arange(700.0, 801.0, 5.0)) if 0 not in expiries else STRIKES)
     answer = propose(features(), c, Parameters(most_days=most_days))
     if ahead is None:
-        assert "trades until 19:57 UTC" in skipped(answer, Reason.NO_SUCH_EXPIRY)
+        assert "trades until 2026-03-18 15:57 New York" in skipped(answer, Reason.NO_SUCH_EXPIRY)
     else:
         p = only(answer)
         assert (p.contract.expiry - DAY).days == ahead and p.exit_at == new_york(DAY, 15, 57)

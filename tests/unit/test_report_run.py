@@ -147,6 +147,11 @@ def test_the_columns_written_are_the_columns_described(run: Run) -> None:
     assert list(run.snapshots) == list(SNAPSHOT_COLUMNS)
 
 
+def test_columns_of_names_and_times_are_not_broken_and_those_of_sentences_are() -> None:
+    table = tables.Table("t", ("first", "last detail"), (("09:30:00", "one contract costs 1,165 dollars, target 1,000"),), "ll")
+    assert '<td class="l n">09:30:00</td>' in table.html() and '<td class="l">one contract' in table.html()
+
+
 def test_tables_escape_what_the_ledger_holds() -> None:
     table = tables.Table("T", ("a",), (("<script>alert(1)</script>",),), "l")
     assert "<script>" not in table.html()

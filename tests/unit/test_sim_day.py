@@ -320,13 +320,15 @@ def lacking(s, expiry, bid, ask):
 def test_a_narrow_market_has_an_index_until_its_strikes_run_out(small):
     minutes, bid, ask = each_minute(small)
     near, later = np.unique(small.contracts.expiry_day)[:2]
-    why = [lacking(small, near, b, a) or lacking(small, later, b, a) for b, a in zip(bid, ask, strict=True)]
+    settled = nanoseconds(small.closes)  # today's expiry is over then: only the later one is asked
+    why = [(lacking(small, near, b, a) if t < settled else "") or lacking(small, later, b, a) for t, b, a in zip(minutes.tolist(), bid, ask, strict=True)]
     assert small.level_names == ("VIX", "VIX1D") and (small.levels.index == 1).all()  # its expiries are of today, 3, 7 and 28 days: none on either side of VIX's 30
     assert small.levels.ts.tolist() == [t for t, reason in zip(minutes.tolist(), why, strict=True) if not reason]
-    assert {reason: why.count(reason) for reason in set(why)} == {"": 99, "strikes run out": 291}
-    # It has 13 strikes from 485 to 515, and the spot falls to 485: the lowest puts are bid all day, so what they leave out is worth something.
+    assert {reason: why.count(reason) for reason in set(why)} == {"": 201, "strikes run out": 189}
+    # It has 13 strikes from 485 to 515, and the spot falls to 492: where the lowest puts are bid, what the strip leaves out is worth something.
     lowest = np.flatnonzero((small.contracts.strike == 485) & (small.contracts.expiry_day == later) & ~small.contracts.is_call)
-    assert (bid[:, lowest] > 0).all() and small.underlying_bars.close[-1] < 486 and why[0] == "" and set(why[250:]) == {"strikes run out"}
+    out = np.array([reason == "strikes run out" for reason in why])
+    assert (bid[out][:, lowest] > 0).all() and small.underlying_bars.close[out].mean() < small.underlying_bars.close[~out].mean()
 
 
 @pytest.mark.parametrize(("symbol", "seed"), [("SIM", 5), ("SIM", 7), ("SPXW", 7)])
@@ -436,3 +438,17 @@ def test_news_are_in_an_option_s_variance_until_they_are_out_and_no_longer():
 
 def test_sums_are_the_same_on_every_python():
     assert total([0.1] * 10) == 0.9999999999999999 and total([]) == 0.0
+
+
+# -- dealers' feedback ------------------------------------------------------------------------------------------------------------
+
+
+def test_flow_that_is_expected_moves_no_price():
+    """Hedgers buy puts and sell calls every day: that alone must not make every day fall. Their hedges' surprises move the price more than no feedback does."""
+    def days(**changed):
+        bars = [simulate_session(seed, parameters=replace(SMALL, trades=60.0, strikes=10, jumps=0.0, **changed), extras=Extras(books=None, levels=False)) for seed in range(1, 13)]
+        return np.array([np.log(s.underlying_bars.close[-1] / s.underlying_bars.close[0]) for s in bars])
+    alone, fed = days(feedback=False), days()
+    brought = fed - alone  # the same shocks in both
+    assert abs(brought.mean()) < 3 * brought.std(ddof=1) / np.sqrt(len(brought)) and abs(brought.mean()) < 0.008
+    assert fed.std() > alone.std() and np.corrcoef(fed, alone)[0, 1] > 0.5

@@ -12,7 +12,7 @@ from quanticity.market.chain import nanoseconds
 from quanticity.market.parity import pair_rows, parity_spot
 from quanticity.market.session import ChainState, batches, session_digest
 
-DIGEST = "fa51f48872a08b1422d04a95a7902e0c8ae8a823bf2f054f3a021888034c072d"
+DIGEST = "e8d55fa641358ee0805689b33798c70564503781ec6d8daaf173cf8075c7bfcf"
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from quanticity.playbooks import playbook as gates
 from quanticity.strategies import entry, inputs
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides" / "strategies"
-NAMES = ("zero_dte", "one_dte", "fourteen_dte", "moc")
+NAMES = ("zero_dte", "one_dte", "fourteen_dte", "moc", "wall_pin")
+PLAYBOOKS = {"wall_pin": "zero_dte"}  # the playbook it runs under, where that is not its own
 
 
 def rows(name: str, heading: str) -> list[list[str]]:
@@ -51,7 +52,7 @@ def given_by(module) -> set[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_reason_it_can_give_is_explained_and_no_other(name):
-    book = importlib.import_module(f"quanticity.playbooks.{name}").PLAYBOOK
+    book = importlib.import_module(f"quanticity.playbooks.{PLAYBOOKS.get(name, name)}").PLAYBOOK
     can = given_by(strategy(name)) | given_by(gates) | given_by(entry)
     if any(i.fallback is inputs.Fallback.REFUSE for i in strategy(name).INPUTS):
         can |= {"low_quality"}
@@ -62,7 +63,7 @@ def test_every_reason_it_can_give_is_explained_and_no_other(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_times_of_its_window_are_told(name):
-    book, text = importlib.import_module(f"quanticity.playbooks.{name}").PLAYBOOK, (GUIDES / f"{name}.md").read_text()
+    book, text = importlib.import_module(f"quanticity.playbooks.{PLAYBOOKS.get(name, name)}").PLAYBOOK, (GUIDES / f"{name}.md").read_text()
     start = book.start_minutes_before_close if book.start_minutes_before_close < 1e9 else book.start_minutes_after_open
     when = text.split("## When it runs\n")[1].split("## ")[0]
     assert f"{start:g}" in when and f"{book.stop_minutes_before_close:g}" in when

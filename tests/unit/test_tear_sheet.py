@@ -1,0 +1,77 @@
+"""The tear sheet of a backtest: sessions in a row, exposure by strategy and expiry, dashes with reasons, headings that stay with what they are of."""
+
+from datetime import datetime, timedelta
+
+import nbformat
+import numpy as np
+import pytest
+
+from quanticity.app.backtest_cli import not_done_rows, result_rows
+from quanticity.reports.backtest_figures import equity_figure, exposure_by_figure, exposure_figure, market_figure
+from quanticity.reports.backtest_run import BacktestRun, load_backtest, write_backtest_example
+from quanticity.reports.backtest_tables import backtest_headline, groups_table, not_done_table, parameters_table, significance_table, statistics_table
+from quanticity.reports.document import _markdown, _new_pdf, html_page
+from quanticity.reports.session_axis import session_axis
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> BacktestRun:
+    return load_backtest(write_backtest_example(tmp_path_factory.mktemp("sheet") / "run"))
+
+
+def test_nights_and_weekends_take_no_room_and_no_line_bridges_them(run):
+    line = equity_figure(run).data[0]
+    x, y = np.asarray(line.x), np.asarray(line.y)
+    assert int(np.isnan(y).sum()) == 1 and len(y) == 29  # two sessions of fourteen steps, a break between them
+    assert np.diff(x).max() < 31 and x[-1] < 2 * 13 * 30 + 30  # minutes of trading; the night of seventeen hours and a half is not there
+    market = market_figure(run, "SIM")
+    entry = next(t for t in market.data if t.name == "entry")
+    exits = [t for t in market.data if t.name.startswith("exit")]
+    assert min(abs(a - b) for a in entry.x for t in exits for b in t.x) >= 45 - 1e-9  # three quarters of an hour lie between an entry and its exit
+
+
+def test_a_moment_outside_all_sessions_stands_at_the_end_of_the_one_before():
+    first = datetime(2026, 3, 20, 9, 30)
+    axis = session_axis([first + timedelta(minutes=m) for m in (0, 390)] + [first + timedelta(days=3, minutes=m) for m in (0, 390)])
+    assert axis.at(first + timedelta(days=1)) == 390.0 and axis.at(first - timedelta(days=9)) == 0.0 and axis.at(first + timedelta(days=9)) == 780.0 + axis.gap
+
+
+def test_exposure_is_shown_by_strategy_and_by_expiry_and_adds_up(run):
+    whole = exposure_figure(run, "SIM")
+    for by, names in (("strategy", ["moc", "zero dte"]), ("expiry", ["2026-03-20", "2026-03-27"])):
+        figure = exposure_by_figure(run, "SIM", by)
+        assert [t.name for t in figure.data if t.showlegend] == names
+        for panel, book in enumerate(whole.data):
+            parts = figure.data[2 * panel:2 * panel + 2]
+            np.testing.assert_allclose(sum(np.asarray(p.y) for p in parts), np.asarray(book.y), atol=1e-9)
+    for figure in (whole, exposure_by_figure(run, "SIM", "expiry")):
+        assert max(len(figure.layout[f"yaxis{n}"].title.text) for n in ("", 2, 3, 4, 5)) <= 6  # short enough for their panels
+
+
+def test_where_nothing_can_be_said_there_is_a_dash_and_a_reason(run):
+    assert statistics_table(run).rows[1][1:3] == ("–", "– (fewer than 20 days)") and significance_table(run).rows[0][2] == "– (fewer than 20 days)"
+    texts = result_rows(run.summary)
+    assert texts["Results"][2][1:3] == ("-", "- (fewer than 20 days)") and texts["Sharpe ratio a day, and chance"][1][2] == "- (fewer than 20 days)"
+    assert ("volatility", "normal") in {row[:2] for row in texts["Where it came from"]}
+
+
+def test_details_of_what_was_not_done_and_how_many_are_left_out(run):
+    assert "stretch … within 0.75 standard deviations (280)" in not_done_table(run).rows[0][4]
+    rows = not_done_rows([{"kind": "skip", "strategy": "x", "reason": f"r{i}", "count": 2} for i in range(15)])
+    assert len(rows) == 14 and rows[-1][2:4] == ("and 3 more, see summary.json", "6") and len(not_done_rows(run.summary["not_done"])) == 2
+
+
+def test_small_things_that_were_wrong(run):
+    headline = dict(backtest_headline(run).rows)
+    assert headline["market"] == "simulated market with dealers' feedback (not a fair market), seed 7" and headline["costs"].endswith("1 step of latency")
+    assert "`" not in "".join(groups_table(run).notes) and len(parameters_table(run).rows) == len(run.summary["strategies"])
+    assert "overflow-wrap: anywhere" not in html_page(nbformat.v4.new_notebook(cells=[]))
+
+
+@pytest.mark.parametrize(("below", "after", "turns"), [(90, 100.0, True), (90, 60.0, False), (30, 0.0, False), (12, 0.0, True)])
+def test_a_heading_goes_to_the_next_page_with_what_it_is_of(below, after, turns):
+    pdf = _new_pdf("title", "run")
+    pdf.add_page()
+    pdf.set_y(pdf.h - pdf.b_margin - below)
+    _markdown(pdf, "## Would it survive", after)
+    assert (pdf.page_no() == 2) is turns
