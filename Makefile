@@ -27,7 +27,7 @@ setup: ## the environment in .venv: locked, hash-checked, compiled; mended where
 	@$(BIN)/python -c 'import quanticity' 2>/dev/null || rm -f $(READY)
 	@$(MAKE) --no-print-directory --silent $(READY)
 
-$(READY): requirements/bootstrap.txt requirements/$(EXTRAS).txt requirements/server.txt
+$(READY): requirements/bootstrap.txt requirements/$(EXTRAS).txt requirements/server.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "quanticity needs Python 3.11, 3.12 or 3.13: none of them runs on this machine"; exit 2; }
 	@echo "setting up $(VENV) with $$($(PYTHON) --version)"
 	@test "$$($(BIN)/python --version 2>/dev/null)" = "$$($(PYTHON) --version)" || rm -rf $(VENV)

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 _MOST = 40  # sessions of one command
 _Earlier = Callable[[calendar_date], "MarketSession | None"]  # the same root's session of another day at the same place; None where there is none
 
-# %% ../../nbs/95_app/971_analyze_cli.ipynb #76e277df
+# %% ../../nbs/95_app/971_analyze_cli.ipynb #b8e10e52
 def named_sessions(config: "Config", what: str, symbol: str | None, date: str | None, source: str | None, format: str | None, lake: str | None,
                    option: list[str] | None) -> "Iterator[tuple[MarketSession, _Earlier]]":
     """The sessions that a person means by a file, a folder, or a root of the lake, each with the way to its earlier days. Raises UserError, one line."""
     path, day = Path(what), _day(date)
     if not path.exists():
-        session = _from_lake(config, lake, what.upper(), day, source)
-        yield session, _loader(lambda other: _from_lake(config, lake, session.symbol, other, session.source))
+        session, _ = _from_lake(config, lake, what.upper(), day, source)
+        yield session, _loader(lambda other: _from_lake(config, lake, session.symbol, other, session.source)[0])
         return
     importer, options = _importer(config, path, format), _options(option)
     keys = _keys(importer, path, symbol, day)

@@ -57,7 +57,7 @@ def title_of(notebook: Any) -> tuple[str, str]:
                 return str(found["text"]), str(found["run_id"])
     return "", ""
 
-# %% ../../nbs/75_reports/78_document.ipynb #b7ada334
+# %% ../../nbs/75_reports/78_document.ipynb #547aaa51
 _STYLE = """
 :root { color-scheme: light; }
 body { margin: 0; background: #f4f5f7; color: #222; font: 15px/1.55 system-ui, "DejaVu Sans", Verdana, Helvetica, Arial, sans-serif; }
@@ -68,7 +68,8 @@ a.anchor-link { display: none; } code { background: #eef1f4; padding: 0 .25em; b
 caption { text-align: left; font-weight: 600; font-size: .95rem; padding: .2rem 0 .4rem; }
 th, td { padding: .25rem .7rem .25rem .3rem; border-bottom: 1px solid #e3e6ea; vertical-align: top; text-align: left;
   max-width: 34rem; overflow-wrap: break-word; }
-th { border-bottom: 2px solid #888; white-space: nowrap; } th.r, td.r { text-align: right; white-space: nowrap; } td.n { white-space: nowrap; } td.l:not(.n) { min-width: 14rem; }
+th { border-bottom: 2px solid #888; white-space: nowrap; } th.r, td.r { text-align: right; white-space: nowrap; } td.n { white-space: nowrap; }
+td.l:not(.n) { min-width: 14rem; }
 tbody tr:nth-child(even) { background: #f8f9fb; }
 .q-source { color: #667; font-size: .78rem; margin: .1rem 0 .6rem; } .q-figure { width: 100%; margin-top: 1rem; } img { max-width: 100%; }
 pre { overflow-x: auto; background: #f6f6f6; padding: .6rem; font-size: .8rem; }
