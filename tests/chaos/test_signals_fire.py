@@ -35,7 +35,7 @@ def test_every_veto_and_every_end_was_met(result):
 
 MUTANTS = {
     "the book's cap by one": ("count + 1 > tonumber(most)", "count > tonumber(most)"), "no dollars": ("dollars ~= ''", "false"),
-    "no duplicates": ("redis.call('HEXISTS', ack, id) == 1", "false"), "contracts unlocked": ("redis.call('SET', live .. r.lock, lock)", ""),
+    "no duplicates": ("redis.call('HEXISTS', ack, id) == 1", "false"), "contracts unlocked": ("for _, name in ipairs(locks(r)) do redis.call('SET', live .. name, lock) end", ""),
     "locks kept": ("if lock.signal_id == id and not lock.ended then", "if false then"), "nothing cleared": ("clear(exposure, totals, ends, live, all_metrics, now)", ""),
     "sums kept": ("add(totals, r, -1)", ""), "any way will do": ("if not string.find(from,", "if false and not string.find(from,")}
 

@@ -293,7 +293,7 @@ def test_without_any_opening_price_the_first_spot_after_the_wait_and_it_is_said(
 
 def test_a_half_day_settles_at_one_and_the_shares_go_on_the_next_session(state, tmp_path):
     half, monday = days("SIM", date(2026, 11, 27), 2)
-    tested = backtest((half, monday), config(), [spreader(shape="put", days=0, inside=-5.0, on="2026-11-27")], state=state, folder=tmp_path)
+    tested = backtest((half, monday), config(), [spreader(shape="put", days=0, inside=6.0, on="2026-11-27")], state=state, folder=tmp_path)
     ends = of_all(tested, EventKind.SETTLEMENT)
     assert {e.ts for e in ends} == {datetime(2026, 11, 27, 18, tzinfo=UTC)} and any(e.data["shares"] > 0 for e in ends)
     assert all(e.ts.date() == date(2026, 11, 30) for e in of_all(tested, EventKind.SHARES)) and tested.value == 0

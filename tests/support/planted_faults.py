@@ -234,13 +234,14 @@ class Flickers(Planted):
 
 
 class TakesStale(Planted):
-    """The call with the highest strike that was ever quoted, however long ago."""
+    """The call of any expiry whose quote is the oldest, the highest of these."""
 
     def rows(self, chain: OptionChain, parameters: Parameters) -> np.ndarray:
-        return np.flatnonzero(calls(chain))
+        alive = chain.contracts.expires_at > chain.ts + 3_600_000_000_000
+        return np.flatnonzero(alive & chain.contracts.is_call & (chain.bid > 0) & (chain.ask > chain.bid))
 
     def choose(self, chain: OptionChain, rows: np.ndarray, held: Any) -> int:
-        return int(rows[np.argmax(chain.contracts.strike[rows])])
+        return int(rows[np.lexsort((-chain.contracts.strike[rows], -chain.quote_age[rows]))[0]])
 
 
 class CountsStale(Planted):
