@@ -23,28 +23,41 @@ from ..market.parity import pair_rows
 
 _MINUTE = 60_000_000_000
 
-# %% ../../nbs/25_feeds/286_fault_stretches.ipynb #2cf10a4f
+# %% ../../nbs/25_feeds/286_fault_stretches.ipynb #db3131cf
 def frozen_quote(desk: FaultDesk, place: str) -> Spot:
     q, c = desk.session.quotes, desk.contracts
     edits = desk.edits["quotes"].columns
     start, rise = _longest_move(desk)
     best = 0.0
     chosen: IntArray = np.empty(0, np.int64)
-    inside = ~desk.used["quotes"]
-    inside &= (q.ts > desk.opens + start[0]) & (q.ts <= desk.opens + start[1]) & desk.free[q.index] & in_the_money(desk) & (c.is_call[q.index] == (rise < 0))
+    within = (q.ts > desk.opens + start[0]) & (q.ts <= desk.opens + start[1]) & desk.free[q.index] & (c.is_call[q.index] == (rise < 0))
+    within &= ~desk.edits["quotes"].gone
+    inside = within & ~desk.used["quotes"] & in_the_money(desk)
     for index in np.unique(q.index[inside]).tolist():
         rows = np.flatnonzero(inside & (q.index == index))
-        moved = abs(rise) - 2 * (q.ask[rows[0]] - q.bid[rows[0]]) - 0.002 * desk.spot(q.ts[rows[:1]])[0]
-        if len(rows) > 20 and moved > best:
-            best, chosen = moved, rows
+        beyond = _left_behind(desk, rows)
+        whole = len(rows) == np.count_nonzero(within[rows[0]:rows[-1] + 1] & (q.index[rows[0]:rows[-1] + 1] == index))
+        if len(rows) > 20 and whole and beyond > best:
+            best, chosen = beyond, rows
     if not len(chosen):
         raise ConfigError("faults: the underlying moves too little for a frozen quote to be seen", "use a longer or livelier session")
     for name in ("bid", "ask", "bid_size", "ask_size"):
         edits[name][chosen] = edits[name][chosen[0]]
+    desk.used["quotes"][chosen[[0, -1]]] = True
     desk.free[q.index[chosen[0]]] = False
     desk.edits["quotes"].touched += np.flatnonzero(q.index == q.index[chosen[0]]).tolist()
     desk.pairs_touched += [int(q.index[chosen[0]])]
     return "quotes", int(chosen[-1]), Reason.UNCHANGED_QUOTE
+
+
+def _left_behind(desk: FaultDesk, rows: IntArray) -> float:
+    """Dollars that a contract's intrinsic value falls from its first row to its last beyond what a standing quote is allowed; 0 within twenty minutes."""
+    q, c, ends = desk.session.quotes, desk.contracts, rows[[0, -1]]
+    if q.ts[ends[1]] - q.ts[ends[0]] < 20 * _MINUTE or not desk.two_sided()[ends[0]]:
+        return 0.0
+    index, spot = q.index[ends], desk.spot(q.ts[ends])
+    worth = np.maximum(np.where(c.is_call[index], spot - c.strike[index], c.strike[index] - spot), 0.0)
+    return float(worth[0] - worth[1] - 1.25 * (2 * (q.ask[ends[0]] - q.bid[ends[0]]) + 0.002 * spot[1]))
 
 
 def _longest_move(desk: FaultDesk, window: int = 90) -> tuple[tuple[int, int], float]:

@@ -93,6 +93,15 @@ def test_other_places_drawn(large, seed):
     assert len(false_alarms(faulty, screened)) < 10
 
 
+@pytest.mark.parametrize("seed", [7, 8, 9])
+def test_a_frozen_quote_is_found_whatever_the_day(seed):
+    """The value of the contract that is planted left its quote between the first and the last row repeated: the last one is found, silences beside it or not."""
+    session = simulate_session(seed, DAY, "SIM", SimulatorParameters(volatility=0.35))
+    for faults in ([Fault("frozen")], [Fault("frozen"), Fault("silence"), Fault("silence")], [Fault("silence"), Fault("silence"), Fault("frozen")]):
+        faulty = plant(session, faults, seed)
+        assert all(t.row >= 0 for t in faulty.truth) and unfound(faulty, screen_session(faulty.session)) == []
+
+
 @pytest.fixture(scope="module")
 def ordinary():
     return simulate_session(7, date(2026, 3, 19), "SIM", SimulatorParameters(volatility=0.35))

@@ -18,6 +18,7 @@ from quanticity.jobs.flow_kinds import FlowKinds
 from quanticity.jobs.history import History
 from quanticity.jobs.market import MarketJob
 from quanticity.jobs.tape import TapeReader
+from quanticity.jobs.underlying_volume import UnderlyingVolume
 from quanticity.jobs.wiring import ChainReader, Desk
 from quanticity.market.chain import nanoseconds, timestamp
 from quanticity.market.session import batches
@@ -125,12 +126,42 @@ def test_what_a_session_says_at_its_end(whole):
 
 
 def test_the_start_of_a_first_session_is_missing_with_reasons(whole):
-    _, rows, _ = whole
+    day, rows, _ = whole
     for name in ("vpin", "momentum_share", "vix1d_zscore", "realized_volatility", "drift", "stretch", "imbalance_shares"):
         assert math.isnan(rows[0][name]), name
     assert math.isnan(rows[0]["day_move"]) and all(math.isfinite(row["institutional_flow"]) for row in rows[5:])  # nothing is quoted at the very open
     known = {name: next(i for i, row in enumerate(rows) if math.isfinite(row[name])) for name in ("vpin", "momentum_share", "vix1d_zscore", "realized_volatility")}
-    assert 15 <= known["realized_volatility"] <= 20 and 58 <= known["vix1d_zscore"] <= 90 and known["momentum_share"] < 40 and known["vpin"] < 120
+    assert 15 <= known["realized_volatility"] <= 20 and 58 <= known["vix1d_zscore"] <= 90 and known["momentum_share"] < 40
+    full, _ = seventy_buckets(day.session)
+    assert full <= known["vpin"] <= full + 2  # the tape is read every other minute
+    assert all(math.isfinite(row["vpin"]) for row in rows[known["vpin"]:])
+
+
+def seventy_buckets(session) -> tuple[int, float]:
+    """The minute by which seventy buckets were traded, and a bucket's shares.
+
+    Twenty buckets make a deviation and fifty a window. A bucket is the 250th part of the day's volume, as the prints up to the first look at the tape that is a
+    quarter of an hour or more after the first print let expect: where they are a larger part of the day, it takes longer. The looks are at even minutes.
+    """
+    opens, closes, t = nanoseconds(session.opens), nanoseconds(session.closes), session.underlying_trades
+    traded = lambda minute: float(t.size[t.ts <= opens + minute * MINUTE].sum())
+    looked = next(m for m in range(0, 60, 2) if opens + m * MINUTE - int(t.ts[0]) >= 15 * MINUTE)
+    shares = round(traded(looked) * (closes - opens) / (opens + looked * MINUTE - int(t.ts[0])) / 250)
+    return next(m for m in range(looked, 211) if traded(m) >= 70 * shares), shares
+
+
+@pytest.mark.parametrize("seed", [8, 9, 10])
+def test_vpin_is_known_once_seventy_buckets_were_traded(seed):
+    session = simulate_session(seed, date(2015, 12, 24), "SIM", PARAMETERS)
+    opens, t = nanoseconds(session.opens), session.underlying_trades
+    volume = UnderlyingVolume(load_config(environ={}).analytics.flow, opens, nanoseconds(session.closes))
+    known = []
+    for minute in range(0, 211, 2):
+        new = (t.ts > volume.until) & (t.ts <= opens + minute * MINUTE)
+        volume.take(t.ts[new], t.price[new], t.size[new], opens + minute * MINUTE)
+        known.append(math.isfinite(volume.buckets.vpin()))
+    full, shares = seventy_buckets(session)
+    assert volume.buckets.volume == shares and full <= 2 * known.index(True) <= full + 1 and all(known[known.index(True):])
 
 
 def test_another_process_says_the_same_byte_by_byte_killed_or_not(whole):

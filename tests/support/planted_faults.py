@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import planted_clean
-from planted_base import DAY, NAN, Parameters, Planted, calls, column, rolling
+from planted_base import DAY, NAN, Parameters, Planted, column, rolling
 
 from quanticity.core.types import Features
 from quanticity.jobs.wiring import Indicators

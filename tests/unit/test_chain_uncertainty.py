@@ -9,6 +9,7 @@ import pytest
 from quanticity.analytics.chain_analytics import analyse
 from quanticity.analytics.chain_uncertainty import chain_bands, drawn_quotes
 from quanticity.analytics.exposure import Convention
+from quanticity.analytics.pricing import greeks
 from quanticity.analytics.snapshot import flow_position, follow, session_flow
 from quanticity.core.errors import UserError
 from quanticity.core.reasons import Reason
@@ -42,12 +43,35 @@ def test_the_headline_lies_in_its_band_and_the_hull_holds_all(seen, analysed):
     assert sure.drawn == np.count_nonzero(np.isfinite(analysed[Convention.NAIVE].volatility))
 
 
-def test_a_tenth_of_the_spread_makes_a_narrow_band(seen, analysed):
-    chain, state, _ = seen
-    cut = 0.45 * (chain.ask - chain.bid)
-    tight = {Convention.NAIVE: analyse(replace(chain, bid=chain.bid + cut, ask=chain.ask - cut), state)}
-    wide, narrow = (chain_bands({Convention.NAIVE: a[Convention.NAIVE]}, seed=3, draws=80).band(Convention.NAIVE) for a in (analysed, tight))
-    assert narrow.high - narrow.low < 0.5 * (wide.high - wide.low)
+def between(chain, share):
+    """The chain with quotes of a share of their spread around the same middle; a number, or one a contract."""
+    cut = (0.5 - np.asarray(share) / 2) * (chain.ask - chain.bid)
+    return replace(chain, bid=chain.bid + cut, ask=chain.ask - cut)
+
+
+@pytest.mark.parametrize("seed", [7, 8, 9])
+def test_a_tenth_of_the_spread_makes_a_tenth_of_the_band(seed):
+    """Where half a spread is worth less than a tenth of the volatility, volatility follows the premium in proportion, and so does the band.
+
+    It cannot of contracts whose spread is as wide as their time value or wider: the volatility that a premium just above intrinsic value implies falls with the
+    logarithm of what is left of it, so that a tenth of the spread leaves most of their doubt, and how much of the whole band is theirs is a day's own. Of the
+    whole chain the band shrinks with the spread, and to almost nothing with almost none.
+    """
+    chain, state = follow(simulate_session(seed, date(2015, 12, 24), "SIM", SimulatorParameters(strikes=25, expiries=4)), AT)
+    a, listed = analyse(chain, state), chain.contracts
+    low, high, _ = drawn_quotes(a)
+    vega = greeks(chain.spot, listed.strike, chain.years, chain.rate, chain.dividend, a.volatility, listed.is_call).vega
+    tells = (high - low) / 2 < 0.1 * a.volatility * vega
+    assert np.count_nonzero(tells) > 0.5 * np.count_nonzero(np.isfinite(a.volatility))
+
+    def width(seen_chain):
+        band = chain_bands({Convention.NAIVE: analyse(seen_chain, state)}, seed=3, draws=80).band(Convention.NAIVE)
+        return band.high - band.low
+
+    certain = between(chain, np.where(tells, 1.0, 0.0))  # the others are quoted without a spread
+    assert width(between(certain, 0.1)) == pytest.approx(0.1 * width(certain), rel=0.2)
+    whole, half, tenth, thousandth = (width(between(chain, share)) for share in (1.0, 0.5, 0.1, 0.001))
+    assert whole > half > tenth > thousandth and thousandth < 0.1 * whole
 
 
 def test_what_was_quoted_at_another_spot_is_drawn_around_its_own_volatility(seen, analysed):
