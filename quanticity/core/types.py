@@ -196,7 +196,7 @@ class OrderRole(StrEnum):
     STOP = "stop"
     EXIT = "exit"
 
-# %% ../../nbs/00_core/02_types.ipynb #2d7cf2ef
+# %% ../../nbs/00_core/02_types.ipynb #6d1be932
 @dataclass(frozen=True, slots=True)
 class OrderTicket:
     """One order as a broker takes it.
@@ -247,7 +247,7 @@ def legs_of(record: Proposal | OrderTicket) -> tuple[OptionLeg, ...]:
     """The legs of what is bought: those of a spread, else the one contract."""
     return record.legs if isinstance(record, SpreadProposal | SpreadTicket) else (OptionLeg(record.contract, Side.BUY),)
 
-
+# %% ../../nbs/00_core/02_types.ipynb #1bb3ee78
 @dataclass(frozen=True, slots=True)
 class RiskApproved:
     """Orders that risk let through, with the checks they passed and the figures seen."""

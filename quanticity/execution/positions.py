@@ -206,7 +206,7 @@ class _Holdings:
         """Those of `expired` of which it is known at `now` what they pay."""
         return [p for p in self.expired(now) if settles_at(p.contract) <= now]
 
-# %% ../../nbs/65_execution/65_positions.ipynb #63f64bc1
+# %% ../../nbs/65_execution/65_positions.ipynb #266a7035
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Dollars over all positions. `net` is realized plus unrealized less commission; it equals `cash` plus `value`."""
@@ -315,7 +315,7 @@ class PositionBook(_Holdings):
                 "cash": self._cash, "realized": _fine(self._realized + sum(p.realized for p in closed)),
                 "commission": _fine(self._commission + sum(p.commission for p in closed))}
 
-
+# %% ../../nbs/65_execution/65_positions.ipynb #6bbbe22e
 def book_from_plain(data: Mapping[str, Any]) -> PositionBook:
     """The inverse of `PositionBook.dump`."""
     book = PositionBook()

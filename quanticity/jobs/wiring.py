@@ -187,7 +187,7 @@ def _with_memory(propose: Callable[..., Any]) -> Propose:
         return propose
     return lambda features, chain, parameters, held: propose(features, chain, parameters)
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #808c67fa
+# %% ../../nbs/80_jobs/800_wiring.ipynb #535853d5
 class _ParameterError(ConfigError):
     """A parameter that does not fit; `key` is its configuration key."""
 
@@ -234,7 +234,7 @@ def load_strategy(name: str, entry: StrategyConfig) -> LoadedStrategy:
         raise ConfigError(f"{key}.module: {entry.module} is the strategy {loaded.name!r}", f"name the entry strategies.{loaded.name}")
     return loaded
 
-
+# %% ../../nbs/80_jobs/800_wiring.ipynb #a0e17f3a
 def strategy_at(path: str, parameters: Mapping[str, Any] = MappingProxyType({}), playbook: Playbook | None = None, key: str = "strategy") -> LoadedStrategy:
     """The strategy in a module or `module:Class`, under its own name; without a playbook under its own `PLAYBOOK`, else under one that lets it run all day.
 

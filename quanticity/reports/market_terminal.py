@@ -52,7 +52,7 @@ def shade(table: Map) -> list[str]:
     step = np.where(np.isfinite(table.values), np.clip(np.ceil(rank * 4), 1, 4), 0).astype(int)
     return ["".join(_SHADES[s] for s in row) for row in step.tolist()]
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #44c56d50
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #43bc5a56
 def _rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int] = (0,)) -> Any:
     from rich import box
     from rich.table import Table
@@ -105,7 +105,7 @@ def _profiles(session: MarketSession, bins: int) -> list[tuple[str, str, str]]:
     lines.append(("spot", sparkline(p.spot, low=None), f"{spot.min():,.2f} to {spot.max():,.2f}" if len(spot) else "unknown"))
     return lines
 
-
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #e3d405b5
 def print_market(session: MarketSession, console: "Console", findings: Sequence[FindingLine] = (), score: Mapping[str, float] | None = None,
                  licence: str = "") -> None:
     """Draw a session on a terminal: coverage, holes, expiries, strikes over time, spreads, volume, and what the door found; `licence` is the data's."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..market.chain import FloatArray
 
-# %% ../../nbs/75_reports/7805_session_axis.ipynb #1e612a54
+# %% ../../nbs/75_reports/7805_session_axis.ipynb #5c7c1a86
 MOST_TICKS, MOST_TEXTS = 10, 20_000
 
 
@@ -79,7 +79,7 @@ class SessionAxis:
 def _minutes(span: timedelta) -> float:
     return span.total_seconds() / 60
 
-
+# %% ../../nbs/75_reports/7805_session_axis.ipynb #4858e9a8
 def session_axis(times: Sequence[datetime]) -> SessionAxis:
     """The axis of moments (New York, no zone; in order): a session a date."""
     first: dict[Any, datetime] = {}
