@@ -62,7 +62,7 @@ def mask_value(value: Any, secrets: Iterable[str] = (), depth: int = 0) -> Any:
         value = value.decode("utf-8", "backslashreplace")
     return mask_text(str(value), secrets)
 
-# %% ../../nbs/00_core/07_logs.ipynb #6a34b00b
+# %% ../../nbs/00_core/07_logs.ipynb #a25a35b6
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -73,7 +73,6 @@ class _State:
     json: bool = False
     stream: TextIO | None = None
     secrets: tuple[str, ...] = ()
-    handler: logging.Handler | None = None
     ready: bool = False
 
 
@@ -161,7 +160,7 @@ def get_logger(name: str) -> Logger:
     """A logger of this name, by custom the module's."""
     return Logger(name)
 
-# %% ../../nbs/00_core/07_logs.ipynb #67ab9a18
+# %% ../../nbs/00_core/07_logs.ipynb #7faac761
 class _Forward(logging.Handler):
     """Hands the standard library's records to our loggers."""
 
@@ -184,7 +183,6 @@ def configure_logging(level: str = "info", json: bool = False, stream: TextIO | 
     _State.level, _State.json, _State.stream, _State.ready = _LEVELS[level.lower()], json, stream, False
     add_secrets(secrets)
     root = logging.getLogger()
-    if _State.handler is not None:
-        root.removeHandler(_State.handler)
-    _State.handler = _Forward(level=max(_State.level, logging.WARNING))
-    root.addHandler(_State.handler)
+    for before in [handler for handler in root.handlers if isinstance(handler, _Forward)]:
+        root.removeHandler(before)
+    root.addHandler(_Forward(level=max(_State.level, logging.WARNING)))
