@@ -1,7 +1,8 @@
 """One trading session as one flow run: replay it, then render its report.
 
 Run it by `quanticity demo`, by `python flows/session.py`, or from a schedule (`flows/prefect.yaml`). What a user can mend fails the run with that
-one line as its message, without a traceback.
+one line as its message, without a traceback. Where no Prefect server is configured (`PREFECT_API_URL`), run it `with one_server():`, whose server ends with the
+process.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
+from prefect_server import one_server  # the file beside this one
 
 from quanticity.core.config import load_config
 from quanticity.core.errors import UserError
@@ -56,4 +58,5 @@ def session(source: str = "sim", out: str = "runs/session", data: str | None = N
 
 
 if __name__ == "__main__":
-    session()
+    with one_server():
+        session()

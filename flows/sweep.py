@@ -2,26 +2,22 @@
 
 The flow only carries tasks to workers and results back; what a trial is, and where its result is kept, is `quanticity.research.sweeps`. Trials
 travel in chunks, since a task run costs more than a short trial. A cluster that is there is used by
-`DASK_SCHEDULER_ADDRESS`; otherwise one is started on this machine. So is a Prefect server, unless `PREFECT_API_URL` names one.
+`DASK_SCHEDULER_ADDRESS`; otherwise one is started on this machine. So is a Prefect server (`prefect_server.py`), unless `PREFECT_API_URL` names one.
 """
 
 import atexit
 import gc
 import logging
 import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
-from prefect.server.api.server import SubprocessASGIServer
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_dask import DaskTaskRunner
+from prefect_server import one_server  # the file beside this one
 
 from quanticity.research.sweeps import Backend, Keep, TrialTask, groups_for, in_worker
 
@@ -37,43 +33,6 @@ def cluster_of(jobs: int) -> dict[str, Any]:
     """What a cluster of this machine is made with: `jobs` processes on the loopback interface, and no dashboard (else it is served at port 8787)."""
     return {"n_workers": jobs, "threads_per_worker": 1, "processes": True, "dashboard_address": None, "silence_logs": logging.ERROR,
             "scheduler_kwargs": {"dashboard": False, "dashboard_address": "127.0.0.1:0"}}
-
-
-_WHEN_LEFT = "import os, sys; sys.stdin.read(); os.kill(int(sys.argv[1]), int(sys.argv[2]))"
-
-
-class _Server(SubprocessASGIServer):
-    """Prefect's temporary server, which is ended when this process is gone, `kill -9` included: a small process waits for the end of a pipe of ours."""
-
-    _guards: list["subprocess.Popen[bytes]"]
-
-    def _run_uvicorn_command(self) -> "subprocess.Popen[Any]":
-        server = super()._run_uvicorn_command()
-        program = [sys.executable, "-I", "-S", "-c", _WHEN_LEFT, str(server.pid), str(int(signal.SIGTERM))]
-        guard = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        self._guards = [*getattr(self, "_guards", []), guard]
-        return server
-
-    def stop(self) -> None:
-        for guard in getattr(self, "_guards", []):
-            guard.kill()  # before the process that it would end has gone, and its number may be another's
-            guard.communicate()
-        self._guards = []
-        super().stop()
-
-
-@contextmanager
-def one_server() -> Iterator[None]:
-    """One Prefect server for the flow and the workers of this machine, each of which would start its own; the configured one where there is one."""
-    if PREFECT_API_URL.value():
-        yield
-        return
-    with _Server() as server, temporary_settings({PREFECT_API_URL: server.api_url}):
-        os.environ["PREFECT_API_URL"] = server.api_url  # workers that are started now read it
-        try:
-            yield
-        finally:
-            del os.environ["PREFECT_API_URL"]
 
 
 def on_dask(jobs: int, address: str | None = None, together: int | None = None) -> Backend:

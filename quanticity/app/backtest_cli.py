@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['MOST_REASONS', 'SourceOption', 'DataOption', 'SymbolOption', 'DateOption', 'FirstOption', 'LastOption', 'SeedOption',
-           'SessionsOption', 'TicksOption', 'JsonOption', 'day_of', 'days_of', 'costs_of', 'number', 'interval',
-           'result_rows', 'details_of', 'not_done_rows', 'show_backtest', 'roots_of', 'target_of', 'backtest']
+           'SessionsOption', 'FairOption', 'TicksOption', 'JsonOption', 'day_of', 'days_of', 'costs_of', 'number',
+           'interval', 'result_rows', 'details_of', 'not_done_rows', 'show_backtest', 'roots_of', 'target_of',
+           'backtest']
 
 # %% ../../nbs/95_app/972_backtest_cli.ipynb #c804fd46
 import sys
@@ -163,7 +164,7 @@ def show_backtest(summary: Mapping[str, Any], out: Path) -> None:
     console.print(Text(f"ledger   {out / 'ledger.jsonl'}  sha256 {summary['ledger_sha256'][:16]}", overflow="fold"))
     console.print(f"time     {summary['seconds']['total']:.2f} s")
 
-# %% ../../nbs/95_app/972_backtest_cli.ipynb #650aa186
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #12e8c673
 SourceOption = Annotated[str, typer.Option(help="lean: recorded days in LEAN's format; lake: imported ones; sim: simulated ones.")]
 DataOption = Annotated[Path | None, typer.Option(help="Folder that holds LEAN's Data [default: data.recorded_dir], or the lake [default: data.lake_url].")]
 SymbolOption = Annotated[list[str] | None, typer.Option(help="Option root, e.g. GOOG or SPXW; may be given again.")]
@@ -173,6 +174,8 @@ FirstOption = Annotated[str | None, typer.Option("--from", help="First day of a 
 LastOption = Annotated[str | None, typer.Option("--to", help="Last day of a span, YYYY-MM-DD.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of a simulated market.")]
 SessionsOption = Annotated[int, typer.Option(help="How many sessions of a simulated market.")]
+_FAIR = "A simulated market without dealers' feedback, drift or edges, in which nothing can be earned before costs: what still shows is chance."
+FairOption = Annotated[bool, typer.Option("--fair", help=_FAIR)]
 TicksOption = Annotated[float | None, typer.Option(help="Price steps that orders fill worse than shown [default: execution.slippage_ticks].")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The summary as one JSON object on standard output, and nothing else.")]
 
@@ -186,11 +189,9 @@ def target_of(runs: Path, what: Sequence[str], roots: Sequence[str], source: str
     """The default folder under `runs` of a backtest or sweep."""
     return runs / "-".join((*what, *(roots or ("SIM",)), source, *((f"seed{seed}",) if source == "sim" else ())))
 
-# %% ../../nbs/95_app/972_backtest_cli.ipynb #9a293518
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #fa1a0945
 _STRATEGIES = "Name in the configuration, module or module:Class; may be given again [default: all enabled]."
 _StrategyOption = Annotated[list[str] | None, typer.Option(help=_STRATEGIES)]
-_FAIR = "A simulated market without dealers' feedback, drift or edges, in which nothing can be earned before costs: what still shows is chance."
-_FairOption = Annotated[bool, typer.Option("--fair", help=_FAIR)]
 _SPREAD = "How much worse than shown orders fill, as a share of the spread [default: execution.slippage_spread]."
 _SpreadOption = Annotated[float | None, typer.Option(help=_SPREAD)]
 _TickOption = Annotated[float | None, typer.Option(help="The price step, dollars [default: execution.slippage_tick].")]
@@ -201,13 +202,13 @@ _LevelOption = Annotated[float, typer.Option(help="Level of the intervals.")]
 _OutOption = Annotated[Path | None, typer.Option(help="Folder to write [default: runs/backtest-<symbols>-<source>].")]
 _ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Also render the tear sheet, report.html and report.pdf.")]
 
-# %% ../../nbs/95_app/972_backtest_cli.ipynb #ff5e6a07
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #f36128c4
 def backtest(
     source: SourceOption = "lean", data: DataOption = None, symbol: SymbolOption = None, date: DateOption = None, first: FirstOption = None,
     last: LastOption = None, seed: SeedOption = 1, sessions: SessionsOption = 5, strategy: _StrategyOption = None,
     slippage_spread: _SpreadOption = None, slippage_ticks: TicksOption = None, tick: _TickOption = None, latency: _LatencyOption = None,
     commissions: _CommissionsOption = None, capital: _CapitalOption = None, level: _LevelOption = 0.95, out: _OutOption = None,
-    as_json: JsonOption = False, report: _ReportOption = True, fair: _FairOption = False,
+    as_json: JsonOption = False, report: _ReportOption = True, fair: FairOption = False,
 ) -> None:
     """Run strategies over days of a market: the jobs of a replay, day after day, with positions carried over night.
 

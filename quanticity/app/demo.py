@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['RECORDED', 'SIMULATED', 'choose_day', 'prefect_environment', 'load_flow', 'run_demo']
 
-# %% ../../nbs/95_app/96_demo.ipynb #d1af4551
+# %% ../../nbs/95_app/96_demo.ipynb #264e5868
 import importlib.util
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -38,23 +39,27 @@ def choose_day(config: Config, root: Path | None = None) -> tuple[dict[str, Any]
     why = f"{folder} does not hold it" if folder else NO_RECORDED_FOLDER
     return dict(SIMULATED), f"a simulated session, since the recorded GOOG day is not at hand: {why}"
 
-# %% ../../nbs/95_app/96_demo.ipynb #a9e7440b
+# %% ../../nbs/95_app/96_demo.ipynb #c80651e4
 def prefect_environment(config: Config) -> dict[str, str]:
     """Environment for a flow run on this machine alone: own home, no telemetry, quiet, patient with the server's start."""
     return {"PREFECT_HOME": str((config.paths.state_dir / "prefect").absolute()), "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "PREFECT_LOGGING_LEVEL": "CRITICAL"}
 
 
-def load_flow(root: Path, environ: Mapping[str, str]) -> ModuleType:
-    """The module `flows/session.py` of a project, imported under `environ`'s settings (those already set win)."""
-    path = root / "flows" / "session.py"
-    spec = importlib.util.spec_from_file_location("quanticity_flows_session", path)
+def load_flow(root: Path, environ: Mapping[str, str], name: str = "session") -> ModuleType:
+    """The module `flows/<name>.py` of a project, imported under `environ`'s settings (those already set win). UserError where it is not there."""
+    path = root / "flows" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"quanticity_flows_{name}", path)
     if spec is None or spec.loader is None or not path.exists():
-        raise UserError(f"no {path}", "run the demo in a checkout of the project, or use quanticity replay")
-    for name, value in environ.items():
-        os.environ.setdefault(name, value)
+        raise UserError(f"no {path}", "run this in a checkout of the project")
+    for variable, value in environ.items():
+        os.environ.setdefault(variable, value)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(path.parent))  # as Python and Prefect do: files beside a flow are imported by their names
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
     return module
 
 
@@ -71,5 +76,6 @@ def run_demo(config: Config, request: dict[str, Any], out: Path) -> dict[str, An
     except OSError as error:
         raise UserError(f"paths.state_dir: cannot make {config.paths.state_dir}/prefect: {error.strerror}", "name a folder that can be written") from error
     flow = load_flow(root, prefect_environment(config))
-    summary: dict[str, Any] = flow.session(**request, out=str(out.absolute()))
+    with flow.one_server():
+        summary: dict[str, Any] = flow.session(**request, out=str(out.absolute()))
     return summary

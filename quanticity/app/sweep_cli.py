@@ -6,7 +6,8 @@
 __all__ = ['BACKENDS', 'DASK_QUIET', 'value_of', 'values_of', 'with_weights', 'backend_of', 'show_sweep', 'sweep_progress',
            'sweep']
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #b9f9d41c
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #89dc30dc
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from quanticity.app.backtest_cli import (
-    DataOption, DateOption, FirstOption, JsonOption, LastOption, SeedOption, SessionsOption, SourceOption, SymbolOption, TicksOption, costs_of, day_of, days_of,
+    DataOption, DateOption, FairOption, FirstOption, JsonOption, LastOption, SeedOption, SessionsOption, SourceOption, SymbolOption, TicksOption, costs_of, day_of, days_of,
     roots_of, target_of)
 from .data_cli import _config
 from ..core.errors import UserError
@@ -30,12 +31,14 @@ BACKENDS = ("processes", "dask")
 DASK_QUIET = {"DASK_LOGGING__DISTRIBUTED": "warning"}
 """Dask and its workers tell warnings and errors only (what the environment sets already holds)."""
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #92a5d180
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #0608c0c6
 def value_of(text: str) -> Any:
-    """A value as it is written: a whole number, a number, true or false, else a text."""
+    """A value as it is written: a whole number, a number, true or false, null, a list in brackets, else a text."""
     lowered = text.strip().lower()
-    if lowered in ("true", "false"):
-        return lowered == "true"
+    if lowered.startswith("[") and lowered.endswith("]"):
+        return [value_of(part) for part in _parts(text.strip()[1:-1])]
+    if lowered in ("true", "false", "null"):
+        return None if lowered == "null" else lowered == "true"
     for kind in (int, float):
         try:
             return kind(lowered)
@@ -44,8 +47,13 @@ def value_of(text: str) -> Any:
     return text.strip()
 
 
+def _parts(text: str) -> list[str]:
+    """What stands between the commas; those within brackets do not count."""
+    return [part for part in re.findall(r"(?:\[[^\]]*\]|[^,\[])+", text) if part.strip()]
+
+
 def values_of(settings: Sequence[str]) -> dict[str, Any]:
-    """Values or ranges by parameter from `name=a,b,c` or `name=low..high`; UserError that shows the form where one does not have it."""
+    """Values or ranges by name from `name=a,b,c` or `name=low..high`; UserError that shows the form where one does not have it."""
     from quanticity.research.sweeps import Range
 
     out: dict[str, Any] = {}
@@ -62,7 +70,9 @@ def values_of(settings: Sequence[str]) -> dict[str, Any]:
                 raise UserError(f"--set {text}: a range wants two numbers", "e.g. --set stop_loss=0.2..0.6")
             out[name] = Range(low, high)
         else:
-            out[name] = list(dict.fromkeys(value_of(part) for part in given.split(",") if part.strip()))
+            out[name] = list({repr(value): value for value in map(value_of, _parts(given))}.values())
+            if not out[name]:
+                raise UserError(f"--set {text}: wants NAME=VALUE,VALUE,... or NAME=LOW..HIGH", "e.g. --set stop_loss=0.3,0.4,0.5")
     if not out:
         raise UserError("nothing to try", "name parameters and their values, e.g. --set stop_loss=0.3,0.4,0.5")
     return out
@@ -86,7 +96,7 @@ def with_weights(sets: Sequence[Mapping[str, Any]], terms: Sequence[str], parame
             raise UserError(f"--weight: {error}", "e.g. --weight gamma=0.1,0.3") from None
     return out
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #00e2a395
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #a46d32e4
 def backend_of(name: str, jobs: int, config: "Config", together: int | None = None) -> "Backend":
     """The backend of that name; UserError for another, or where Dask's flow is not at hand."""
     if name not in BACKENDS:
@@ -95,10 +105,9 @@ def backend_of(name: str, jobs: int, config: "Config", together: int | None = No
 
     if name == "processes":
         return in_processes(jobs, together)
-    import os
-    from importlib.util import find_spec, module_from_spec, spec_from_file_location
+    from importlib.util import find_spec
 
-    from quanticity.app.demo import prefect_environment
+    from quanticity.app.demo import load_flow, prefect_environment
     from quanticity.core.project import find_project
 
     root = find_project()
@@ -107,16 +116,11 @@ def backend_of(name: str, jobs: int, config: "Config", together: int | None = No
     if find_spec("prefect_dask") is None:
         raise UserError("--backend dask needs the package prefect-dask", "pip install 'quanticity[dask]', or use --backend processes")
     (config.paths.state_dir / "prefect").mkdir(parents=True, exist_ok=True)
-    for variable, value in (prefect_environment(config) | DASK_QUIET).items():
-        os.environ.setdefault(variable, value)
-    spec = spec_from_file_location("quanticity_flows_sweep", root / "flows" / "sweep.py")
-    assert spec is not None and spec.loader is not None  # the file is there
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_flow(root, prefect_environment(config) | DASK_QUIET, "sweep")
     backend: Backend = module.on_dask(jobs, together=together)
     return backend
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #8f5938d7
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #8f294fe6
 def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out: Path, rows: int = 10) -> None:
     """Print the best trials, then what each guard says."""
     from rich.console import Console
@@ -126,10 +130,10 @@ def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     days, table = summary["days"], summary["table"]
     span = days[0] + (f" to {days[-1]}" if len(days) > 1 else "")
-    console.print(Text(f"{summary['strategy']}: {how_many(summary['trials'], 'set')} over {how_many(len(days), 'session')}, {span}; "
+    console.print(Text(f"{summary['strategy']}: {how_many(summary['trials'], 'set')} over {how_many(len(days), 'day')}, {span}; "
                        f"{summary['made']:,} ran now; {how_many(summary['counted'], 'trial')} of {summary['family']} so far", style="bold"))
     names = [name for name in table[0] if name not in ("net", "trades", "sharpe")]
-    shown = Table(*names, "net", "trades", "Sharpe ratio a session", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    shown = Table(*names, "net", "trades", "Sharpe ratio a day", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in shown.columns:
         column.justify = "right"
     for row in table[:rows]:
@@ -162,17 +166,21 @@ def sweep_progress(title: str, stream: TextIO | None = None) -> Iterator[Callabl
 
         yield tell
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #56ede310
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #0734d7ff
 _TOGETHER = (
     "Sets that share a pass over the market and are kept together: more is quicker, with fewer a kill loses less "
     "[default: half of a process's share, up to 16]."
+)
+_SET = (
+    "NAME=VALUE,VALUE,... or NAME=LOW..HIGH (with --sample): a parameter of the strategy or, with a dot in its name, a key of the configuration "
+    "(risk.max_open_positions=1,2,3); may be given again."
 )
 _WEIGHT = "TERM=VALUE,VALUE,...: a weight of the confidence, the others in proportion; as --set."
 
 
 def sweep(
     strategy: Annotated[str, typer.Option(help="Name in the configuration, module or module:Class.")],
-    settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE,VALUE,... or NAME=LOW..HIGH (with --sample); may be given again.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help=_SET)] = None,
     weights: Annotated[list[str] | None, typer.Option("--weight", help=_WEIGHT)] = None,
     sample: Annotated[int | None, typer.Option(help="Draw so many different sets instead of trying every combination.")] = None,
     sample_seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 1,
@@ -181,14 +189,15 @@ def sweep(
     jobs: Annotated[int, typer.Option(help="Processes to run trials in.", min=1)] = 1,
     backend: Annotated[str, typer.Option(help="processes: on this machine; dask: a Prefect flow on a Dask cluster (flows/sweep.py).")] = "processes",
     together: Annotated[int | None, typer.Option(help=_TOGETHER, min=1)] = None,
-    slippage_ticks: TicksOption = None,
+    slippage_ticks: TicksOption = None, fair: FairOption = False,
     out: Annotated[Path | None, typer.Option(help="Folder to write, or to go on with [default: runs/sweep-<strategy>-<symbols>-<source>].")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Try many sets of a strategy's parameters over the same days, and ask the guards about the best of them.
+    """Try many sets of a strategy's parameters, and of keys of the configuration, over the same days, and ask the guards about the best of them.
 
     Each result is kept as it comes: stop it and give the same command again, and it goes on. Every set is counted as a trial, now and in later
-    sweeps: the more were tried, the better the best has to be. Exit code 0 says that the sweep ran, not that its best is to be believed: see
+    sweeps: the more were tried, the better the best has to be. A simulated market has dealers' feedback, which a strategy can earn from; with --fair it
+    has not, and what still shows is chance. `quanticity config reference` prints the keys that --set knows beside the strategy's parameters. Exit code 0 says that the sweep ran, not that its best is to be believed: see
     "verdict".
 
     Examples:
@@ -197,26 +206,34 @@ def sweep(
 
       quanticity sweep --strategy zero_dte --set stop_loss=0.2..0.6 --set min_stretch=0.5..1.5 --sample 50 --data ../shared/data --symbol GOOG
 
+      quanticity sweep --strategy zero_dte --set risk.max_open_positions=1,2,3 --set execution.slippage_ticks=0,1,2 --source sim --sessions 20
+
+      quanticity sweep --strategy zero_dte --set stop_loss=0.3,0.4,0.5 --source sim --seed 7 --sessions 20 --fair
+
       quanticity sweep --strategy zero_dte --weight gamma=0.0,0.25,0.5 --source sim --sessions 20
 
       quanticity sweep --strategy my_module:MyStrategy --set lookback=10,20,40 --source lake --symbol SPXW --backend dask --jobs 8 --json
     """
     from quanticity.core.project import recorded_folder
-    from quanticity.research.backtest_folder import BacktestRequest
+    from quanticity.jobs.progress import progress_bar
+    from quanticity.research.backtest_folder import BacktestRequest, session_days
     from quanticity.research.sweeps import parameter_sets, run_sweep, sweep_tasks, swept_strategy
     from quanticity.research.trials import TrialLedger, trials_folder
 
     config = _config()
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # a strategy's module may lie where the command is given
     roots, name = roots_of(symbol), strategy.replace(":", ".").rsplit(".", 1)[-1]
-    target = out or target_of(config.paths.runs_dir, ["sweep", name], roots, source, seed)
+    target = out or target_of(config.paths.runs_dir, ["sweep", "fair", name] if fair else ["sweep", name], roots, source, seed)
     folder = data or (recorded_folder(config.data.recorded_dir) if source == "lean" else None)
     market = BacktestRequest(source, target, folder, roots, days_of(date), day_of("--from", first), day_of("--to", last), seed, sessions,
-                             costs=costs_of(None, slippage_ticks, None, None, None))
+                             costs=costs_of(None, slippage_ticks, None, None, None), fair=fair)
     terms = values_of(weights) if weights else {}
     values = terms | (values_of(settings or []) if settings or not terms else {})
     sets = with_weights(parameter_sets(values, sample, sample_seed), list(terms), swept_strategy(strategy, {}, config).parameters)
     chosen = backend_of(backend, jobs, config, together)
-    tasks = sweep_tasks(strategy, sets, market, config)
+    with progress_bar(f"reading {how_many(len(session_days(market, config)), 'session')}") as progress:
+        tasks = sweep_tasks(strategy, sets, market, config, progress, "--set")
     with sweep_progress(f"sweeping {how_many(len(tasks), 'set')} of {name}") as progress:
         found = run_sweep(tasks, target, TrialLedger(trials_folder(config.paths.state_dir)), chosen, progress)
     if as_json:

@@ -6,7 +6,8 @@
 __all__ = ['IMPORTERS', 'ZERO_DTE', 'STRATEGIES', 'PROCESS_VARIABLES', 'ColumnNames', 'ColumnsConfig', 'DataConfig',
            'PathsConfig', 'RedisConfig', 'MarketConfig', 'FlowConfig', 'RegimeConfig', 'DriftConfig', 'AnalyticsConfig',
            'StrategyConfig', 'SignalsConfig', 'RiskConfig', 'ExecutionConfig', 'DelaysConfig', 'DistributionConfig',
-           'LoggingConfig', 'SecretsConfig', 'Config', 'variable_name', 'load_config', 'config_reference']
+           'LoggingConfig', 'SecretsConfig', 'Config', 'variable_name', 'load_config', 'with_values', 'differences',
+           'config_reference']
 
 # %% ../../nbs/00_core/03_config.ipynb #052f23f9
 import hashlib
@@ -530,7 +531,7 @@ def _nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
         nested = merge(nested, value)
     return nested
 
-# %% ../../nbs/00_core/03_config.ipynb #2b9c7260
+# %% ../../nbs/00_core/03_config.ipynb #2d13c729
 def load_config(root: Path | str | None = None, environ: Mapping[str, str] | None = None,
                 overrides: Mapping[str, Any] | None = None) -> Config:
     """The configuration from all sources: defaults, `config/config.yaml`, overlay, `.env`, environment, overrides.
@@ -557,7 +558,32 @@ def load_config(root: Path | str | None = None, environ: Mapping[str, str] | Non
     # files first, then the process; within each the short names before the long ones, then by name
     for name in sorted(variables, key=lambda n: (variables[n][0] == n, n.count("__") > 0, n)):
         config = _add_variable(config, name, *variables[name])
-    return _add(config, "overrides", _nested(overrides or {}))
+    return with_values(config, overrides or {})
+
+
+def with_values(config: Config, values: Mapping[str, Any], source: str = "overrides") -> Config:
+    """The configuration with some values on top: nested mappings or dotted names with Python values.
+
+    ConfigError, one line that names `source`, where one does not fit.
+    """
+    return _add(config, source, _nested(values))
+
+
+def differences(config: Config, other: Config) -> dict[str, Any]:
+    """The values of a configuration that are not those of another, by dotted name, as JSON's own types; None where only the other has one.
+
+    Secrets are left out.
+    """
+    return dict(_differences(config.public(), other.public()))
+
+
+def _differences(values: Mapping[str, Any], others: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name in dict.fromkeys((*values, *others)):
+        own, other = values.get(name), others.get(name)
+        if isinstance(own, Mapping) and isinstance(other, Mapping):
+            yield from _differences(own, other, f"{prefix}{name}.")
+        elif own != other:
+            yield f"{prefix}{name}", own
 
 # %% ../../nbs/00_core/03_config.ipynb #b1bbc887
 def config_reference() -> str:

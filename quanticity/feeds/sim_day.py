@@ -33,7 +33,7 @@ _all_ = ["Positions", "first_positions"]
 PART_SECONDS = 300.0  # orders are decided, and results handed on, this often
 MINUTE_SECONDS = 60.0  # spreads are looked at, and edges given their signals, this often
 
-# %% ../../nbs/25_feeds/2862_sim_day.ipynb #30c710dc
+# %% ../../nbs/25_feeds/2862_sim_day.ipynb #893c689e
 @dataclass(frozen=True, eq=False)
 class DayPart:
     """Rows of a stretch of a day: tapes, and the truth of them row by row. Step arrays have a value a step, `times` their ends."""
@@ -55,7 +55,7 @@ class DayPart:
         return len(self.quotes) + len(self.trades) + len(self.underlying_quotes) + len(self.underlying_trades)
 
 
-FACTORS = ("level", "skew", "curvature", "edge", "hedge", "dealer_gamma")
+FACTORS = ("level", "skew", "curvature", "edge", "hedge", "hedge_shares")  # smile; log returns that came of edges, of hedging; shares traded to hedge
 
 
 @dataclass

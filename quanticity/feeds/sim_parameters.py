@@ -120,7 +120,7 @@ class PlantedEdge:
         if self.kind not in ("momentum", "reversion", "flow", "time_of_day") or not (abs(self.size) < 0.1 and self.half_life > 0 and self.lookback > 0):
             raise ConfigError(f"simulator: no such edge: {self}", "expected momentum, reversion, flow or time_of_day, |size| < 0.1, times above 0")
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #7e9bb446
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #6e72c7d9
 @dataclass(frozen=True)
 class UnderlyingParameters:
     """How the underlying moves. Volatilities are per year, prices dollars."""
@@ -139,7 +139,7 @@ class UnderlyingParameters:
     variance_bursts: float = 0.9  # standard deviation of the log of variance that comes and goes within minutes, unseen by the options; not in a fair market
     variance_premium: float = 0.10  # by how much of itself the options' variance exceeds the true one
     underlying_spread_noise: float = 0.4  # standard deviation of the log of the underlying's spread
-    underlying_volume: float = 6e6  # shares a session
+    underlying_volume: float = 30e6  # shares a session
     underlying_trades: float = 30.0  # prints a minute
 
 # %% ../../nbs/25_feeds/281_sim_parameters.ipynb #88098899
@@ -163,13 +163,13 @@ class OptionParameters(UnderlyingParameters):
     spread: float = 0.25  # of the calibrated spread, which is that of a stock few made markets in
     stickiness: float = 0.4  # a quote stays while its value moves by less than this part of the half spread
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #136ea4be
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #243eddbb
 @dataclass(frozen=True)
 class FlowParameters(OptionParameters):
     """And who trades, who holds what, how dealers hedge."""
 
     trades: float = 60.0  # option trades a minute, on average
-    open_interest: float = 2_000.0  # contracts, at a round strike at the money
+    open_interest: float = 6_000.0  # contracts, at a round strike at the money
     retail: float = 0.45  # share of trades
     block: float = 0.004  # share of trades that are blocks
     sweep: float = 0.06  # share of institutional orders that sweep

@@ -47,11 +47,11 @@ class Extras:
             raise ConfigError("simulator: a fair market has no planted effect",
                               "leave out fair, or the auction's pressure and print_impact and the books' edge")
 
-# %% ../../nbs/25_feeds/289_sim_session.ipynb #a428c1f6
+# %% ../../nbs/25_feeds/289_sim_session.ipynb #a2c69be1
 def close_orders(seed: int, symbol: str, grid: DayGrid, p: SimulatorParameters, extras: Extras) -> tuple[ClosingOrders, FloatArray]:
     """Orders for the close of the underlying, and the log return that their imbalance brings in each step of the day."""
     rng = generator(seed, grid.day, symbol, "auction")
-    orders = closing_orders(rng, grid.stock_close, extras.auction, activity=round(p.underlying_volume / 6e6, 6))
+    orders = closing_orders(rng, grid.stock_close, extras.auction, activity=round(p.underlying_volume / 30e6, 6))
     return orders, np.diff(closing_pressure(orders, grid.times, extras.auction), prepend=0.0)
 
 

@@ -7,7 +7,7 @@ __all__ = ['OPENING_LEVELS', 'Floor', 'SettlementPrice', 'level_between', 'openi
            'settle_expired', 'end_leg', 'evening_of', 'dividends_of', 'exercise_early', 'underlying_quote',
            'tend_shares', 'shares_note']
 
-# %% ../../nbs/80_jobs/822_settlement.ipynb #1543f32e
+# %% ../../nbs/80_jobs/822_settlement.ipynb #3611b9d0
 import math
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
@@ -26,11 +26,11 @@ from ..execution.broker import Broker
 from ..execution.early_exercise import Evening, judge_exercise
 from ..execution.positions import EarlyExercise, ExpirySettlement, PositionBook, delivered_shares, settles_at
 from ..execution.shares import ShareLot
+from .prices import Prices
 from .wiring import Desk
 from .working import Working
 from ..market.chain import nanoseconds
 from ..market.commissions import CommissionSchedule, share_commission
-from ..market.matching import Quote
 from ..market.session import MarketSession
 from ..risk.brackets import order_id
 from ..store.ledger import record
@@ -42,17 +42,12 @@ class Floor(Protocol):
 
     desk: Desk
     broker: Broker
+    prices: Prices
     book: PositionBook
     working: dict[str, Working]
     notes: list[str]
     schedule: CommissionSchedule
     history: Callable[[int], MarketSession] | None
-
-    def quote_of(self, contract: Contract) -> Quote | None:
-        """The contract's latest quote."""
-
-    def market_now(self) -> tuple[float, str]:
-        """The latest spot and the id of its snapshot."""
 
     def end(self, tx: Transaction, working: Working, cause: str, ts: datetime, how: str) -> None:
         """Queue the end of a signal."""
@@ -134,7 +129,7 @@ def closing_price(floor: Floor, contract: Contract, spot: float) -> SettlementPr
             return SettlementPrice(level, "the index's level", True)
     return SettlementPrice(spot, "the spot", True) if spot > 0 else None
 
-# %% ../../nbs/80_jobs/822_settlement.ipynb #aa402447
+# %% ../../nbs/80_jobs/822_settlement.ipynb #f8f78f29
 def settlement_price(floor: Floor, contract: Contract, spot: float, ts: datetime) -> SettlementPrice | None:
     """The price that an expired contract settles at; None: it is not known, the position waits. One whose session was missed takes the spot there is."""
     if settles_at(contract) < floor.desk.opens:
@@ -150,7 +145,7 @@ def settle_expired(floor: Floor, ts: datetime) -> None:
     expired = floor.book.due(ts)
     if not expired:
         return
-    spot, snapshot = floor.market_now()
+    spot, snapshot = floor.prices.now()
     prices = {p.contract.occ: settlement_price(floor, p.contract, spot, ts) for p in expired}
     if not spot > 0 and (without := [occ for occ, price in prices.items() if price is None]):
         get_logger("quanticity.execution").warning("cannot settle: no spot", contracts=without, at=ts.isoformat())
@@ -187,7 +182,7 @@ def end_leg(book: PositionBook, working: Working, ended: ExpirySettlement | Earl
         name = root_terms(symbol).underlying
         book.deliver(ShareLot(f"{ended.id}/{working.signal.id}", name, working.signal.id, shares, ended.underlying_price, ended.ts, ended.id))
 
-# %% ../../nbs/80_jobs/822_settlement.ipynb #753028f5
+# %% ../../nbs/80_jobs/822_settlement.ipynb #6ca29126
 def evening_of(floor: Floor, spot: float, ts: datetime) -> Evening:
     """The market after the close, from the chain as it was last published and the dividends that the configuration knows."""
     desk, e = floor.desk, floor.desk.config.execution
@@ -211,10 +206,10 @@ def exercise_early(floor: Floor, ts: datetime) -> None:
     done = f"evening:{desk.session}"
     if not held or desk.state.get_field(execution_done(desk.symbol), done) is not None:
         return
-    spot, snapshot = floor.market_now()
+    spot, snapshot = floor.prices.now()
     evening = evening_of(floor, spot, ts)
     for position in held:
-        verdict = judge_exercise(position.contract, floor.quote_of(position.contract), evening)
+        verdict = judge_exercise(position.contract, floor.prices.quote_of(position.contract), evening)
         if not verdict.pays:
             continue
         assigned = position.quantity < 0
@@ -231,10 +226,10 @@ def _take_back(floor: Floor, working: Working) -> None:
     """Cancel every order of a signal that may still be open: they were for what is no longer there."""
     for role in (OrderRole.ENTRY, OrderRole.TARGET, OrderRole.STOP):
         floor.broker.cancel(order_id(working.signal.id, role))
-    for name in working.exits:
+    for name in working.exits.sent:
         floor.broker.cancel(name)
 
-# %% ../../nbs/80_jobs/822_settlement.ipynb #4fba7fa7
+# %% ../../nbs/80_jobs/822_settlement.ipynb #ad4e5c94
 def underlying_quote(floor: Floor, since: int, now: int) -> tuple[float, float] | None:
     """The latest two-sided quote of the underlying (bid, ask) that came in this session; None where there is none."""
     entries = floor.desk.state.stream_range(market_underlying(floor.desk.symbol), first=f"{since // 1_000_000}-0", count=5_000)
@@ -252,7 +247,7 @@ def tend_shares(floor: Floor, ts: datetime) -> None:
     if not lots:
         return
     desk = floor.desk
-    snapshot = floor.market_now()[1]
+    snapshot = floor.prices.now()[1]
     for lot in lots:
         for day, amount in sorted((dividends_of(desk) or {}).items()):
             if lot.since.date() < day <= desk.date and (paid := floor.book.pay_dividend(lot.id, amount, day, ts)) is not None:
@@ -274,7 +269,7 @@ def _share_price(floor: Floor, lot: ShareLot, ts: datetime) -> tuple[float, str]
     quote = underlying_quote(floor, nanoseconds(floor.desk.opens), nanoseconds(ts))
     if quote is not None:
         return quote[0 if lot.quantity > 0 else 1], "quote"
-    return floor.market_now()[0], "spot"
+    return floor.prices.now()[0], "spot"
 
 
 def _book_shares(floor: Floor, event: Event, signal_id: str, result: float) -> None:

@@ -6,7 +6,7 @@
 __all__ = ['FloatArray', 'LEVEL', 'MOST_OVERFITTING', 'LEAST_COST_MULTIPLE', 'best_trial', 'chosen_returns', 'path_sharpes',
            'Guards', 'judge']
 
-# %% ../../nbs/85_research/8950_guards.ipynb #111f95d1
+# %% ../../nbs/85_research/8950_guards.ipynb #67eba8a8
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import UserError
+from ..core.words import how_many
 from .significance import (
     LEAST_DAYS, LEAST_TRADES, SharpeRatio, deflated_sharpe_ratio, expected_maximum_sharpe, independent_trades, luck_variance, overfitting,
     probabilistic_sharpe_ratio, sharpe_ratio, too_few_losses, too_few_trades)
@@ -50,10 +51,10 @@ def path_sharpes(returns_by_trial: npt.ArrayLike, labels: Labels, groups: int = 
         ratios.append(sharpe_ratio(np.concatenate(pieces)).value if pieces else math.nan)
     return np.array(ratios)
 
-# %% ../../nbs/85_research/8950_guards.ipynb #ed85e87b
+# %% ../../nbs/85_research/8950_guards.ipynb #f1a67aa6
 @dataclass(frozen=True)
 class Guards:
-    """What the guards say of a chosen trial. Ratios are per period; a guard that could not be asked is None and says why in `warnings`.
+    """What the guards say of a chosen trial. Ratios are per period (a `unit`: a day, a trade); a guard that could not be asked is None, `warnings` say why.
 
     `unknown`: why nothing can be said of the ratio's chance (fewer than 20 periods, no trade), and then `probabilistic` and `deflated` are NaN.
     `probabilistic`: as if it had been the only trial. `deflated`: after `trials`. `overfitting`: probability by CSCV.
@@ -77,12 +78,13 @@ class Guards:
     warnings: tuple[str, ...]
     passed: bool
     unknown: str = ""
+    unit: str = "period"
 
     def record(self) -> dict[str, Any]:
         """As plain data for JSON: numbers that do not exist are None."""
         forward = self.walk_forward.value if self.walk_forward else None
         names = ("periods", "trials", "variance", "probabilistic", "expected_maximum", "deflated", "overfitting", "paths_losing", "trades", "independent",
-                 "cost_multiple", "passed", "unknown")
+                 "cost_multiple", "passed", "unknown", "unit")
         plain: dict[str, Any] = {name: getattr(self, name) for name in names}
         plain |= {"sharpe": self.sharpe.value, "standard_error": self.sharpe.standard_error,
                   "interval": [math.nan, math.nan] if self.unknown else list(self.sharpe.interval()),
@@ -96,18 +98,21 @@ class Guards:
                ("after all trials", f"- ({self.unknown})" if self.unknown else
                 f"{self.deflated:.3f} probable to be above {self.expected_maximum:.3f}, expected of the best of {self.trials:,} by luck"),
                ("overfitting", _told(self.overfitting, "{:.2f} probable that the best in sample is below the middle out of sample")),
-               ("walked forward", _told(self.walk_forward.value if self.walk_forward else None, "{:+.3f} a period out of sample")),
+               ("walked forward", _told(self.walk_forward.value if self.walk_forward else None, f"{{:+.3f}} a {self.unit} out of sample")),
                ("purged paths", _told(self.paths_losing, "{:.0%} of them lose")),
                ("trades", f"{self.trades:,}, of which {self.independent:,} do not overlap"),
                ("costs", _told(self.cost_multiple, "the profit is gone at {:.1f} times the costs"))]
         return out + [("warning", text) for text in self.warnings] + [("verdict", "passes every guard" if self.passed else "does not pass")]
 
     def _ratio(self) -> str:
+        """The ratio with what it is a ratio of; where there is none, why."""
+        count = how_many(self.periods, self.unit)
         if math.isnan(self.sharpe.value):
-            return f"- ({self.unknown})"
+            why = "it needs at least 2" if self.periods < 2 else f"nothing was traded, or no {self.unit} differed from another"
+            return f"none over {count}: {why}"
         low, high = self.sharpe.interval()
-        interval = f"no interval ({self.unknown})" if self.unknown else f"95% interval {low:.3f} to {high:.3f}"
-        return f"{self.sharpe.value:.3f} a period of {self.periods}, {interval}"
+        interval = f"without an interval: {self.unknown}" if self.unknown else f"95% interval {low:.3f} to {high:.3f}"
+        return f"{self.sharpe.value:.3f} a {self.unit} ({count}), {interval}"
 
 
 def _told(value: float | None, words: str) -> str:
@@ -119,14 +124,15 @@ def _json_number(value: Any) -> Any:
         return [_json_number(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
-# %% ../../nbs/85_research/8950_guards.ipynb #c98f8303
+# %% ../../nbs/85_research/8950_guards.ipynb #ebaeaa48
 def judge(returns_by_trial: npt.ArrayLike, chosen: int, trials: int, variance: float, trade_starts: npt.ArrayLike = (), trade_ends: npt.ArrayLike = (),
           labels: Labels | None = None, embargo: int = 0, profit: float | None = None, costs: float | None = None,
-          least_trades: int = LEAST_TRADES) -> Guards:
+          least_trades: int = LEAST_TRADES, unit: str = "period") -> Guards:
     """Ask every guard about column `chosen` of a matrix of returns or profits (a row a period in order of time, a column a trial).
 
     `trials` and `variance` are the ledger's for the whole family (at least the columns here count; of the variance what luck can explain).
-    `labels`: each period's start and end (default: periods do not overlap). `profit` (net) and `costs` of the chosen trial in one unit.
+    `labels`: each period's start and end (default: periods do not overlap). `profit` (net) and `costs` of the chosen trial in one currency.
+    `unit` is what a period is called where people read of it: `day`, `trade`.
     UserError where the matrix has no such column.
     """
     matrix = np.asarray(returns_by_trial, np.float64)
@@ -136,37 +142,37 @@ def judge(returns_by_trial: npt.ArrayLike, chosen: int, trials: int, variance: f
     found, warnings, variance = sharpe_ratio(matrix[:, chosen]), list[str](), luck_variance(variance, periods)
     if not matrix[:, chosen].any():
         found = SharpeRatio(math.nan, periods)  # nothing was traded: not a ratio of 0
-    expected, unknown = expected_maximum_sharpe(variance, count), _unknown(found)
+    expected, unknown = expected_maximum_sharpe(variance, count), _unknown(found, unit)
     probabilistic, deflated = (math.nan, math.nan) if unknown else (probabilistic_sharpe_ratio(found), deflated_sharpe_ratio(found, count, variance))
     if not deflated > LEVEL:
         alone = "significant alone, but " if probabilistic > LEVEL else ""
         warnings.append(f"whether the Sharpe ratio is chance cannot be told: {unknown}" if unknown else
                         f"{alone}not significant after {count:,} trial{'' if count == 1 else 's'}")
-    over = _overfitting(matrix, warnings)
-    forward, losing = _out_of_sample(matrix, labels or Labels(np.arange(periods), np.arange(periods)), embargo, warnings)
+    over = _overfitting(matrix, warnings, unit)
+    forward, losing = _out_of_sample(matrix, labels or Labels(np.arange(periods), np.arange(periods)), embargo, warnings, unit)
     number, independent = len(np.asarray(trade_starts)), independent_trades(trade_starts, trade_ends)
-    warnings += [text for text in (too_few_trades(independent, least_trades), too_few_losses(matrix[:, chosen])) if text]
+    warnings += [text for text in (too_few_trades(independent, least_trades), too_few_losses(matrix[:, chosen], unit=unit)) if text]
     multiple = None if profit is None or not costs or costs <= 0 else (profit + costs) / costs
     if multiple is not None and multiple < LEAST_COST_MULTIPLE:
         warnings.append("it loses after costs" if multiple < 1 else f"the profit is gone at {multiple:.1f} times the costs")
     return Guards(periods, count, variance, found, probabilistic, expected, deflated, over, forward, losing, number, independent, multiple,
-                  tuple(warnings), not warnings, unknown)
+                  tuple(warnings), not warnings, unknown, unit)
 
 
-def _unknown(found: SharpeRatio) -> str:
+def _unknown(found: SharpeRatio, unit: str) -> str:
     """Why nothing can be said of the ratio's chance; empty where something can."""
     if found.observations < LEAST_DAYS:
-        return f"fewer than {LEAST_DAYS} periods"
-    return "the periods do not vary, or nothing was traded" if math.isnan(found.value) else ""
+        return f"fewer than {LEAST_DAYS} {unit}s"
+    return f"the {unit}s do not vary, or nothing was traded" if math.isnan(found.value) else ""
 
-# %% ../../nbs/85_research/8950_guards.ipynb #1a4d4c94
-def _overfitting(matrix: FloatArray, warnings: list[str]) -> float | None:
+# %% ../../nbs/85_research/8950_guards.ipynb #8d2071dd
+def _overfitting(matrix: FloatArray, warnings: list[str], unit: str) -> float | None:
     """CSCV with as many blocks (up to 16) as leave two periods each; None, and why, for a single trial or fewer than eight periods."""
     splits = min(16, len(matrix) // 4 * 2)
     if matrix.shape[1] < 2:
         return None
     if splits < 4:
-        warnings.append(f"{_periods(len(matrix))}: too few to tell overfitting, which needs at least 8")
+        warnings.append(f"{how_many(len(matrix), unit)}: too few to tell overfitting, which needs at least 8")
         return None
     found = overfitting(matrix, splits).probability
     if found >= MOST_OVERFITTING:
@@ -174,15 +180,11 @@ def _overfitting(matrix: FloatArray, warnings: list[str]) -> float | None:
     return found
 
 
-def _periods(count: int) -> str:
-    return f"{count} period{'' if count == 1 else 's'}"
-
-
-def _out_of_sample(matrix: FloatArray, labels: Labels, embargo: int, warnings: list[str]) -> tuple[SharpeRatio | None, float | None]:
+def _out_of_sample(matrix: FloatArray, labels: Labels, embargo: int, warnings: list[str], unit: str) -> tuple[SharpeRatio | None, float | None]:
     periods = len(matrix)
     if matrix.shape[1] < 2 or periods < 12:
         if matrix.shape[1] > 1:
-            warnings.append(f"{_periods(periods)}: too few to choose on some and test on others, which needs at least 12")
+            warnings.append(f"{how_many(periods, unit)}: too few to choose on some and test on others, which needs at least 12")
         return None, None
     forward = sharpe_ratio(np.concatenate(chosen_returns(matrix, walk_forward(labels, 5 if periods >= 30 else 3))))
     paths = path_sharpes(matrix, labels, embargo=embargo)

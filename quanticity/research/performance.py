@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['DRAWS', 'TRADING_DAYS', 'UNCOUNTED', 'Trials', 'Statistic', 'trade_statistics', 'time_statistics', 'Repriced',
-           'cost_sensitivity', 'Uncounted', 'project_trials', 'Significance', 'code_of', 'significance', 'Performance',
-           'perform', 'warnings_of']
+           'cost_sensitivity', 'Uncounted', 'project_trials', 'Significance', 'code_of', 'settings_of', 'engine_of',
+           'significance', 'Performance', 'perform', 'warnings_of']
 
-# %% ../../nbs/85_research/896_performance.ipynb #e21d2c84
+# %% ../../nbs/85_research/896_performance.ipynb #ab7e3e88
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 from hashlib import sha256
@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ..core.config import Config
+from ..core.config import Config, differences
 from ..core.events import EventKind
+from ..core.provenance import code_hash
 from ..jobs.wiring import LoadedStrategy
 from ..market.chain import FloatArray, nanoseconds
 from .attribution import Group, attribution
@@ -204,7 +205,7 @@ def project_trials(config: Config) -> TrialLedger:
 def _ledger(result: Backtest, trials: Trials) -> TrialLedger | None:
     return project_trials(result.config) if trials is None else trials if isinstance(trials, TrialLedger) else None
 
-# %% ../../nbs/85_research/896_performance.ipynb #bead6b34
+# %% ../../nbs/85_research/896_performance.ipynb #5b7fd45c
 @dataclass(frozen=True)
 class Significance:
     """What is left of a strategy's Sharpe ratio (per day) once chance and the number of trials are allowed for; probabilities 0..1.
@@ -236,16 +237,53 @@ def code_of(strategy: LoadedStrategy) -> str:
     file = getattr(module, "__file__", None)
     if file is not None and module is not None:
         return sha256(inspect.getsource(module).encode()).hexdigest()[:16]
-    return sha256(_bytecode(strategy.propose)).hexdigest()[:16]
+    return sha256("\n".join(text for function in (strategy.propose, strategy.indicators) for text in _said(function, set())).encode()).hexdigest()[:16]
 
 
-def _bytecode(function: Any) -> bytes:
+def _said(function: Any, seen: set[int]) -> Iterator[str]:
+    """What a function does, as texts: its byte code and names, what is defined within it, and the notebook's functions and constants that it names."""
+    owner = getattr(function, "__self__", None)
     function = getattr(function, "__func__", function)
-    code, inner = function.__code__, [c.cell_contents for c in function.__closure__ or ()]
-    consts = [repr(c) for c in code.co_consts if not hasattr(c, "co_code")]
-    return bytes(code.co_code) + repr(consts).encode() + b"".join(_bytecode(f) for f in inner if callable(f) and hasattr(getattr(f, "__func__", f), "__code__"))
+    code = getattr(function, "__code__", function if hasattr(function, "co_code") else None)
+    if code is None or id(code) in seen:
+        return
+    seen.add(id(code))
+    known = getattr(function, "__globals__", {})
+    named = {name: known[name] for name in code.co_names if name in known} | (dict(vars(type(owner))) if owner is not None else {})
+    yield code.co_code.hex()
+    yield repr([*code.co_names, *(_plainly(c) for c in code.co_consts), *(f"{name} {_plainly(value)}" for name, value in sorted(named.items()))])
+    own = [value for value in named.values() if getattr(value, "__module__", None) == known.get("__name__", "")]
+    for inner in (*code.co_consts, *(c.cell_contents for c in getattr(function, "__closure__", None) or ()), *own):
+        yield from _said(inner, seen)
 
-# %% ../../nbs/85_research/896_performance.ipynb #dd61e3ca
+
+def _plainly(value: Any) -> str:
+    """A constant as a text that is the same in every process; nothing of what is none."""
+    if isinstance(value, tuple | frozenset):
+        parts = [_plainly(v) for v in value]
+        return repr(sorted(parts) if isinstance(value, frozenset) else parts)
+    return repr(value) if isinstance(value, int | float | str | bytes | None) else ""
+
+# %% ../../nbs/85_research/896_performance.ipynb #774279ea
+_CHOSEN = ("market", "analytics", "signals", "risk", "execution")
+_IN_COSTS = frozenset(f"execution.{name}" for name in ("slippage_spread", "slippage_ticks", "slippage_tick", "latency_steps", "commissions"))
+
+
+def settings_of(config: Config, strategies: Sequence[str]) -> dict[str, Any]:
+    """What of a configuration, beyond its defaults, names a trial of some strategies, by dotted key.
+
+    Costs and the strategies' parameters stand elsewhere.
+    """
+    found = differences(config, Config())
+    own = tuple(f"strategies.{name}.{key}" for name in strategies for key in ("playbook", "symbols"))
+    return {key: value for key, value in found.items() if (key.partition(".")[0] in _CHOSEN and key not in _IN_COSTS) or key in own}
+
+
+def engine_of(strategies: Sequence[LoadedStrategy] = ()) -> str:
+    """A hash of the platform's code that a backtest runs on, the modules of its strategies among it (as the files are now)."""
+    return code_hash([__name__, *(type(s.parameters).__module__ for s in strategies)])[:16]
+
+# %% ../../nbs/85_research/896_performance.ipynb #284d2a7e
 def significance(result: Backtest, trials: Trials = None, strategies: Sequence[LoadedStrategy] = ()) -> list[Significance]:
     """For each strategy (and, of several, for `all` of them) its Sharpe ratio per day, deflated by the trials counted so far; the backtest is counted first.
 
@@ -254,25 +292,19 @@ def significance(result: Backtest, trials: Trials = None, strategies: Sequence[L
     ledger = _ledger(result, trials)
     sources = "+".join(dict.fromkeys(day.source for day in result.days))
     data = sha256(orjson.dumps([[d.symbol, str(d.date), d.data] for d in result.days])).hexdigest()
-    codes = {s.name: code_of(s) for s in strategies or result.loaded}
+    ran = strategies or result.loaded
+    codes, engine = {s.name: code_of(s) for s in ran}, engine_of(ran)
     names = list(result.strategies) + (["all"] if len(result.strategies) > 1 else [])
     out = []
     for name in names:
         own = [t for t in result.trades if name in ("all", t.strategy)]
-        daily = result.daily() if name == "all" else _daily(result, own)
+        daily = result.daily() if name == "all" or len(result.strategies) == 1 else _daily(result, own)
         ratio, why = _ratio(own, list(daily.values()))
         family = family_of("+".join(result.strategies) if name == "all" else name, sources, result.symbols)
         count, variance, expected, deflated = 0, math.nan, math.nan, math.nan
         if ledger is not None:
-            chosen = result.parameters if name == "all" else result.parameters[name]
-            count = ledger.record(
-                family,
-                {"parameters": _plain(chosen), "costs": _costs(result)},
-                data,
-                ratio.value,
-                ratio.observations,
-                "+".join(codes.values()) if name == "all" else codes.get(name, ""),
-            )
+            code = "+".join(codes.values()) if name == "all" else codes.get(name, "")
+            count = ledger.record(family, _trial(result, name), data, ratio.value, ratio.observations, code, engine)
             variance = _spread_of(ledger, family, ratio)
             expected, deflated = expected_maximum_sharpe(variance, count), math.nan if why else deflated_sharpe_ratio(ratio, count, variance)
         losses = sum(net < 0 for net in daily.values())
@@ -290,7 +322,7 @@ def _spread_of(trials: TrialLedger, family: str, ratio: SharpeRatio) -> float:
     known = known if len(trials.sharpes(family)) >= 5 or math.isnan(own) else max(known, own)
     return luck_variance(known, ratio.observations)
 
-# %% ../../nbs/85_research/896_performance.ipynb #a5379bb6
+# %% ../../nbs/85_research/896_performance.ipynb #6637df89
 def _daily(result: Backtest, trades: Sequence[Trade]) -> dict[Any, float]:
     """Net by the day on which a trade ended (still open ones: the last day), 0 for days without one."""
     from quanticity.core.clock import NEW_YORK
@@ -301,6 +333,13 @@ def _daily(result: Backtest, trades: Sequence[Trade]) -> dict[Any, float]:
         day = trade.closed.astimezone(NEW_YORK).date() if trade.closed else last
         out[day if day in out else last] += trade.net
     return out
+
+
+def _trial(result: Backtest, name: str) -> dict[str, Any]:
+    """What names the trial of a strategy, or of `all` of them, beside data and code."""
+    chosen = result.parameters if name == "all" else result.parameters[name]
+    settings = settings_of(result.config, result.strategies if name == "all" else (name,))
+    return {"parameters": _plain(chosen), "costs": _costs(result), **({"settings": settings} if settings else {})}
 
 
 def _plain(value: Any) -> Any:
@@ -366,11 +405,11 @@ def perform(result: Backtest, trials: Trials = None, strategies: Sequence[Loaded
 def _independent(trades: Sequence[Trade], end: int) -> int:
     return independent_trades([nanoseconds(t.opened) for t in trades], [nanoseconds(t.closed) if t.closed else end for t in trades]) if trades else 0
 
-# %% ../../nbs/85_research/896_performance.ipynb #ec56990d
+# %% ../../nbs/85_research/896_performance.ipynb #97eaa52d
 def warnings_of(result: Backtest, performance: Performance) -> list[str]:
     """Sentences: first that it was not counted where it should have been, then the weightiest first; which strategies made no trade, and why; and the notes."""
     if result.trades:
-        losses = too_few_losses(list(result.daily().values()))
+        losses = too_few_losses(list(result.daily().values()), unit="day")
         out = [text for text in (too_few_trades(performance.independent), _few_days(result), losses) if text]
     else:
         out = ["no trade was made: there is nothing to judge"]

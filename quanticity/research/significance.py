@@ -323,10 +323,13 @@ def too_few_trades(count: int, least: int = LEAST_TRADES) -> str | None:
         return None
     return f"{count} independent trade{'' if count == 1 else 's'}: fewer than {least}, so every statistic of them is mostly chance"
 
-# %% ../../nbs/85_research/894_significance.ipynb #02395fdd
-def too_few_losses(returns: npt.ArrayLike, least: int = LEAST_LOSSES) -> str | None:
-    """A warning where fewer than `least` periods lost, or None: what a loss costs is then not known, whatever the Sharpe ratio says."""
+# %% ../../nbs/85_research/894_significance.ipynb #cdc647ca
+def too_few_losses(returns: npt.ArrayLike, least: int = LEAST_LOSSES, unit: str = "period") -> str | None:
+    """A warning where fewer than `least` periods (a `unit`: a day, a trade) lost, or None.
+
+    What a loss costs is then not known, whatever the Sharpe ratio says.
+    """
     count = int(np.count_nonzero(_returns(returns) < 0))
     if count >= least:
         return None
-    return f"{count} losing period{'' if count == 1 else 's'}: fewer than {least}, so what a loss costs has not been seen"
+    return f"{count} losing {unit}{'' if count == 1 else 's'}: fewer than {least}, so what a loss costs has not been seen"

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['MOST_TRIALS', 'MOST_TOGETHER', 'Keep', 'Backend', 'Range', 'parameter_sets', 'TrialTask', 'swept_strategy', 'shared',
-           'groups_for', 'run_trials', 'run_trial', 'in_worker', 'sweep_tasks', 'in_processes', 'Sweep', 'run_sweep']
+           'groups_for', 'run_trials', 'run_trial', 'in_worker', 'configured', 'sweep_tasks', 'in_processes', 'Sweep',
+           'run_sweep']
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #ca3c941b
+# %% ../../nbs/85_research/898_sweeps.ipynb #a5e877e0
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,9 +20,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ..core.config import Config
+from ..core.config import Config, differences, with_values
 from ..core.errors import OutputError, UserError
-from ..core.words import how_many
 from ..jobs.replay import Progress, _refuse_adjusted, market_part
 from ..jobs.wiring import LoadedStrategy, load_strategy, strategy_at
 from ..market.chain import FloatArray, nanoseconds
@@ -29,8 +29,7 @@ from ..market.session import MarketSession
 from .backtest import Backtest, Setup, backtest_together, parameters_of
 from .backtest_folder import BacktestRequest, finite, session_days, sessions_of
 from .guards import Guards, best_trial, judge
-from .performance import code_of, significance
-from .significance import SharpeRatio
+from .performance import code_of, engine_of, significance
 from .trials import TrialLedger
 from .validation import Labels
 from .workers import in_order_of_end
@@ -77,10 +76,11 @@ def parameter_sets(values: Mapping[str, Sequence[Any] | Range], sample: int | No
             break
     return list(found.values())
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #39b1f858
+# %% ../../nbs/85_research/898_sweeps.ipynb #e1e21db6
 @dataclass(frozen=True)
 class TrialTask:
-    """One backtest to make: `key` names it (see `sweep_tasks`), `given` are the parameters that differ from the strategy's own."""
+    """One backtest to make: `key` names it (see `sweep_tasks`), `given` is what its set says: parameters of the strategy, and keys of the configuration, which
+    `config` has taken in."""
 
     key: str
     strategy: str
@@ -96,34 +96,49 @@ class _Noted(TrialLedger):
         super().__init__(Path())
         self.said: list[dict[str, Any]] = []
 
-    def record(self, family: str, parameters: Mapping[str, Any], data: str, sharpe: float, observations: int, code: str = "") -> int:
-        self.said.append({"family": family, "parameters": dict(parameters), "data": data, "sharpe": sharpe, "observations": observations, "code": code})
+    def record(self, family: str, parameters: Mapping[str, Any], data: str, sharpe: float, observations: int, code: str = "",
+               engine: str = "") -> int:
+        self.said.append({"family": family, "parameters": dict(parameters), "data": data, "sharpe": sharpe, "observations": observations, "code": code,
+                          "engine": engine})
         return 1
 
 
 def swept_strategy(strategy: str, given: Mapping[str, Any], config: Config) -> LoadedStrategy:
-    """The strategy (a name of the configuration, a module or `module:Class`) with some parameters changed; ConfigError where it or they do not fit."""
+    """The strategy (a name of the configuration, a module or `module:Class`) with some parameters changed; ConfigError where it or they do not fit.
+
+    Names with a dot are keys of the configuration, and not for the strategy.
+    """
+    given = {name: value for name, value in given.items() if "." not in name}
     entry = config.strategies.get(strategy)
     if entry is None:
         return strategy_at(strategy, dict(given))
     return load_strategy(strategy, entry.model_copy(update={"parameters": {**entry.parameters, **given}}))
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #36364b6c
+# %% ../../nbs/85_research/898_sweeps.ipynb #ad9a10e1
 _MOST_KEPT = 12  # sessions in a worker's memory
 _kept: dict[str, list[MarketSession]] = {}
 
 
-def _market(market: BacktestRequest, config: Config) -> Iterator[MarketSession]:
-    """The sessions of a market, kept in memory where they are few."""
+def _market(market: BacktestRequest, config: Config, progress: Progress | None = None) -> Iterator[MarketSession]:
+    """The sessions of a market, kept in memory where they are few. How they are read may depend on the configuration (a session of LEAN's has its rate)."""
     days = session_days(market, config)
-    name = repr((market, days))
+    name = repr((market, days, config.data, config.market))
     if name in _kept:
         return iter(_kept[name])
+    sessions = _told(sessions_of(market, days, config), len(days), progress)
     if len(days) > _MOST_KEPT:
-        return sessions_of(market, days, config)
+        return sessions
     _kept.clear()
-    _kept[name] = list(sessions_of(market, days, config))
+    _kept[name] = list(sessions)
     return iter(_kept[name])
+
+
+def _told(sessions: Iterator[MarketSession], count: int, progress: Progress | None) -> Iterator[MarketSession]:
+    """The sessions; `progress` is told of each that was read."""
+    for number, session in enumerate(sessions, 1):
+        if progress:
+            progress(number, count, f"{session.symbol} {session.date}")
+        yield session
 
 # %% ../../nbs/85_research/898_sweeps.ipynb #5e340004
 MOST_TOGETHER = 16
@@ -192,22 +207,86 @@ def _trades(result: Backtest) -> list[dict[str, Any]]:
     last = max(nanoseconds(day.closes) for day in result.days)
     return [{"opened": nanoseconds(t.opened), "closed": nanoseconds(t.closed) if t.closed else last, "net": t.net, "costs": t.costs} for t in result.trades]
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #262ad32a
-def sweep_tasks(strategy: str, sets: Sequence[Mapping[str, Any]], market: BacktestRequest, config: Config) -> list[TrialTask]:
-    """The tasks of a sweep, one a set of parameters, in their order. UserError, in one line, for a parameter, day or strategy that does not fit."""
-    loaded = [swept_strategy(strategy, given, config) for given in sets]
-    if not loaded:
-        raise UserError("a sweep needs at least one set of parameters")
-    data = []
-    for session in _market(market, config):
+# %% ../../nbs/85_research/898_sweeps.ipynb #f8fc6bda
+_NO_RESULT = frozenset({"paths", "redis", "logging", "secrets", "distribution"})
+_NO_KEY = frozenset({"paths", "redis", "logging", "secrets", "strategies"})  # the ledger tells of distribution; the strategy that is swept has a place of its own
+
+
+def _refused(name: str, strategy: str) -> tuple[str, str] | None:
+    """Why a key of the configuration cannot be tried in a sweep, and the remedy; None where it can."""
+    section, *rest = name.split(".")
+    if section in _NO_RESULT:
+        return f"{name} changes no result", "leave it out"
+    if section == "data":
+        return f"{name} says what is read, which is the same for all sets of a sweep", "make a sweep of each"
+    if section == "strategies" and rest[1:2] not in (["playbook"], ["symbols"]):
+        return f"{name}: the strategy is {strategy}", f"try its parameters by their names, its playbook as strategies.{strategy}.playbook"
+    if section == "strategies" and rest[0] != strategy:
+        return f"{name}: the strategy is {strategy}", "each strategy has a sweep of its own"
+    return None
+
+
+def configured(strategy: str, given: Mapping[str, Any], market: BacktestRequest, config: Config, said: str = "sets") -> Config:
+    """The configuration of a set: `config` with the values of the names that have a dot.
+
+    ConfigError or UserError, one line that begins with `said`, where one does not fit.
+    """
+    values = {name: value for name, value in given.items() if "." in name}
+    if not values:
+        return config
+    for name in values:
+        if refused := _refused(name, strategy):
+            raise UserError(f"{said}: {refused[0]}", refused[1])
+    made = with_values(config, values, said)
+    lost = differences(market.costs.applied(made), made)
+    if twice := [name for name in values if any(key == name or key.startswith(f"{name}.") for key in lost)]:
+        raise UserError(f"{said}: {twice[0]} is given as a cost of all sets, too", "give it once")
+    return made
+
+# %% ../../nbs/85_research/898_sweeps.ipynb #a87392e3
+def _data(market: BacktestRequest, config: Config, progress: Progress | None) -> list[Any]:
+    """What names the data of each session; they are read for it, and one that no worker could run is refused."""
+    data = list[Any]()
+    for session in _market(market, config, progress):
         _refuse_adjusted(session)  # as every worker would, but before the work begins
         data.append([session.symbol, str(session.date), session.source, sorted(session.files.items())])
-    common = [data, config.hash(), repr(market.costs), repr((market.symbols, market.days, market.first, market.last, market.seed, market.count))]
-    tasks = []
-    for given, made in zip(sets, loaded, strict=True):
-        plain = orjson.dumps([common, made.name, finite(parameters_of(made)), repr(made.playbook), code_of(made)], option=orjson.OPT_SORT_KEYS)
-        tasks.append(TrialTask(sha256(plain).hexdigest()[:24], strategy, dict(given), replace(market, out=Path()), config))
+    return data
+
+
+def sweep_tasks(strategy: str, sets: Sequence[Mapping[str, Any]], market: BacktestRequest, config: Config, progress: Progress | None = None,
+                said: str = "sets") -> list[TrialTask]:
+    """The tasks of a sweep, one a set of parameters (and of keys of the configuration, names with a dot), in their order.
+
+    `progress` is told of the sessions that are read. UserError, in one line, for a parameter, key (the line then begins with `said`), day or strategy
+    that does not fit.
+    """
+    configs = _configs(strategy, sets, market, config, said)
+    loaded = [swept_strategy(strategy, given, own) for given, own in zip(sets, configs, strict=True)]
+    if not loaded:
+        raise UserError("a sweep needs at least one set of parameters")
+    common = [_data(market, config, progress), repr(market.costs), engine_of(loaded[:1]),
+              repr((market.symbols, market.days, market.first, market.last, market.seed, market.count, market.fair))]
+    tasks, hashes = list[TrialTask](), {id(own): _config_part(own) for own in configs}
+    for given, own, made in zip(sets, configs, loaded, strict=True):
+        plain = orjson.dumps([common, hashes[id(own)], made.name, finite(parameters_of(made)), repr(made.playbook), code_of(made)], option=orjson.OPT_SORT_KEYS)
+        tasks.append(TrialTask(sha256(plain).hexdigest()[:24], strategy, dict(given), replace(market, out=Path()), own))
     return list({task.key: task for task in tasks}.values())
+
+# %% ../../nbs/85_research/898_sweeps.ipynb #4b9e3f9c
+def _configs(strategy: str, sets: Sequence[Mapping[str, Any]], market: BacktestRequest, config: Config, said: str) -> list[Config]:
+    """The configuration of each set; sets that say the same of it share one."""
+    known = dict[str, Config]()
+    for given in sets:
+        name = repr(sorted((name, repr(value)) for name, value in given.items() if "." in name))
+        if name not in known:
+            known[name] = configured(strategy, given, market, config, said)
+    return [known[repr(sorted((name, repr(value)) for name, value in given.items() if "." in name))] for given in sets]
+
+
+def _config_part(config: Config) -> str:
+    """A hash of the sections of a configuration that a trial's record depends on."""
+    left = {name: value for name, value in config.public().items() if name not in _NO_KEY}
+    return sha256(orjson.dumps(left, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 # %% ../../nbs/85_research/898_sweeps.ipynb #1fa29265
 Keep = Callable[[dict[str, Any]], None]
@@ -226,10 +305,10 @@ def in_processes(jobs: int = 1, together: int | None = None) -> Backend:
 
     return run
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #c6748c03
+# %% ../../nbs/85_research/898_sweeps.ipynb #c741f67e
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """A finished sweep: `records` of the trials in the order of the sets, `days` and dollars made on them (days x trials).
+    """A finished sweep: `records` of the trials in the order of the sets, `days` and the dollars made on them (days x trials).
 
     `best` is the number of the best by Sharpe ratio, `guards` their judgement of it after all `counted` trials of the `family`. `made` trials ran
     now, the others were kept from before.
@@ -253,9 +332,8 @@ class Sweep:
         return [rows[i] for i in order]
 
     def lines(self) -> list[tuple[str, str]]:
-        """Name and text of each guard, for people: the Sharpe ratio in the sweep's sessions, and no line that only says that there is nothing to say."""
-        rest = self.guards.lines()[1:]
-        return [("Sharpe ratio", _ratio(self.guards.sharpe, self.guards.unknown)), *((name, text) for name, text in rest if not text.startswith("- ("))]
+        """Name and text of each guard, for people; no line that only says that there is nothing to say."""
+        return [(name, text) for name, text in self.guards.lines() if not text.startswith("- (")]
 
     def summary(self) -> dict[str, Any]:
         """Everything but single trades, as JSON's own types."""
@@ -263,17 +341,6 @@ class Sweep:
         return dict(finite({"kind": "sweep", "strategy": self.strategy, "family": self.family, "trials": len(self.records), "made": self.made,
                             "counted": self.counted, "days": list(self.days), "best": {n: best[n] for n in ("given", "parameters", "net", "daily")},
                             "guards": self.guards.record(), "table": self.table()}))
-
-
-def _ratio(found: SharpeRatio, unknown: str) -> str:
-    sessions = how_many(found.observations, "session")
-    if np.isnan(found.value):
-        why = "it needs at least 2" if found.observations < 2 else "nothing was traded, or no session differed from another"
-        return f"none over {sessions}: {why}"
-    if unknown:
-        return f"{found.value:.3f} a session ({sessions}), without an interval: {unknown.replace('periods', 'sessions')}"
-    low, high = found.interval()
-    return f"{found.value:.3f} a session ({sessions}), 95% interval {low:.3f} to {high:.3f}"
 
 # %% ../../nbs/85_research/898_sweeps.ipynb #397b24a2
 def run_sweep(tasks: Sequence[TrialTask], out: Path, ledger: TrialLedger, backend: Backend | None = None, progress: Progress | None = None) -> Sweep:
@@ -331,7 +398,7 @@ def _write(path: Path, content: bytes) -> None:
             part.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror}", "make room, then run the same command again: what is done is kept") from error
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #2aae4336
+# %% ../../nbs/85_research/898_sweeps.ipynb #537bf4eb
 _DAY = 86_400 * 1_000_000_000
 
 
@@ -346,5 +413,5 @@ def _judged(records: Sequence[dict[str, Any]], ledger: TrialLedger, made: int) -
     best, family = best_trial(profits), records[0]["trial"]["family"]
     chosen = records[best]["trades"]
     guards = judge(profits, best, ledger.count(family), ledger.variance(family), [t["opened"] for t in chosen], [t["closed"] for t in chosen],
-                   Labels(spans[:, 0], ends), _DAY, records[best]["net"], sum(t["costs"] for t in chosen))
+                   Labels(spans[:, 0], ends), _DAY, records[best]["net"], sum(t["costs"] for t in chosen), unit="day")
     return Sweep(records[0]["strategy"], family, tuple(records), tuple(days), profits, best, guards.trials, guards, made)

@@ -40,10 +40,13 @@ def trial_id(parameters: Mapping[str, Any], data: str, code: str = "") -> str:
         raise UserError(f"parameter {bad[0]} = {parameters[bad[0]]} is not a finite number", "leave it out or give it a number")
     return sha256(plain).hexdigest()[:16]
 
-# %% ../../nbs/85_research/892_trials.ipynb #85b745d2
+# %% ../../nbs/85_research/892_trials.ipynb #20fe3be5
 @dataclass(frozen=True)
 class Trial:
-    """A backtest that was made: its Sharpe ratio per period (None where it had none: too few trades), of how many periods."""
+    """A backtest that was made: its Sharpe ratio per period (None where it had none: too few trades), of how many periods.
+
+    `engine` is a hash of the platform's code that it ran on (empty: not told).
+    """
 
     family: str
     parameters: Mapping[str, Any]
@@ -51,28 +54,31 @@ class Trial:
     code: str
     sharpe: float | None
     observations: int
+    engine: str = ""
 
 
 def _folder_name(family: str) -> str:
     """A family's folder: readable, and different for different families."""
     return f"{re.sub(r'[^A-Za-z0-9.+-]+', '-', family)[:60]}-{sha256(family.encode()).hexdigest()[:8]}"
 
-# %% ../../nbs/85_research/892_trials.ipynb #bc3b2013
+# %% ../../nbs/85_research/892_trials.ipynb #f3bd2c46
 class TrialLedger:
     """The trials of all families under a folder, which is made when the first is recorded. Any number of processes may record at once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
 
-    def record(self, family: str, parameters: Mapping[str, Any], data: str, sharpe: float, observations: int, code: str = "") -> int:
+    def record(self, family: str, parameters: Mapping[str, Any], data: str, sharpe: float, observations: int, code: str = "",
+               engine: str = "") -> int:
         """Write a trial down and give the number of distinct trials of its family so far; one that is there already is left as it is.
 
-        `data` and `code` are hashes of what it ran over and of what ran; `sharpe` per period (NaN: there was none) of `observations` periods.
+        But for its ratio, where it was made on another `engine`: then it is that of this one, and the trial still counts once. `data` and `code` are hashes of
+        what it ran over and of the strategy's code; `sharpe` per period (NaN: there was none) of `observations` periods.
         Raises OutputError where it cannot be written.
         """
         path = self._of(family) / f"{trial_id(parameters, data, code)}.json"
-        if not path.exists():
-            trial = Trial(family, dict(parameters), data, code, float(sharpe) if math.isfinite(sharpe) else None, int(observations))
+        if not path.exists() or (engine and _read(path).engine != engine):
+            trial = Trial(family, dict(parameters), data, code, float(sharpe) if math.isfinite(sharpe) else None, int(observations), engine)
             _write(path, orjson.dumps(asdict(trial), option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY) + b"\n")
         return self.count(family)
 

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['Limits', 'BookState', 'relative_spread', 'check_entry', 'approve_exit', 'approve_spread_exit', 'entry_id']
 
-# %% ../../nbs/60_risk/62_limits.ipynb #bd853d75
+# %% ../../nbs/60_risk/62_limits.ipynb #d7f9f471
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from math import isfinite
+from math import inf, isfinite
 from types import MappingProxyType
 
 from ..core.reasons import Reason
@@ -20,7 +20,7 @@ from .brackets import bracket, exit_ticket, spread_exit
 from .payoff import maximum_loss, undefined_risk
 from .sizing import notional, size_by_notional
 
-# %% ../../nbs/60_risk/62_limits.ipynb #cc25f334
+# %% ../../nbs/60_risk/62_limits.ipynb #abe8b737
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What risk allows; dollars, counts, seconds and minutes. `order_notional` is the target that orders are sized to."""
@@ -48,8 +48,8 @@ class BookState:
     """The book at the moment of a check, open entry orders included.
 
     `notional_by_symbol` is the dollars that what is open can lose, by underlying: paid (or offered) for bought options, width less credit of credit
-    spreads. `orders_today` counts tickets sent this session; `pnl_today` is realized plus unrealized profit of the session after commission, dollars;
-    `contracts` are those held by OCC symbol, negative where short.
+    spreads. `orders_today` counts tickets sent this session; `pnl_today` is realized plus unrealized profit of the session after commission, dollars, at
+    what can be counted on (minus infinity: a sold option that nobody offers, and nothing bounds its loss); `contracts` are those held by OCC symbol, negative where short.
     """
 
     notional_by_symbol: Mapping[str, float] = field(default_factory=dict)
@@ -88,11 +88,13 @@ def _check_time(signal: Signal, limits: Limits, now: datetime, session_close: da
         return Reason.TOO_CLOSE_TO_EXPIRY, f"now {now:%H:%M:%S} UTC, position must be closed by {p.exit_at:%H:%M:%S}"
     return None
 
-# %% ../../nbs/60_risk/62_limits.ipynb #7eb7aadf
+# %% ../../nbs/60_risk/62_limits.ipynb #4f922770
 _TICKETS_A_BRACKET = 3
 
 
 def _check_book(book: BookState, limits: Limits) -> _Refusal:
+    if book.pnl_today == -inf:
+        return Reason.MAX_DAILY_LOSS, "loss today has no bound: a sold option is held that nobody offers"
     if not -book.pnl_today < limits.max_daily_loss:
         return Reason.MAX_DAILY_LOSS, (f"loss today {_dollars(-book.pnl_today)} dollars, "
                                        f"limit {_dollars(limits.max_daily_loss)}")

@@ -10,7 +10,7 @@ from quanticity.analytics.participants import DEFAULT_MODEL, participant_odds
 from quanticity.analytics.trade_signs import SignRule
 from quanticity.core.errors import DataError
 from quanticity.feeds.simulator import sessions_from, simulate
-from quanticity.research.participants import as_code, brier_score, fit_participants, flow_errors, labelled_day, reliability
+from quanticity.research.participants import as_code, brier_score, fit_participants, fit_together, flow_errors, labelled_day, reliability, together_errors
 from quanticity.research.truth_scores import cluster_score, dealer_scores, gaussian_flow, kinded_flow, sign_scores, stream_labels
 
 DAY = date(2026, 3, 20)
@@ -69,6 +69,15 @@ def test_flows_lie_as_far_off_as_they_say(labelled):
         assert (np.abs(z.mean(axis=0)) < 0.45).all(), z.mean(axis=0)
         assert (z.std(axis=0) > 0.55).all() and (z.std(axis=0) < 1.5).all(), z.std(axis=0)
         assert np.mean(np.abs(z) < 2.0) > 0.88 and 0.5 < np.mean(np.abs(z) < 1.0) < 0.85
+
+
+def test_errors_go_together_on_other_days_as_on_those_fitted(labelled):
+    found, doubt = np.array(fit_together(DEFAULT_MODEL, labelled)), np.array(together_errors(DEFAULT_MODEL, labelled))
+    assert (doubt > 0.0).all() and (doubt[0] < 0.8).all() and (doubt[1] < 0.2).all(), doubt
+    assert (np.abs(found - DEFAULT_MODEL.together) < 4.0 * doubt).all(), (found, doubt)  # of six days: t of five degrees of freedom
+    assert (np.array(DEFAULT_MODEL.together) < 0.97).all()  # not at the bound, where a fit on few days may end
+    with pytest.raises(DataError, match="nothing of how days differ"):
+        together_errors(DEFAULT_MODEL, labelled[:1])
 
 
 def test_the_fit_comes_out_again_and_as_code(labelled):

@@ -24,7 +24,7 @@ from quanticity.execution.broker import ReplayBroker
 from quanticity.feeds.simulator import SimulatorParameters, simulate_session
 from quanticity.jobs.analytics import LOOKBACK_MINUTES, AnalyticsJob
 from quanticity.jobs.distribution import DistributionJob
-from quanticity.jobs.execution import ExecutionJob, exit_time, limits_of
+from quanticity.jobs.execution import ExecutionJob, exit_time, limits_of, mark_positions
 from quanticity.jobs.market import MarketJob
 from quanticity.jobs.replay import Book, SessionRun, _Loop, open_channels, profile_steps, run_session
 from quanticity.jobs.signals import METRICS, SignalsJob, signal_policy
@@ -185,7 +185,7 @@ def check_recovery(floor: Floor) -> None:
     assert again.book.positions() == ran.book.positions() and again.book.open_positions() == ran.book.open_positions()
     assert again.orders_sent == ran.orders_sent
     assert working_of(again) == working_of(ran)
-    again.mark(floor.chain.ts)
+    mark_positions(again, floor.chain.ts)
     assert again.totals == ran.totals
 
 
@@ -242,7 +242,7 @@ def test_time_exit(floor):
     signal = floor.step(20, QUOTE, buy={})
     floor.step(21, QUOTE)
     floor.step(CLOSE_MINUTE - 16, QUOTE)
-    assert not floor.execution.working[signal.id].exit_open and len(floor.of(EventKind.ORDER)) == 3
+    assert not floor.execution.working[signal.id].exits.under_way and len(floor.of(EventKind.ORDER)) == 3
     floor.step(CLOSE_MINUTE - 15, QUOTE)
     order = floor.of(EventKind.ORDER)[-1]
     assert (order.id, order.data["type"], order.data["quantity"], order.cause) == (f"{signal.id}/exit", "market", 13, (f"{signal.id}/entry#1", floor.chain.id))
@@ -259,7 +259,7 @@ def test_without_a_bid_it_is_settled_at_expiry(floor, spot, intrinsic, shares):
     floor.step(21, QUOTE)
     for minute in range(CLOSE_MINUTE - 15, CLOSE_MINUTE, 5):
         floor.step(minute, (NAN, 0.05, 0, 20), spot)
-    assert len(floor.fills()) == 1 and floor.execution.working[signal.id].exit_open
+    assert len(floor.fills()) == 1 and floor.execution.working[signal.id].exits.under_way
     floor.step(CLOSE_MINUTE, (NAN, 0.05, 0, 20), spot)
     (line,) = floor.of(EventKind.SETTLEMENT)
     assert line.cause == (f"{signal.id}/entry#1", floor.chain.id) and (line.data["intrinsic"], line.data["quantity"], line.data["shares"]) == (intrinsic, 13, shares)
@@ -834,9 +834,9 @@ def test_without_a_price_of_the_underlying_the_spot_is_implied_by_parity(state):
 def test_what_execution_sees_is_what_the_market_published(floor):
     floor.see(5, (1.23, 1.47, 7, 9), put=(NAN, 0.05, 0, 3))
     contract = floor.chain.contracts.contract
-    assert floor.execution.quote_of(contract(CALL)) == floor.market.quote_of(contract(CALL)) == (OPEN + 5 * MINUTE, 1.23, 1.47, 7, 9)
-    assert np.isnan(floor.execution.quote_of(contract(PUT)).bid) and floor.execution.quote_of(contract(SILENT)) is None
-    assert floor.execution.market_now() == (748.0, floor.chain.id)
+    assert floor.execution.prices.quote_of(contract(CALL)) == floor.market.quote_of(contract(CALL)) == (OPEN + 5 * MINUTE, 1.23, 1.47, 7, 9)
+    assert np.isnan(floor.execution.prices.quote_of(contract(PUT)).bid) and floor.execution.prices.quote_of(contract(SILENT)) is None
+    assert floor.execution.prices.now() == (748.0, floor.chain.id)
 
 
 def test_a_contract_that_only_traded_has_no_quote_for_execution(state):
@@ -845,7 +845,7 @@ def test_a_contract_that_only_traded_has_no_quote_for_execution(state):
     job, _ = feed_once(state, Batch(now, empty(Quotes), trades, empty(Bars), empty(Quotes), empty(Imbalances)))
     execution = ExecutionJob(job.desk, ReplayBroker(MatchingEngine(), schedule_on(DAY)))
     assert job.desk.state.get_field(options_by_contract("GOOG"), listing().occ()[CALL]) is not None
-    assert execution.quote_of(listing().contract(CALL)) is None is job.quote_of(listing().contract(CALL))
+    assert execution.prices.quote_of(listing().contract(CALL)) is None is job.quote_of(listing().contract(CALL))
 
 
 def test_positions_are_published_marked_at_what_they_would_fetch(floor):

@@ -15,23 +15,26 @@ import pytest
 from quanticity.core.clock import NEW_YORK
 from quanticity.core.config import Config, load_config
 from quanticity.core.events import Event, EventKind, parse_event
+from quanticity.core.keys import market_ticker, options_by_contract
 from quanticity.core.reasons import Reason
-from quanticity.core.types import Contract, OptionLeg, Proposal, Right, Side, Skip, SpreadProposal, signal_from_plain
+from quanticity.core.types import Contract, Fill, OptionLeg, OrderRole, Proposal, RiskRefused, Right, Side, Signal, Skip, SpreadProposal, signal_from_plain
 from quanticity.execution.broker import ReplayBroker
+from quanticity.execution.positions import PositionBook
 from quanticity.feeds.simulator import Extras, SimulatorParameters, sessions_from, simulate
-from quanticity.jobs.execution import ExecutionJob
+from quanticity.jobs.execution import Carried, ExecutionJob, Working, _book_state, limits_of
 from quanticity.jobs.replay import SessionRun, run_sessions
 from quanticity.jobs.run import replay_state
 from quanticity.jobs.wiring import Desk, strategy_of
-from quanticity.market.chain import nanoseconds, timestamp
+from quanticity.market.chain import _ROW, FIELDS, nanoseconds, timestamp
 from quanticity.market.commissions import schedule_on
-from quanticity.market.matching import MatchingEngine
+from quanticity.market.matching import MatchingEngine, Quote
 from quanticity.market.session import MarketSession
 from quanticity.market.tape import IndexLevels
 from quanticity.research.backtest import Backtest, backtest, prove
 from quanticity.research.backtest_folder import trades_table
 from quanticity.research.bias import BiasSettings, check_bias
 from quanticity.research.decisions import session_steps
+from quanticity.risk.limits import check_entry
 from quanticity.signals.audit import findings, read_exposure
 from quanticity.signals.lifecycle import SignalBook, end_signal
 from quanticity.signals.scoring import Caps, SignalPolicy
@@ -374,3 +377,75 @@ def test_a_process_of_the_next_day_knows_what_the_killed_one_held(server, tmp_pa
     finally:
         state.clear_namespace()
         state.close()
+
+
+# -- a morning with a position in hand ----------------------------------------------------------------------------------------------
+
+MORNING = datetime(2026, 3, 19, 13, 30, tzinfo=UTC)
+NEAR, FAR = (Contract("XYZ", date(2026, 3, 20), k, Right.CALL, datetime(2026, 3, 20, 20, tzinfo=UTC)) for k in (100.0, 105.0))
+SOLD = SpreadProposal("pro:1", "spreader", "XYZ", MORNING - timedelta(days=1), NEAR, Side.BUY, -1.4, 9.0, -9.0, FAR.expires_at, 0.9, {}, (),
+                      legs=(OptionLeg(NEAR, Side.SELL), OptionLeg(FAR, Side.BUY)))
+
+
+def morning(state: State, near: int, far: int, **overrides: object) -> tuple[ExecutionJob, ReplayBroker]:
+    """A job of Thursday that was handed a call spread sold at 1.40: `near` contracts of the sold leg, `far` of the bought one."""
+    signal_ = Signal("sig:1", "ab", SOLD.ts, SOLD.ts + timedelta(minutes=5), SOLD)
+    book, working = PositionBook(), Working(signal_, far)
+    for n, (contract, side, quantity, price) in enumerate(((NEAR, Side.SELL, -near, 3.0), (FAR, Side.BUY, far, 1.6))):
+        if quantity:
+            fill = Fill(f"sig:1/entry#{n}", "sig:1/entry", "sig:1", contract, side, OrderRole.ENTRY, quantity, price, 0.0, SOLD.ts)
+            book.apply(fill)
+            working.book(fill)
+    working.entry_open, broker = False, ReplayBroker(MatchingEngine(), schedule_on(THURSDAY))
+    desk = Desk(state, config(**overrides), "XYZ", THURSDAY, MORNING, MORNING + timedelta(hours=6.5))
+    began = Carried(book, {"sig:1": working}, totals=book.totals(book.mark(lambda c: Quote(0, 1.6, 3.0, 9, 9), 0)))
+    return ExecutionJob(desk, broker, carried=began), broker
+
+
+def shown(job: ExecutionJob, minute: int, **quotes: tuple[float, float]) -> int:
+    """Publish bids and asks and the spot; the moment in nanoseconds."""
+    now = nanoseconds(MORNING) + minute * 60_000_000_000
+    rows = {contract.occ: _ROW.pack(1, now, *({"bid": quotes[name][0], "ask": quotes[name][1], "bid_size": 9.0, "ask_size": 9.0}.get(f, np.nan) for f in FIELDS))
+            for name, contract in (("near", NEAR), ("far", FAR)) if name in quotes}
+    job.desk.state.set_hash(options_by_contract("XYZ"), rows)
+    job.desk.state.set_hash(market_ticker("XYZ"), {"spot": "102.0", "snapshot_id": f"chain:XYZ:{minute}"})
+    return now
+
+
+def test_while_nobody_offers_what_was_sold_risk_counts_the_worst_and_the_account_the_last_offer(state):
+    job, _ = morning(state, -2, 2)
+    job.step(shown(job, 1, near=(3.0, 3.2), far=(1.5, 1.7)))
+    assert job.totals.value == -2 * 170.0 and _book_state(job).pnl_today == pytest.approx(job.totals.net - job.opening.net)
+    job.step(shown(job, 2, near=(3.0, np.nan), far=(1.5, 1.7)))
+    assert job.totals.value == -2 * 170.0 and [m.reason for m in job.marks] == [Reason.EMPTY_SIDE, None] and job.shown == job.marks
+    assert _book_state(job).pnl_today == pytest.approx(280.0 - 1000.0 - job.opening.net)  # the credit less the width
+    job.step(shown(job, 3, near=(3.0, 3.2), far=(np.nan, 1.7)))  # the cover has no bid: 0 to risk and to the account, its last bid to people
+    assert job.totals.value == -640.0 and [m.value for m in job.shown] == [-640.0, 300.0]
+    assert _book_state(job).pnl_today == pytest.approx(job.totals.net - job.opening.net)
+
+
+def test_a_sold_call_alone_that_nobody_offers_lets_no_order_through(state):
+    job, _ = morning(state, -2, 0)
+    now = shown(job, 1, near=(3.0, np.nan))
+    job.step(now)
+    book, fresh = _book_state(job), Quote(now, 1.0, 1.02, 9, 9)
+    alone = Proposal("pro:2", "other", "XYZ", timestamp(now), FAR, Side.BUY, 1.05, 2.0, 0.5, FAR.expires_at, 0.9, {}, ())
+    asked = Signal("sig:2", "cd", alone.ts, alone.ts + timedelta(minutes=5), alone)
+    decision = check_entry(asked, fresh, book, limits_of(job.desk.config), alone.ts, job.desk.closes)
+    assert isinstance(decision, RiskRefused) and (decision.reason, book.pnl_today) == (Reason.MAX_DAILY_LOSS, -np.inf) and "no bound" in decision.detail
+    assert job.totals.value == -600.0  # what it was sold at: never nothing
+
+
+def test_every_exit_of_a_broken_spread_has_an_id_of_its_own(state):
+    """Its cover alone is left, nobody bids, the exit is cancelled: the next one is another order, not one that the broker has seen."""
+    job, broker = morning(state, 0, 2)
+    sent = []
+    for minute in (1, 2, 3, 4):
+        now = shown(job, minute, near=(3.0, 3.2), far=(np.nan, 1.7))
+        job.step(now)
+        sent += [order.ticket.id for order in broker.open_orders()]
+        assert broker.cancel(sent[-1])
+        broker.on_step(now + 1, job.prices.quote_of)
+    assert sent == ["sig:1/exit2", "sig:1/exit3", "sig:1/exit4", "sig:1/exit5"]
+    again = ExecutionJob(job.desk, ReplayBroker(MatchingEngine(), schedule_on(THURSDAY)))  # and a restart goes on counting
+    assert again.working["sig:1"].exits.attempts == 5

@@ -10,7 +10,7 @@ from quanticity.analytics.chain_analytics import analyse
 from quanticity.analytics.chain_uncertainty import chain_bands, drawn_quotes
 from quanticity.analytics.exposure import Convention
 from quanticity.analytics.pricing import greeks
-from quanticity.analytics.snapshot import flow_position, follow, session_flow
+from quanticity.analytics.snapshot import carried_position, flow_position, follow, session_flow
 from quanticity.core.errors import UserError
 from quanticity.core.reasons import Reason
 from quanticity.feeds.simulator import SimulatorParameters, simulate_session
@@ -19,28 +19,50 @@ from quanticity.market.chain import nanoseconds
 AT = nanoseconds(datetime(2015, 12, 24, 17, 0, tzinfo=UTC))
 
 
-@pytest.fixture(scope="module")
-def seen():
-    session = simulate_session(7, date(2015, 12, 24), "SIM", SimulatorParameters(strikes=25, expiries=4))
+def at_noon(seed):
+    """Chain and state, and what dealers hold: from the open interest and the morning's trades, and by the trades alone."""
+    session = simulate_session(seed, date(2015, 12, 24), "SIM", SimulatorParameters(strikes=25, expiries=4))
     chain, state = follow(session, AT)
-    return chain, state, flow_position(session_flow(session, AT), len(chain))
+    return chain, state, carried_position(session, at=AT).position, flow_position(session_flow(session, AT), len(chain))
 
 
-@pytest.fixture(scope="module")
-def analysed(seen):
-    chain, state, position = seen
+def by_convention(chain, state, position):
     made = {c: analyse(chain, state, c) for c in (Convention.NAIVE, Convention.GROSS)}
     return made | {Convention.FLOW_SIGNED: analyse(chain, state, Convention.FLOW_SIGNED, dealer_position=position)}
 
 
-def test_the_headline_lies_in_its_band_and_the_hull_holds_all(seen, analysed):
-    sure = chain_bands(analysed, seed=3, draws=80, position=seen[2])
+@pytest.fixture(scope="module")
+def seen():
+    return at_noon(7)[:3]
+
+
+@pytest.fixture(scope="module")
+def analysed(seen):
+    return by_convention(*seen)
+
+
+@pytest.mark.parametrize("seed", [7, 8, 9])
+def test_the_headline_lies_in_its_band_and_the_hull_holds_all(seed):
+    chain, state, position, _ = at_noon(seed)
+    analysed = by_convention(chain, state, position)
+    sure = chain_bands(analysed, seed=3, draws=80, position=position)
     for convention in (Convention.NAIVE, Convention.FLOW_SIGNED):
         band, a = sure.band(convention), analysed[convention]
         assert band.low <= a.zero_gamma.value <= band.high and sure.uncertainty.low <= band.low and band.high <= sure.uncertainty.high
         assert a.walls.call_wall in band.call_wall.strikes and band.call_wall.odds.sum() == pytest.approx(1.0)
     assert sure.band(Convention.GROSS).reason is Reason.NO_CROSSING
     assert sure.drawn == np.count_nonzero(np.isfinite(analysed[Convention.NAIVE].volatility))
+
+
+def test_dealers_who_sold_all_that_customers_bought_have_no_crossing_and_no_band():
+    """By the trades alone, without what was held before, dealers are short gamma wherever the spot is."""
+    chain, state, _, flow = at_noon(7)
+    made = by_convention(chain, state, flow)
+    sure = chain_bands(made, seed=3, draws=40, position=flow)
+    band, naive = sure.band(Convention.FLOW_SIGNED), sure.band(Convention.NAIVE)
+    assert (made[Convention.FLOW_SIGNED].zero_gamma.profile < 0).all() and made[Convention.FLOW_SIGNED].zero_gamma.reason is Reason.NO_CROSSING
+    assert band.reason is Reason.NO_CROSSING and band.crossing == 0.0 and np.isnan([band.low, band.median, band.high]).all()
+    assert (sure.uncertainty.low, sure.uncertainty.high) == (naive.low, naive.high)
 
 
 def between(chain, share):

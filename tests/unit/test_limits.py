@@ -51,6 +51,7 @@ def refused(**question):
     ({"signal": proposing(exit_at=NOW)}, Reason.TOO_CLOSE_TO_EXPIRY, "now 15:01:00 UTC, position must be closed by 15:01:00"),
     ({"book": BookState(pnl_today=-2_500)}, Reason.MAX_DAILY_LOSS, "loss today 2,500 dollars, limit 2,500"),
     ({"book": BookState(pnl_today=nan)}, Reason.MAX_DAILY_LOSS, "loss today nan dollars, limit 2,500"),
+    ({"book": BookState(pnl_today=-inf)}, Reason.MAX_DAILY_LOSS, "loss today has no bound: a sold option is held that nobody offers"),
     ({"book": BookState(open_positions=5)}, Reason.MAX_OPEN_POSITIONS, "5 positions open, limit 5"),
     ({"book": BookState(orders_today=58)}, Reason.MAX_ORDERS, "58 orders today and 3 more, limit 60"),
     ({"quote": None}, Reason.NO_QUOTE, "the contract was never quoted"),

@@ -324,7 +324,8 @@ def test_a_narrow_market_has_an_index_until_its_strikes_run_out(small):
     why = [(lacking(small, near, b, a) if t < settled else "") or lacking(small, later, b, a) for t, b, a in zip(minutes.tolist(), bid, ask, strict=True)]
     assert small.level_names == ("VIX", "VIX1D") and (small.levels.index == 1).all()  # its expiries are of today, 3, 7 and 28 days: none on either side of VIX's 30
     assert small.levels.ts.tolist() == [t for t, reason in zip(minutes.tolist(), why, strict=True) if not reason]
-    assert {reason: why.count(reason) for reason in set(why)} == {"": 201, "strikes run out": 189}
+    assert {reason: why.count(reason) for reason in set(why)} == {"": 196, "strikes run out": 193, "one option left": 1}
+    assert why.index("one option left") == 388  # the last minute before today's expiry
     # It has 13 strikes from 485 to 515, and the spot falls to 492: where the lowest puts are bid, what the strip leaves out is worth something.
     lowest = np.flatnonzero((small.contracts.strike == 485) & (small.contracts.expiry_day == later) & ~small.contracts.is_call)
     out = np.array([reason == "strikes run out" for reason in why])
@@ -396,7 +397,7 @@ def test_ticks_are_finer_minutes_of_another_path_but_of_the_same_market():
 
 def closes(gamma, feedback, seeds=range(16)):
     """Half-hour variance, and distance of the close from the only strike near, of days whose dealers hold as much as they can."""
-    p = SimulatorParameters(strikes=2, strike_step=20.0, expiries=1, trades=1.0, underlying_trades=1.0, jumps=0.0, open_interest=8_000.0, dealer_tilt=0.0,
+    p = SimulatorParameters(strikes=2, strike_step=20.0, expiries=1, trades=1.0, underlying_trades=1.0, jumps=0.0, open_interest=40_000.0, dealer_tilt=0.0,
                             dealer_gamma=gamma, feedback=feedback, impact=40.0, variance_bursts=0.0)
     days = [simulate_session(s, parameters=p, extras=Extras(books=None, levels=False)).underlying_bars.close for s in seeds]
     return np.array([np.diff(np.log(c[::30])).var() for c in days]), np.array([abs(c[-1] - 500.0) for c in days])
@@ -411,7 +412,7 @@ def test_dealers_long_gamma_hold_and_pin_the_spot_and_short_ones_drive_it():
 
 
 def test_dealers_hedge_what_they_hold():
-    one = next(simulate(3, [DEMO_DAY], ("SIM",), replace(SMALL, dealer_gamma=0.8, open_interest=5_000.0)))
+    one = next(simulate(3, [DEMO_DAY], ("SIM",), replace(SMALL, dealer_gamma=0.8, open_interest=25_000.0)))
     prints, truth = one.session.underlying_trades, one.truth.underlying_trades
     hedges = truth.participant == Participant.DEALER_HEDGE
     assert hedges.sum() > 100 and (truth.flow[hedges] == FlowKind.HEDGING).all() and (truth.metaorder[hedges] == -1).all()
@@ -450,5 +451,5 @@ def test_flow_that_is_expected_moves_no_price():
         return np.array([np.log(s.underlying_bars.close[-1] / s.underlying_bars.close[0]) for s in bars])
     alone, fed = days(feedback=False), days()
     brought = fed - alone  # the same shocks in both
-    assert abs(brought.mean()) < 3 * brought.std(ddof=1) / np.sqrt(len(brought)) and abs(brought.mean()) < 0.008
+    assert abs(brought.mean()) < 3 * brought.std(ddof=1) / np.sqrt(len(brought)) and abs(brought.mean()) < 0.002
     assert fed.std() > alone.std() and np.corrcoef(fed, alone)[0, 1] > 0.5

@@ -12,7 +12,7 @@ from quanticity.market.chain import nanoseconds
 from quanticity.market.parity import pair_rows, parity_spot
 from quanticity.market.session import ChainState, batches, session_digest
 
-DIGEST = "e8d55fa641358ee0805689b33798c70564503781ec6d8daaf173cf8075c7bfcf"
+DIGEST = "97e1291a5a43bf5543f980ecdcb0ae9edf01c875d1dce6b7cdb76d12755479b8"
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from quanticity.execution.broker import ReplayBroker, SpreadFill
 from quanticity.execution.early_exercise import Evening, judge_exercise
 from quanticity.execution.positions import PositionBook, book_from_plain, exercise_position
 from quanticity.execution.shares import ShareLot
-from quanticity.jobs.working import Working
+from quanticity.jobs.working import Working, dollars_at_risk
 from quanticity.market.chain import nanoseconds
 from quanticity.market.commissions import SCHEDULES, commission, share_commission
 from quanticity.market.matching import Filled, MatchingEngine, Quote, Slippage
@@ -228,12 +228,12 @@ def test_an_assigned_leg_leaves_a_broken_spread():
     w = Working(signal(), 2)
     for f in (fill(1, BEAR[0].contract, SELL, OrderRole.ENTRY, 2, 3.0), fill(2, BEAR[1].contract, BUY, OrderRole.ENTRY, 2, 1.6)):
         w.book(f)
-    assert (w.held, w.broken, w.dollars_at_risk, w.entry_open) == (2, False, 720.0, False)
-    assert w.settle(BEAR[0].contract, 4.0) == -2 and w.broken and w.held == 0 and not w.over and w.dollars_at_risk == 720.0
-    w.exit("sig:1/exit2", BEAR[1].contract.occ, 2)
-    assert w.exit_open
+    assert (w.held, w.broken, dollars_at_risk(w), w.entry_open) == (2, False, 720.0, False)
+    assert w.settle(BEAR[0].contract, 4.0) == -2 and w.broken and w.held == 0 and not w.over and dollars_at_risk(w) == 720.0
+    w.exits.send("sig:1/exit2", BEAR[1].contract.occ, 2)
+    assert w.exits.under_way
     w.book(fill(3, BEAR[1].contract, SELL, OrderRole.EXIT, 2, 0.9, "sig:1/exit2"))
-    assert w.over and not w.exit_open and w.exit_price == pytest.approx(-4.0 + 0.9) and w.cash == pytest.approx(280 - 2 - 800 + 180 - 1)
+    assert w.over and not w.exits.under_way and w.closed.price == pytest.approx(-4.0 + 0.9) and w.cash == pytest.approx(280 - 2 - 800 + 180 - 1)
 
 
 def test_subscribers_are_told_of_the_legs():

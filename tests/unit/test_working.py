@@ -17,10 +17,10 @@ STOP = Fill("sig:1/stop#1", "sig:1/stop", "sig:1", CALL, Side.SELL, OrderRole.ST
 def test_the_price_that_subscribers_are_told_is_the_average_of_all_that_was_closed() -> None:
     working = Working(SIGNAL, 10)
     working.book(ENTRY)
-    assert isnan(working.exit_price) and not working.over
+    assert isnan(working.closed.price) and not working.over
     working.book(STOP)
     working.book(replace(STOP, id="sig:1/stop#2", quantity=2, price=0.5, commission=1.3))
-    assert working.exit_price == pytest.approx((6 * 1.0 + 2 * 0.5) / 8)
+    assert working.closed.price == pytest.approx((6 * 1.0 + 2 * 0.5) / 8)
     assert working.settle(CALL, 0.25) == 2
-    assert working.over and working.exit_price == pytest.approx((6 * 1.0 + 2 * 0.5 + 2 * 0.25) / 10)
+    assert working.over and working.closed.price == pytest.approx((6 * 1.0 + 2 * 0.5 + 2 * 0.25) / 10)
     assert working.cash == pytest.approx(-2000 - 6.5 + 600 - 3.9 + 100 - 1.3 + 50)
