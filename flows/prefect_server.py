@@ -17,9 +17,12 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 _WHEN_LEFT = """
 import os, sys, time
 sys.stdin.read()
-for number in map(int, sys.argv[2:]):
-    os.kill(int(sys.argv[1]), number)
-    time.sleep(10)
+server, asked, forced = map(int, sys.argv[1:])
+os.kill(server, asked)
+for _ in range(100):
+    time.sleep(0.1)
+    os.kill(server, 0)  # it is gone: this ends, too
+os.kill(server, forced)
 """
 
 

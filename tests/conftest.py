@@ -1,11 +1,16 @@
 """What all tests share: the recorded data, where it is at hand, and an environment without anybody's settings."""
 
+import gc
+import importlib
 import os
+import pkgutil
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+import quanticity
 
 # the same examples in every run; HYPOTHESIS_PROFILE=explore looks for new ones
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -42,18 +47,22 @@ def _no_settings_from_outside() -> None:
 
 # Files that take ten seconds or more: after all others, the longest first, so that at the end no worker is left alone with a long one.
 LONGEST = (
-    "integration/test_sim_fairness.py", "e2e/test_demo.py", "integration/test_regime_detection.py", "unit/test_sim_day.py", "e2e/test_replay.py", "e2e/test_data_commands.py",
-    "integration/test_backtest.py", "e2e/test_analyze.py", "e2e/test_bad_input.py", "integration/test_against_truth.py", "integration/test_workers.py",
-    "integration/test_jobs.py", "integration/test_bias_planted.py", "e2e/test_backtest_command.py", "integration/test_sweeps.py", "unit/test_quality_planting.py",
-    "chaos/test_import_kill.py", "integration/test_report.py", "e2e/test_bias_command.py", "integration/test_research_desk.py", "integration/test_imports.py",
-    "property/test_session_properties.py", "chaos/test_signals_fire.py", "chaos/test_money_path_kill.py", "chaos/test_worker_kill.py")
+    "integration/test_sim_fairness.py", "unit/test_sim_day.py", "e2e/test_demo.py", "e2e/test_replay.py", "chaos/test_import_kill.py", "integration/test_sweeps.py",
+    "integration/test_bias_planted.py", "integration/test_backtest.py", "integration/test_against_truth.py", "integration/test_regime_detection.py",
+    "unit/test_quality_planting.py", "integration/test_spreads.py", "integration/test_workers.py", "e2e/test_backtest_command.py",
+    "integration/test_research_desk.py", "integration/test_report.py", "chaos/test_worker_kill.py", "integration/test_quality_faults.py", "chaos/test_money_path_kill.py",
+    "unit/test_report_document.py", "e2e/test_analyze.py", "integration/test_jobs.py", "e2e/test_data_commands.py", "e2e/test_bad_input.py", "e2e/test_bias_command.py",
+    "integration/test_session_analytics.py", "integration/test_imports.py", "contract/test_feeds.py", "chaos/test_signals_fire.py", "property/test_session_properties.py",
+    "architecture/test_broker_typing.py", "contract/test_importers.py", "unit/test_compiled.py")
+
+
+def place(item: pytest.Item) -> str:
+    """The file of a test, seen from this folder."""
+    return Path(str(item.path)).relative_to(PROJECT / "tests").as_posix()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast ones first: by kind of test, the long files last. Files are kept whole, since what is made for a file is made once."""
-    def place(item: pytest.Item) -> str:
-        return Path(str(item.path)).relative_to(PROJECT / "tests").as_posix()
-
     slow = {place(item) for item in items if item.get_closest_marker("slow")}
 
     def rank(item: pytest.Item) -> tuple[bool, int, str]:
@@ -66,9 +75,41 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """A worker collects all tests and so imports what they import. Coverage hears of the package's modules, which are imported first, not of pytest and other libraries."""
+    controller = getattr(session.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    if "PYTEST_XDIST_WORKER" not in os.environ or controller is None or not controller.started:
+        return (yield)
+    controller.pause()
+    for name in ("nbformat", "pandas", "polars", "scipy.stats", "sklearn.cluster"):  # what the package's modules would import
+        importlib.import_module(name)
+    controller.resume()
+    for module in pkgutil.walk_packages(quanticity.__path__, "quanticity."):
+        importlib.import_module(module.name)
+    controller.pause()
+    try:
+        return (yield)
+    finally:
+        controller.resume()
+
+
+def pytest_collection_finish() -> None:
+    """What collection has made stays to the end: the garbage collector need not walk through it at each of its rounds."""
+    gc.collect()
+    gc.freeze()
+
+
+# Where hundreds of examples or simulated days run what other files run too, or nothing of the package: these say no more about which lines are tested, and take Python 3.11
+# half again as long where they are traced.
+UNTRACED = ("property/", "architecture/", "unit/test_formulas.py", "unit/test_reasons_expected.py", "unit/test_sim_day.py", "unit/test_quality_planting.py",
+            "integration/test_quality_faults.py", "integration/test_bias_planted.py")
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """No coverage in tests marked `no_cover`, what is set up for them included: Python 3.11 takes half again as long where it traces lines."""
-    plugin = item.config.pluginmanager.getplugin("_cov") if item.get_closest_marker("no_cover") else None
+    """No coverage in tests marked `no_cover` and in the files of `UNTRACED`, what is set up for them included."""
+    untraced = item.get_closest_marker("no_cover") or place(item).startswith(UNTRACED)
+    plugin = item.config.pluginmanager.getplugin("_cov") if untraced else None
     controller = getattr(plugin, "cov_controller", None)
     if controller is None or not controller.started:
         return (yield)

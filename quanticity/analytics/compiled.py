@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['black_scholes', 'volatility', 'exposure', 'flow', 'exits', 'LIBRARIES', 'use_folder', 'cache_folders',
-           'compile_kernels', 'Kernel', 'Columns', 'columns', 'announce', 'Library', 'warm_up']
+           'compile_kernels', 'Kernel', 'Columns', 'columns', 'announce', 'kernel_file', 'kernel_code', 'Library',
+           'warm_up']
 
 # %% ../../nbs/30_analytics/305_compiled.ipynb #58a63035
 import ctypes
@@ -167,14 +168,41 @@ def columns(numbers: Sequence[npt.ArrayLike], flags: Sequence[npt.ArrayLike] = (
             arrays[i] = np.ascontiguousarray(a)
     return Columns(shape, math.prod(shape), np.array(strides, np.int64), arrays)
 
-# %% ../../nbs/30_analytics/305_compiled.ipynb #eabe77a4
-_lock = threading.RLock()
-
-
+# %% ../../nbs/30_analytics/305_compiled.ipynb #5aeee6ac
 def announce(text: str) -> None:
     """One line of progress on standard error."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def kernel_file(module: str, needs: Sequence[str]) -> str:
+    """The file's name for a module of `quanticity.analytics` and the modules whose source it includes, on this machine."""
+    import llvmlite
+    import llvmlite.binding as llvm
+
+    key = hashlib.sha256(f"{llvmlite.__version__} {llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()} {sys.platform}".encode())
+    for name in (module, *needs, "compiled"):
+        key.update((_HERE / f"{name}.py").read_bytes())
+    return f"{module}-{key.hexdigest()[:32]}.kernel"
+
+
+def kernel_code(module: str, needs: Sequence[str], say: Callable[[str], None] | None = announce) -> tuple[bytes, bool]:
+    """A module's object file, kept or compiled anew; and whether it was compiled. `say` is told when that will take a while."""
+    name, folders = kernel_file(module, needs), cache_folders()
+    for folder in folders:
+        if (code := _read(folder / name)) is not None:
+            return code, False
+    if say:
+        say(f"compiling {module.replace('_', ' ')} for this machine (once, some seconds) ...")
+    from importlib import import_module
+
+    code = compile_kernels(import_module(f"quanticity.analytics.{module}").KERNELS)
+    if not any(_write(folder / name, code) for folder in folders) and say:
+        say(f"compiled kernels cannot be kept (none of {', '.join(map(str, folders))} can be written): every process compiles anew")
+    return code, True
+
+# %% ../../nbs/30_analytics/305_compiled.ipynb #7820619e
+_lock = threading.RLock()
 
 
 class Library:
@@ -201,32 +229,9 @@ class Library:
         with _lock:
             if self._kernels:
                 return False
-            code, compiled = self._code(say)
+            code, compiled = kernel_code(self.module, self.needs, say)
             self._place(code)
             return compiled
-
-    def _key(self) -> str:
-        import llvmlite
-        import llvmlite.binding as llvm
-
-        key = hashlib.sha256(f"{llvmlite.__version__} {llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()} {sys.platform}".encode())
-        for name in (self.module, *self.needs, "compiled"):
-            key.update((_HERE / f"{name}.py").read_bytes())
-        return key.hexdigest()[:32]
-
-    def _code(self, say: Callable[[str], None] | None) -> tuple[bytes, bool]:
-        name, folders = f"{self.module}-{self._key()}.kernel", cache_folders()
-        for folder in folders:
-            if (code := _read(folder / name)) is not None:
-                return code, False
-        if say:
-            say(f"compiling {self.module.replace('_', ' ')} for this machine (once, some seconds) ...")
-        from importlib import import_module
-
-        code = compile_kernels(import_module(f"quanticity.analytics.{self.module}").KERNELS)
-        if not any(_write(folder / name, code) for folder in folders) and say:
-            say(f"compiled kernels cannot be kept (none of {', '.join(map(str, folders))} can be written): every process compiles anew")
-        return code, True
 
     def _place(self, code: bytes) -> None:
         import llvmlite.binding as llvm

@@ -6,7 +6,7 @@
 __all__ = ['BACKENDS', 'DASK_QUIET', 'value_of', 'values_of', 'with_weights', 'backend_of', 'show_sweep', 'sweep_progress',
            'sweep']
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #89dc30dc
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #a25d8d97
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from quanticity.app.backtest_cli import (
-    DataOption, DateOption, FairOption, FirstOption, JsonOption, LastOption, SeedOption, SessionsOption, SourceOption, SymbolOption, TicksOption, costs_of, day_of, days_of,
-    roots_of, target_of)
+from .backtest_cli import (
+    DataOption, DateOption, FairOption, FirstOption, JsonOption, LastOption, SeedOption, SessionsOption, SourceOption, SymbolOption, TicksOption, costs_of,
+    day_of, days_of, roots_of, target_of)
 from .data_cli import _config
 from ..core.errors import UserError
 from ..core.words import how_many
@@ -120,7 +120,7 @@ def backend_of(name: str, jobs: int, config: "Config", together: int | None = No
     backend: Backend = module.on_dask(jobs, together=together)
     return backend
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #8f294fe6
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #0e6992ec
 def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out: Path, rows: int = 10) -> None:
     """Print the best trials, then what each guard says."""
     from rich.console import Console
@@ -132,6 +132,8 @@ def show_sweep(summary: Mapping[str, Any], lines: Sequence[tuple[str, str]], out
     span = days[0] + (f" to {days[-1]}" if len(days) > 1 else "")
     console.print(Text(f"{summary['strategy']}: {how_many(summary['trials'], 'set')} over {how_many(len(days), 'day')}, {span}; "
                        f"{summary['made']:,} ran now; {how_many(summary['counted'], 'trial')} of {summary['family']} so far", style="bold"))
+    for market in (note for note in summary["notes"] if note.startswith("simulated")):
+        console.print(Text(market, style="bold yellow"))
     names = [name for name in table[0] if name not in ("net", "trades", "sharpe")]
     shown = Table(*names, "net", "trades", "Sharpe ratio a day", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in shown.columns:
@@ -166,7 +168,7 @@ def sweep_progress(title: str, stream: TextIO | None = None) -> Iterator[Callabl
 
         yield tell
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #0734d7ff
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #a06a5fd4
 _TOGETHER = (
     "Sets that share a pass over the market and are kept together: more is quicker, with fewer a kill loses less "
     "[default: half of a process's share, up to 16]."
@@ -196,9 +198,12 @@ def sweep(
     """Try many sets of a strategy's parameters, and of keys of the configuration, over the same days, and ask the guards about the best of them.
 
     Each result is kept as it comes: stop it and give the same command again, and it goes on. Every set is counted as a trial, now and in later
-    sweeps: the more were tried, the better the best has to be. A simulated market has dealers' feedback, which a strategy can earn from; with --fair it
-    has not, and what still shows is chance. `quanticity config reference` prints the keys that --set knows beside the strategy's parameters. Exit code 0 says that the sweep ran, not that its best is to be believed: see
+    sweeps: the more were tried, the better the best has to be. Exit code 0 says that the sweep ran, not that its best is to be believed: see
     "verdict".
+
+    --set tries a parameter of the strategy or, with a dot in its name, a key of the configuration (`quanticity config reference` prints them all); a
+    value that is itself a list stands in brackets. A simulated market has dealers' feedback, which a strategy can earn from; with --fair it has not, and
+    what still shows is chance.
 
     Examples:
 

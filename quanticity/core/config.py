@@ -531,7 +531,7 @@ def _nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
         nested = merge(nested, value)
     return nested
 
-# %% ../../nbs/00_core/03_config.ipynb #2d13c729
+# %% ../../nbs/00_core/03_config.ipynb #4a45b3f3
 def load_config(root: Path | str | None = None, environ: Mapping[str, str] | None = None,
                 overrides: Mapping[str, Any] | None = None) -> Config:
     """The configuration from all sources: defaults, `config/config.yaml`, overlay, `.env`, environment, overrides.
@@ -570,7 +570,8 @@ def with_values(config: Config, values: Mapping[str, Any], source: str = "overri
 
 
 def differences(config: Config, other: Config) -> dict[str, Any]:
-    """The values of a configuration that are not those of another, by dotted name, as JSON's own types; None where only the other has one.
+    """The values of a configuration that are not those of another, by dotted name, as JSON's own types; None where only the other has one
+    (or an empty mapping).
 
     Secrets are left out.
     """
@@ -580,8 +581,8 @@ def differences(config: Config, other: Config) -> dict[str, Any]:
 def _differences(values: Mapping[str, Any], others: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name in dict.fromkeys((*values, *others)):
         own, other = values.get(name), others.get(name)
-        if isinstance(own, Mapping) and isinstance(other, Mapping):
-            yield from _differences(own, other, f"{prefix}{name}.")
+        if own and isinstance(own, Mapping) and isinstance(other, Mapping | None):
+            yield from _differences(own, other or {}, f"{prefix}{name}.")
         elif own != other:
             yield f"{prefix}{name}", own
 

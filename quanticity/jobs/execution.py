@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['limits_of', 'share_charges', 'ExecutionJob', 'mark_positions', 'exit_time', 'NO_MONEY', 'Carried', 'Working']
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #edf90d17
+# %% ../../nbs/80_jobs/830_execution.ipynb #48f6fd7c
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -29,7 +29,7 @@ from .recovery import recover
 from .settlement import exercise_early, settle_expired, shares_note, tend_shares
 from .signals import signal_policy
 from .wiring import Desk
-from .working import NO_MONEY, Carried, Working, dollars_at_risk
+from .working import NO_MONEY, Carried, Working, dollars_at_risk, note_fill
 from ..market.chain import timestamp
 from ..market.commissions import CommissionSchedule, schedule_on
 from ..market.session import MarketSession
@@ -115,15 +115,15 @@ class ExecutionJob:
         end_signal(tx, working.signal, ts, self._policy, "closed")
         _tell(tx, self.desk, closed(working.signal, cause, ts, working.bought, working.closed.price, how, working.cash))
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #3b38060e
+# %% ../../nbs/80_jobs/830_execution.ipynb #65631f7e
 def mark_positions(job: ExecutionJob, now: int) -> None:
     """Mark open positions at `now` (nanoseconds UTC), into the job's `marks`, `shown` and `totals`, and publish them."""
-    anything = bool(job.book.open_positions() or job.book.shares())
+    anything = bool(job.book.open_positions() or job.book.shares.lots())
     if not anything and not job._marked:
         return
     job._marked = anything
     job.marks, job.shown = job.marking.step(job.book, job.prices.quote_of, job.prices.spot, now)
-    job.totals = job.book.totals(job.marks, job.prices.spot() if job.book.shares() else math.nan)
+    job.totals = job.book.totals(job.marks, job.prices.spot() if job.book.shares.lots() else math.nan)
     unrealized = {mark.contract.occ: mark.unrealized for mark in job.shown}
     job.desk.state.set_hash(execution_positions(job.desk.symbol), {
         p.contract.occ: orjson.dumps(plain(p) | {"unrealized": unrealized.get(p.contract.occ, 0.0)}) for p in job.book.positions()})
@@ -133,7 +133,7 @@ def _end_of_day(job: ExecutionJob, now: int) -> None:
     """What is done once after the close."""
     job.prices.spot()  # looked at once more, for the night
     exercise_early(job, timestamp(now))
-    if job.book.open_positions() or job.book.shares():
+    if job.book.open_positions() or job.book.shares.lots():
         mark_positions(job, now)
     shares_note(job)
     with job.desk.state.transaction() as tx:
@@ -201,7 +201,7 @@ def _book_state(job: ExecutionJob) -> BookState:
     today = round(job.totals.net - job.opening.net + haircut, 6)
     return BookState({job.desk.symbol: round(notional, 6)} if notional else {}, alive, job.orders_sent, today, contracts)
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #9cb0d10a
+# %% ../../nbs/80_jobs/830_execution.ipynb #05104348
 def _book_fill(job: ExecutionJob, event: Fill | SpreadFill) -> None:
     desk, (_, snapshot) = job.desk, job.prices.now()
     fills = event.fills if isinstance(event, SpreadFill) else (event,)
@@ -212,7 +212,7 @@ def _book_fill(job: ExecutionJob, event: Fill | SpreadFill) -> None:
     first = last.role is OrderRole.ENTRY and working.bought == 0
     for fill in fills:
         job.book.apply(fill)
-        working.book(fill)
+        note_fill(working, fill)
     with desk.state.transaction() as tx:
         for fill in fills:
             _done(tx, desk, fill.id)
@@ -259,14 +259,14 @@ def _entry_gone(job: ExecutionJob, tx: Transaction, working: Working, ts: dateti
 def _tell(tx: Transaction, desk: Desk, message: Message) -> None:
     tx.append(signals_distribution(desk.symbol), {"message": orjson.dumps(plain(message))})
 
-# %% ../../nbs/80_jobs/830_execution.ipynb #642c4493
+# %% ../../nbs/80_jobs/830_execution.ipynb #f4c37127
 def exit_time(signal: Signal, closes: datetime, minutes: float, next_opens: datetime | None = None) -> datetime:
     """When a signal's position must be on its way out; `next_opens` is when the next session does (None: nothing is held overnight)."""
     before = timedelta(minutes=minutes)
     last = min(signal.proposal.exit_at, signal.proposal.contract.expires_at - before)
     return last if next_opens is not None and last >= next_opens else min(last, closes - before)
 
-
+# %% ../../nbs/80_jobs/830_execution.ipynb #a0529cbb
 def _send_exits(job: ExecutionJob, ts: datetime) -> None:
     desk, minutes = job.desk, job.desk.config.execution.exit_minutes_before_close
     next_opens = next_session(desk.date).opens if desk.config.execution.hold_overnight else None
@@ -276,6 +276,9 @@ def _send_exits(job: ExecutionJob, ts: datetime) -> None:
             continue
         if w.entry_open:
             job.broker.cancel(order_id(signal_id, OrderRole.ENTRY))
+        if w.exits.attempts:  # a later exit is not in the group of the bracket's own: with one of these it would sell twice
+            for role in (OrderRole.TARGET, OrderRole.STOP):
+                job.broker.cancel(order_id(signal_id, role))
         for approved in _exits_of(job, w, ts):
             ticket = approved.tickets[0]
             with desk.state.transaction() as tx:

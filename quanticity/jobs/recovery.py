@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['approval_of', 'Recovered', 'recover']
 
-# %% ../../nbs/80_jobs/825_recovery.ipynb #e5e346dd
+# %% ../../nbs/80_jobs/825_recovery.ipynb #ab5ff6ca
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -14,7 +14,7 @@ from ..core.events import Event, EventKind
 from ..core.types import OrderRole, RiskApproved, Signal, contract_from_plain, fill_from_plain, signal_from_plain, ticket_from_plain
 from ..execution.positions import PositionBook
 from .settlement import end_leg
-from .working import Carried, Working
+from .working import Carried, Working, note_fill
 from ..risk.brackets import order_id
 
 # %% ../../nbs/80_jobs/825_recovery.ipynb #2d63ed59
@@ -23,7 +23,7 @@ def approval_of(order: str) -> str:
     signal_id, _, role = order.rpartition("/")
     return order if role.startswith(OrderRole.EXIT.value) else signal_id
 
-# %% ../../nbs/80_jobs/825_recovery.ipynb #a9dacc2d
+# %% ../../nbs/80_jobs/825_recovery.ipynb #27daee42
 @dataclass
 class Recovered:
     """A session's state so far, for options of `symbol`; `unheard` are approvals that may not have reached the broker."""
@@ -51,7 +51,7 @@ def _order(found: Recovered, event: Event) -> None:
 def _fill(found: Recovered, event: Event) -> None:
     fill = fill_from_plain(event.data)
     found.book.apply(fill)
-    found.working[fill.signal_id].book(fill)
+    note_fill(found.working[fill.signal_id], fill)
     found.unheard.pop(approval_of(fill.order_id), None)
 
 
@@ -62,7 +62,7 @@ def _cancel(found: Recovered, event: Event) -> None:
         working.entry_open = working.entry_open and order != order_id(signal_id, OrderRole.ENTRY)
     found.unheard.pop(approval_of(order), None)
 
-# %% ../../nbs/80_jobs/825_recovery.ipynb #7cfbe15d
+# %% ../../nbs/80_jobs/825_recovery.ipynb #48e78c68
 def _end(found: Recovered, event: Event) -> None:
     contract, price = contract_from_plain(event.data["contract"]), event.data["underlying_price"]
     expired = event.kind is EventKind.SETTLEMENT
@@ -78,10 +78,10 @@ def _end(found: Recovered, event: Event) -> None:
 def _shares(found: Recovered, event: Event) -> None:
     data, working = event.data, found.working.get(event.data["signal_id"])
     if event.kind is EventKind.DIVIDEND:
-        found.book.pay_dividend(data["lot"], data["per_share"], date.fromisoformat(data["ex_date"]), event.ts)
+        found.book.shares.pay_dividend(data["lot"], data["per_share"], date.fromisoformat(data["ex_date"]), event.ts)
         result = data["cash"]
     else:
-        found.book.close_shares(data["lot"], data["price"], data["commission"], data["source"], event.ts)
+        found.book.shares.close(data["lot"], data["price"], data["commission"], data["source"], event.ts)
         result = data["realized"] - data["commission"]
     if working is not None:
         working.cash = round(working.cash + result, 6)

@@ -7,7 +7,7 @@ __all__ = ['OPENING_LEVELS', 'Floor', 'SettlementPrice', 'level_between', 'openi
            'settle_expired', 'end_leg', 'evening_of', 'dividends_of', 'exercise_early', 'underlying_quote',
            'tend_shares', 'shares_note']
 
-# %% ../../nbs/80_jobs/822_settlement.ipynb #3611b9d0
+# %% ../../nbs/80_jobs/822_settlement.ipynb #8613ba47
 import math
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
@@ -24,11 +24,11 @@ from ..core.occ import root_terms
 from ..core.types import Contract, Exercise, OrderRole, Settlement, Side, plain
 from ..execution.broker import Broker
 from ..execution.early_exercise import Evening, judge_exercise
-from ..execution.positions import EarlyExercise, ExpirySettlement, PositionBook, delivered_shares, settles_at
+from ..execution.positions import PositionBook, PositionEnd, delivered_shares, settles_at
 from ..execution.shares import ShareLot
 from .prices import Prices
 from .wiring import Desk
-from .working import Working
+from .working import Working, note_end
 from ..market.chain import nanoseconds
 from ..market.commissions import CommissionSchedule, share_commission
 from ..market.session import MarketSession
@@ -129,7 +129,7 @@ def closing_price(floor: Floor, contract: Contract, spot: float) -> SettlementPr
             return SettlementPrice(level, "the index's level", True)
     return SettlementPrice(spot, "the spot", True) if spot > 0 else None
 
-# %% ../../nbs/80_jobs/822_settlement.ipynb #f8f78f29
+# %% ../../nbs/80_jobs/822_settlement.ipynb #30bc1733
 def settlement_price(floor: Floor, contract: Contract, spot: float, ts: datetime) -> SettlementPrice | None:
     """The price that an expired contract settles at; None: it is not known, the position waits. One whose session was missed takes the spot there is."""
     if settles_at(contract) < floor.desk.opens:
@@ -161,7 +161,7 @@ def settle_expired(floor: Floor, ts: datetime) -> None:
         _book_end(floor, EventKind.SETTLEMENT, settled, snapshot, "settlement", ts)
 
 
-def _book_end(floor: Floor, kind: EventKind, ended: ExpirySettlement | EarlyExercise, snapshot: str, how: str, ts: datetime) -> None:
+def _book_end(floor: Floor, kind: EventKind, ended: PositionEnd, snapshot: str, how: str, ts: datetime) -> None:
     """Write a position's end and what follows from it: the owners' accounts, shares, signals that are over."""
     owners = [w for w in floor.working.values() if w.contracts.get(ended.contract.occ)]
     with floor.desk.state.transaction() as tx:
@@ -174,13 +174,13 @@ def _book_end(floor: Floor, kind: EventKind, ended: ExpirySettlement | EarlyExer
         floor.save(tx)
 
 
-def end_leg(book: PositionBook, working: Working, ended: ExpirySettlement | EarlyExercise, symbol: str) -> None:
+def end_leg(book: PositionBook, working: Working, ended: PositionEnd, symbol: str) -> None:
     """Book a position's end in an owner's account, and take in the shares that it left."""
-    held = working.settle(ended.contract, ended.intrinsic)
+    held = note_end(working, ended.contract, ended.intrinsic)
     shares = delivered_shares(ended.contract, held, ended.intrinsic)
     if shares:
         name = root_terms(symbol).underlying
-        book.deliver(ShareLot(f"{ended.id}/{working.signal.id}", name, working.signal.id, shares, ended.underlying_price, ended.ts, ended.id))
+        book.shares.deliver(ShareLot(f"{ended.id}/{working.signal.id}", name, working.signal.id, shares, ended.underlying_price, ended.ts, ended.id))
 
 # %% ../../nbs/80_jobs/822_settlement.ipynb #6ca29126
 def evening_of(floor: Floor, spot: float, ts: datetime) -> Evening:
@@ -229,7 +229,7 @@ def _take_back(floor: Floor, working: Working) -> None:
     for name in working.exits.sent:
         floor.broker.cancel(name)
 
-# %% ../../nbs/80_jobs/822_settlement.ipynb #ad4e5c94
+# %% ../../nbs/80_jobs/822_settlement.ipynb #1fe68654
 def underlying_quote(floor: Floor, since: int, now: int) -> tuple[float, float] | None:
     """The latest two-sided quote of the underlying (bid, ask) that came in this session; None where there is none."""
     entries = floor.desk.state.stream_range(market_underlying(floor.desk.symbol), first=f"{since // 1_000_000}-0", count=5_000)
@@ -243,21 +243,21 @@ def underlying_quote(floor: Floor, since: int, now: int) -> tuple[float, float] 
 
 def tend_shares(floor: Floor, ts: datetime) -> None:
     """Pay dividends on shares, and close what can be closed now."""
-    lots = floor.book.shares()
+    lots = floor.book.shares.lots()
     if not lots:
         return
     desk = floor.desk
     snapshot = floor.prices.now()[1]
     for lot in lots:
         for day, amount in sorted((dividends_of(desk) or {}).items()):
-            if lot.since.date() < day <= desk.date and (paid := floor.book.pay_dividend(lot.id, amount, day, ts)) is not None:
+            if lot.since.date() < day <= desk.date and (paid := floor.book.shares.pay_dividend(lot.id, amount, day, ts)) is not None:
                 _book_shares(floor, Event(ts, EventKind.DIVIDEND, paid.id, (lot.cause,), plain(paid)), paid.signal_id, paid.cash)
     for lot in lots if desk.opens <= ts < desk.closes else []:
         price, source = _share_price(floor, lot, ts)
         if ts <= lot.since or not price > 0:
             continue
         fee = share_commission(floor.schedule, Side.SELL if lot.quantity > 0 else Side.BUY, abs(lot.quantity), price).total
-        trade = floor.book.close_shares(lot.id, price, fee, source, ts)
+        trade = floor.book.shares.close(lot.id, price, fee, source, ts)
         if source != "quote":
             floor.notes.append(f"{abs(lot.quantity)} shares of {lot.symbol} were closed at the {source}, {price:g}: the session has no quote of the underlying")
         _book_shares(floor, Event(ts, EventKind.SHARES, trade.id, (lot.cause, *((snapshot,) if snapshot else ())), plain(trade)), lot.signal_id,
@@ -282,7 +282,7 @@ def _book_shares(floor: Floor, event: Event, signal_id: str, result: float) -> N
 
 def shares_note(floor: Floor) -> None:
     """Say what shares stay behind at the close: they are marked at the spot, and closed in the next session there is."""
-    for lot in floor.book.shares():
+    for lot in floor.book.shares.lots():
         what = "are held" if lot.quantity > 0 else "are owed"
         floor.notes.append(f"{abs(lot.quantity)} shares of {lot.symbol} {what} at the close of {floor.desk.date}, from {lot.cause} at {lot.basis:g}: "
                            "they are closed at the next session's first quote, where there is one among these")

@@ -6,7 +6,7 @@
 __all__ = ['MOST_GROUPS', 'equity_figure', 'market_figure', 'exposure_figure', 'exposure_groups', 'exposure_by_figure',
            'with_room', 'group_figure', 'costs_figure']
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #71cd927d
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #66898a14
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -18,9 +18,9 @@ from ..market.chain import FloatArray
 from .backtest_run import BacktestRun
 from .figures import BLACK, BLUE, COLOURS, GREEN, ORANGE, PURPLE, RED, SKY, Note, _figure, _line
 from .run import new_york
-from .session_axis import SessionAxis
+from .session_axis import SessionAxis, axis_settings, session_line
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #bdd70645
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #e01a9615
 def _stacked(axis: SessionAxis, titles: tuple[str, ...]) -> dict[str, Any]:
     """Panels one over the other with a common axis of sessions, the first on top."""
     n, out = len(titles), {}
@@ -28,7 +28,7 @@ def _stacked(axis: SessionAxis, titles: tuple[str, ...]) -> dict[str, Any]:
         number, top = "" if i == 0 else str(i + 1), 1 - i / n
         last = i == n - 1
         out[f"xaxis{number}"] = (
-            axis.settings()
+            axis_settings(axis)
             | {"anchor": f"y{number}", "showticklabels": last}
             | ({"title": {"text": "New York time"}} if last else {"matches": f"x{n}"})
         )
@@ -39,7 +39,7 @@ def _stacked(axis: SessionAxis, titles: tuple[str, ...]) -> dict[str, Any]:
 def _on(number: int) -> dict[str, Any]:
     return {} if number == 0 else {"xaxis": f"x{number + 1}", "yaxis": f"y{number + 1}"}
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #93387788
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #e41a5630
 def equity_figure(run: BacktestRun) -> Any:
     """Profit or loss of the whole book so far, and under it how far it is below its highest."""
     rows, axis = run.rows(), run.axis
@@ -53,9 +53,9 @@ def equity_figure(run: BacktestRun) -> Any:
 
 def _over(axis: SessionAxis, times: Sequence[datetime], values: FloatArray, name: str, colour: str, **more: Any) -> Any:
     """A line over sessions, broken between them."""
-    return _line(name=name, colour=colour, **axis.line(times, values), **more)
+    return _line(name=name, colour=colour, **session_line(axis, times, values), **more)
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #68c0b360
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #846ef5eb
 _ENDS = (("target", GREEN), ("stop", RED), ("time", ORANGE), ("settlement", PURPLE), ("assignment", PURPLE), ("exercise", PURPLE))
 
 
@@ -68,7 +68,7 @@ def market_figure(run: BacktestRun, symbol: str) -> Any:
     if not np.isfinite(spot).any():
         return Note(f"No spot of {symbol} was known, so there is nothing to draw.")
     figure = _figure(f"{symbol}: trades over the market", "equity.parquet: ts, spot; trades.parquet: opened, closed, exit_reason, net", height=430,
-                     xaxis=axis.settings() | {"title": {"text": "New York time"}}, yaxis={"title": {"text": f"{symbol}, dollars"}, "tickformat": ",.6~f"})
+                     xaxis=axis_settings(axis) | {"title": {"text": "New York time"}}, yaxis={"title": {"text": f"{symbol}, dollars"}, "tickformat": ",.6~f"})
     figure.add_trace(_over(axis, run.times(rows), spot, "spot", BLACK))
     moments = [run.equity["ts"][i] for i in rows]
     legs = [i for i, name in enumerate(run.trades["symbol"]) if name == symbol]

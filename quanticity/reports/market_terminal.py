@@ -52,7 +52,7 @@ def shade(table: Map) -> list[str]:
     step = np.where(np.isfinite(table.values), np.clip(np.ceil(rank * 4), 1, 4), 0).astype(int)
     return ["".join(_SHADES[s] for s in row) for row in step.tolist()]
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #43bc5a56
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #2e06d5a1
 def _rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int] = (0,)) -> Any:
     from rich import box
     from rich.table import Table
@@ -64,7 +64,7 @@ def _rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], 
         table.add_row(*row)
     return table
 
-
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #74a54f1c
 _LEAST = ("quoted", "two-sided", "trades", "days", "spread", "contracts", "volume", "open interest")  # the first is missed least
 
 
@@ -82,7 +82,7 @@ def _fitting(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
         kept = [i for i in kept if head[i] != name]
     return [head[i] for i in kept], [[row[i] for i in kept] for row in rows], [name for i, name in enumerate(head) if i not in kept]
 
-
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #a3a1c7df
 def _print_expiries(session: MarketSession, console: "Console", most: int = 12) -> None:
     from rich.text import Text
 
@@ -95,7 +95,7 @@ def _print_expiries(session: MarketSession, console: "Console", most: int = 12) 
     if more:
         console.print(Text("; ".join(more) + "\n"))
 
-
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #689e13b0
 def _profiles(session: MarketSession, bins: int) -> list[tuple[str, str, str]]:
     p = time_profile(session, bins)
     late = {name: f", {rows:,} outside" if rows else "" for name, rows in p.outside.items()}
@@ -104,6 +104,33 @@ def _profiles(session: MarketSession, bins: int) -> list[tuple[str, str, str]]:
     spot = p.spot[np.isfinite(p.spot)]
     lines.append(("spot", sparkline(p.spot, low=None), f"{spot.min():,.2f} to {spot.max():,.2f}" if len(spot) else "unknown"))
     return lines
+
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #8d557861
+def _print_maps(session: MarketSession, console: "Console", bins: int) -> None:
+    from rich.text import Text
+
+    activity = strike_map(session, bins, 16)
+    console.print(Text("Quote rows by strike (highest first) and time", style="bold"))
+    for name, cells in reversed(list(zip(activity.rows, shade(activity), strict=True))):
+        console.print(Text(f"{name:>17} {cells}"), no_wrap=True, overflow="ellipsis")
+    spreads = spread_map(session)
+    shown = [[name, *(f"{v:.0%}" if v == v else "" for v in row)] for name, row in zip(spreads.rows, spreads.values.tolist(), strict=True)]
+    console.print()
+    head = ["strike", *(f"{d}d" for d in expiry_profile(session).days.tolist())]
+    fit = len(head)
+    while fit > 2 and _width(head[:fit], [row[:fit] for row in shown]) > console.width:
+        fit -= 1
+    console.print(Text(f"Spread over mid, by strike over spot ({reference_spot(session):,.2f}) and days to expiry", style="bold"))
+    console.print(_rich_table("", head[:fit], [row[:fit] for row in shown]))
+    if fit < len(head):
+        console.print(Text(f"and {len(head) - fit:,} more expiries, to {head[-1]}\n"))
+    strikes, calls, puts = volume_by_strike(session)
+    if len(strikes):
+        top = np.argsort(-(calls + puts), kind="stable")[:10]
+        most = float((calls + puts)[top[0]])
+        bar = ["█" * max(1, round(30 * v / most)) for v in (calls + puts).tolist()]
+        rows = [[f"{strikes[i]:g}", f"{calls[i]:,.0f}", f"{puts[i]:,.0f}", bar[i]] for i in np.sort(top)[::-1].tolist()]
+        console.print(_rich_table("Volume, the ten busiest strikes", ("strike", "calls", "puts", ""), rows))
 
 # %% ../../nbs/75_reports/772_market_terminal.ipynb #e3d405b5
 def print_market(session: MarketSession, console: "Console", findings: Sequence[FindingLine] = (), score: Mapping[str, float] | None = None,
@@ -137,30 +164,3 @@ def print_market(session: MarketSession, console: "Console", findings: Sequence[
         console.print(Text(f"note: {note}"))
     if licence:
         console.print(Text(f"licence: {licence}"))
-
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #8d557861
-def _print_maps(session: MarketSession, console: "Console", bins: int) -> None:
-    from rich.text import Text
-
-    activity = strike_map(session, bins, 16)
-    console.print(Text("Quote rows by strike (highest first) and time", style="bold"))
-    for name, cells in reversed(list(zip(activity.rows, shade(activity), strict=True))):
-        console.print(Text(f"{name:>17} {cells}"), no_wrap=True, overflow="ellipsis")
-    spreads = spread_map(session)
-    shown = [[name, *(f"{v:.0%}" if v == v else "" for v in row)] for name, row in zip(spreads.rows, spreads.values.tolist(), strict=True)]
-    console.print()
-    head = ["strike", *(f"{d}d" for d in expiry_profile(session).days.tolist())]
-    fit = len(head)
-    while fit > 2 and _width(head[:fit], [row[:fit] for row in shown]) > console.width:
-        fit -= 1
-    console.print(Text(f"Spread over mid, by strike over spot ({reference_spot(session):,.2f}) and days to expiry", style="bold"))
-    console.print(_rich_table("", head[:fit], [row[:fit] for row in shown]))
-    if fit < len(head):
-        console.print(Text(f"and {len(head) - fit:,} more expiries, to {head[-1]}\n"))
-    strikes, calls, puts = volume_by_strike(session)
-    if len(strikes):
-        top = np.argsort(-(calls + puts), kind="stable")[:10]
-        most = float((calls + puts)[top[0]])
-        bar = ["█" * max(1, round(30 * v / most)) for v in (calls + puts).tolist()]
-        rows = [[f"{strikes[i]:g}", f"{calls[i]:,.0f}", f"{puts[i]:,.0f}", bar[i]] for i in np.sort(top)[::-1].tolist()]
-        console.print(_rich_table("Volume, the ten busiest strikes", ("strike", "calls", "puts", ""), rows))

@@ -62,7 +62,7 @@ def book_greeks(held: Sequence[Position], rows: Sequence[int | None], greeks: Ma
         out = dict.fromkeys(GREEKS, math.nan)
     return {**{name: round(value, 6) for name, value in out.items()}, "greeks_of": float(known)}
 
-# %% ../../nbs/85_research/8952_book_rows.ipynb #693aa09b
+# %% ../../nbs/85_research/8952_book_rows.ipynb #fa94356d
 class BookRecorder:
     """A watcher of `run_sessions`: `columns` grow by a row a step (see `BOOK_COLUMNS`)."""
 
@@ -80,7 +80,7 @@ class BookRecorder:
 
     def _greeks(self, moment: Moment, held: list[Position]) -> dict[str, float]:
         a = moment.analysed
-        shares = float(sum(lot.quantity for lot in moment.execution.book.shares()))
+        shares = float(sum(lot.quantity for lot in moment.execution.book.shares.lots()))
         if not held or a is None:
             return {**dict.fromkeys(GREEKS, math.nan if held else 0.0), "delta": math.nan if held else shares, "greeks_of": 0.0}
         if self._listed[0] is not moment.session.contracts:

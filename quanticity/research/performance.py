@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DRAWS', 'TRADING_DAYS', 'UNCOUNTED', 'Trials', 'Statistic', 'trade_statistics', 'time_statistics', 'Repriced',
            'cost_sensitivity', 'Uncounted', 'project_trials', 'Significance', 'code_of', 'settings_of', 'engine_of',
-           'significance', 'Performance', 'perform', 'warnings_of']
+           'significance', 'spread_of', 'Performance', 'perform', 'warnings_of']
 
 # %% ../../nbs/85_research/896_performance.ipynb #ab7e3e88
 import math
@@ -283,7 +283,7 @@ def engine_of(strategies: Sequence[LoadedStrategy] = ()) -> str:
     """A hash of the platform's code that a backtest runs on, the modules of its strategies among it (as the files are now)."""
     return code_hash([__name__, *(type(s.parameters).__module__ for s in strategies)])[:16]
 
-# %% ../../nbs/85_research/896_performance.ipynb #284d2a7e
+# %% ../../nbs/85_research/896_performance.ipynb #49bf9569
 def significance(result: Backtest, trials: Trials = None, strategies: Sequence[LoadedStrategy] = ()) -> list[Significance]:
     """For each strategy (and, of several, for `all` of them) its Sharpe ratio per day, deflated by the trials counted so far; the backtest is counted first.
 
@@ -300,12 +300,12 @@ def significance(result: Backtest, trials: Trials = None, strategies: Sequence[L
         own = [t for t in result.trades if name in ("all", t.strategy)]
         daily = result.daily() if name == "all" or len(result.strategies) == 1 else _daily(result, own)
         ratio, why = _ratio(own, list(daily.values()))
-        family = family_of("+".join(result.strategies) if name == "all" else name, sources, result.symbols)
+        family = family_of("+".join(sorted(result.strategies)) if name == "all" else name, sources, result.symbols)
         count, variance, expected, deflated = 0, math.nan, math.nan, math.nan
         if ledger is not None:
-            code = "+".join(codes.values()) if name == "all" else codes.get(name, "")
+            code = "+".join(codes[own] for own in sorted(codes)) if name == "all" else codes.get(name, "")
             count = ledger.record(family, _trial(result, name), data, ratio.value, ratio.observations, code, engine)
-            variance = _spread_of(ledger, family, ratio)
+            variance = spread_of(ledger, family, ratio)
             expected, deflated = expected_maximum_sharpe(variance, count), math.nan if why else deflated_sharpe_ratio(ratio, count, variance)
         losses = sum(net < 0 for net in daily.values())
         probable = math.nan if why else probabilistic_sharpe_ratio(ratio)
@@ -313,7 +313,7 @@ def significance(result: Backtest, trials: Trials = None, strategies: Sequence[L
     return out
 
 
-def _spread_of(trials: TrialLedger, family: str, ratio: SharpeRatio) -> float:
+def spread_of(trials: TrialLedger, family: str, ratio: SharpeRatio) -> float:
     """Variance of the family's Sharpe ratios, of it what luck can explain (as the guards take it).
 
     That of fewer than five is itself mostly luck: then at least what chance alone gives them, the squared standard error.

@@ -7,7 +7,7 @@ __all__ = ['MOST_TRIALS', 'MOST_TOGETHER', 'Keep', 'Backend', 'Range', 'paramete
            'groups_for', 'run_trials', 'run_trial', 'in_worker', 'configured', 'sweep_tasks', 'in_processes', 'Sweep',
            'run_sweep']
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #a5e877e0
+# %% ../../nbs/85_research/898_sweeps.ipynb #5ff1640c
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -29,7 +29,8 @@ from ..market.session import MarketSession
 from .backtest import Backtest, Setup, backtest_together, parameters_of
 from .backtest_folder import BacktestRequest, finite, session_days, sessions_of
 from .guards import Guards, best_trial, judge
-from .performance import code_of, engine_of, significance
+from .performance import code_of, engine_of, significance, spread_of
+from .significance import sharpe_ratio
 from .trials import TrialLedger
 from .validation import Labels
 from .workers import in_order_of_end
@@ -76,17 +77,18 @@ def parameter_sets(values: Mapping[str, Sequence[Any] | Range], sample: int | No
             break
     return list(found.values())
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #e1e21db6
+# %% ../../nbs/85_research/898_sweeps.ipynb #c3df3368
 @dataclass(frozen=True)
 class TrialTask:
     """One backtest to make: `key` names it (see `sweep_tasks`), `given` is what its set says: parameters of the strategy, and keys of the configuration, which
-    `config` has taken in."""
+    `config` has taken in. `engine` is the hash of the platform's code that its key was made with."""
 
     key: str
     strategy: str
     given: Mapping[str, Any]
     market: BacktestRequest
     config: Config
+    engine: str = ""
 
 
 class _Noted(TrialLedger):
@@ -178,28 +180,56 @@ def run_trials(tasks: Sequence[TrialTask]) -> list[dict[str, Any]]:
         found |= {id(task): _record(task, *made) for task, made in zip(group, zip(loaded, results, strict=True), strict=True)}
     return [found[id(task)] for task in tasks]
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #d241f7f0
+# %% ../../nbs/85_research/898_sweeps.ipynb #8fb26a61
 def run_trial(task: TrialTask) -> dict[str, Any]:
     """`run_trials` of one."""
     return run_trials([task])[0]
 
 
 def in_worker(tasks: Sequence[TrialTask]) -> list[dict[str, Any]]:
-    """`run_trials` in a process of its own, whose log tells errors only (on standard error)."""
+    """`run_trials` in a process of its own, whose log tells errors only (on standard error).
+
+    UserError where the platform's code there is not that of the tasks.
+    """
     from quanticity.core.logs import configure_logging
 
     configure_logging("error", secrets=[value for task in tasks for _, value in task.config.secrets])
+    for task in tasks:
+        if task.engine and _engine_here(task.strategy, task.config) != task.engine:
+            raise UserError("the platform's code in a worker is not that of the sweep",
+                            "if it was just changed, run the same command again; on a cluster, bring it up to date")
     return run_trials(tasks)
 
 
+_engines: dict[str, str] = {}
+
+
+def _engine_here(strategy: str, config: Config) -> str:
+    """The engine as this process found it when it was first asked, since it works on with the modules of then."""
+    if strategy not in _engines:
+        _engines[strategy] = engine_of([swept_strategy(strategy, {}, config)])
+    return _engines[strategy]
+
+
 def _record(task: TrialTask, loaded: LoadedStrategy, result: Backtest) -> dict[str, Any]:
-    """Money by day, trades' times, money and costs, and how the trial is to be recorded. JSON's own types."""
+    """Money by day, trades' times, money and costs, what the data says of itself, and how the trial is to be recorded. JSON's own types."""
     noted = _Noted()
     significance(result, noted, (loaded,))
     return dict(finite({"key": task.key, "strategy": loaded.name, "given": dict(task.given), "parameters": parameters_of(loaded), "net": result.net,
                         "commission": result.commission, "daily": {str(day): net for day, net in result.daily().items()}, "trades": _trades(result),
-                        "spans": {str(day.date): [nanoseconds(day.opens), nanoseconds(day.closes)] for day in result.days},
-                        "ledgers": [day.ledger_sha256 for day in result.days], "trial": noted.said[0]}))
+                        "spans": _spans(result),
+                        "ledgers": [day.ledger_sha256 for day in result.days], "notes": list(dict.fromkeys(note for *_, note in result.session_notes)),
+                        "trial": noted.said[0] | {"engine": task.engine or noted.said[0]["engine"]}}))
+
+
+def _spans(result: Backtest) -> dict[str, list[int]]:
+    """The open and the close of each date, nanoseconds: of several roots the first open and the last close."""
+    out: dict[str, list[int]] = {}
+    for day in result.days:
+        opens, closes = nanoseconds(day.opens), nanoseconds(day.closes)
+        known = out.setdefault(str(day.date), [opens, closes])
+        known[:] = min(known[0], opens), max(known[1], closes)
+    return out
 
 
 def _trades(result: Backtest) -> list[dict[str, Any]]:
@@ -207,9 +237,9 @@ def _trades(result: Backtest) -> list[dict[str, Any]]:
     last = max(nanoseconds(day.closes) for day in result.days)
     return [{"opened": nanoseconds(t.opened), "closed": nanoseconds(t.closed) if t.closed else last, "net": t.net, "costs": t.costs} for t in result.trades]
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #f8fc6bda
+# %% ../../nbs/85_research/898_sweeps.ipynb #05f19c15
 _NO_RESULT = frozenset({"paths", "redis", "logging", "secrets", "distribution"})
-_NO_KEY = frozenset({"paths", "redis", "logging", "secrets", "strategies"})  # the ledger tells of distribution; the strategy that is swept has a place of its own
+_NO_KEY = frozenset({"paths", "redis", "logging", "secrets", "strategies"})  # the ledger tells of distribution; the strategy has a place of its own
 
 
 def _refused(name: str, strategy: str) -> tuple[str, str] | None:
@@ -243,7 +273,7 @@ def configured(strategy: str, given: Mapping[str, Any], market: BacktestRequest,
         raise UserError(f"{said}: {twice[0]} is given as a cost of all sets, too", "give it once")
     return made
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #a87392e3
+# %% ../../nbs/85_research/898_sweeps.ipynb #683535af
 def _data(market: BacktestRequest, config: Config, progress: Progress | None) -> list[Any]:
     """What names the data of each session; they are read for it, and one that no worker could run is refused."""
     data = list[Any]()
@@ -264,12 +294,13 @@ def sweep_tasks(strategy: str, sets: Sequence[Mapping[str, Any]], market: Backte
     loaded = [swept_strategy(strategy, given, own) for given, own in zip(sets, configs, strict=True)]
     if not loaded:
         raise UserError("a sweep needs at least one set of parameters")
-    common = [_data(market, config, progress), repr(market.costs), engine_of(loaded[:1]),
+    engine = engine_of(loaded[:1])
+    common = [_data(market, config, progress), repr(market.costs), engine,
               repr((market.symbols, market.days, market.first, market.last, market.seed, market.count, market.fair))]
     tasks, hashes = list[TrialTask](), {id(own): _config_part(own) for own in configs}
     for given, own, made in zip(sets, configs, loaded, strict=True):
         plain = orjson.dumps([common, hashes[id(own)], made.name, finite(parameters_of(made)), repr(made.playbook), code_of(made)], option=orjson.OPT_SORT_KEYS)
-        tasks.append(TrialTask(sha256(plain).hexdigest()[:24], strategy, dict(given), replace(market, out=Path()), own))
+        tasks.append(TrialTask(sha256(plain).hexdigest()[:24], strategy, dict(given), replace(market, out=Path()), own, engine))
     return list({task.key: task for task in tasks}.values())
 
 # %% ../../nbs/85_research/898_sweeps.ipynb #4b9e3f9c
@@ -305,7 +336,7 @@ def in_processes(jobs: int = 1, together: int | None = None) -> Backend:
 
     return run
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #c741f67e
+# %% ../../nbs/85_research/898_sweeps.ipynb #edc2147c
 @dataclass(frozen=True, eq=False)
 class Sweep:
     """A finished sweep: `records` of the trials in the order of the sets, `days` and the dollars made on them (days x trials).
@@ -340,9 +371,9 @@ class Sweep:
         best = self.records[self.best]
         return dict(finite({"kind": "sweep", "strategy": self.strategy, "family": self.family, "trials": len(self.records), "made": self.made,
                             "counted": self.counted, "days": list(self.days), "best": {n: best[n] for n in ("given", "parameters", "net", "daily")},
-                            "guards": self.guards.record(), "table": self.table()}))
+                            "guards": self.guards.record(), "table": self.table(), "notes": best["notes"]}))
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #397b24a2
+# %% ../../nbs/85_research/898_sweeps.ipynb #3431aed6
 def run_sweep(tasks: Sequence[TrialTask], out: Path, ledger: TrialLedger, backend: Backend | None = None, progress: Progress | None = None) -> Sweep:
     """Run the trials that `out` does not hold yet, record every one in the ledger, and judge the best.
 
@@ -364,7 +395,7 @@ def run_sweep(tasks: Sequence[TrialTask], out: Path, ledger: TrialLedger, backen
         progress(done, len(tasks), "")
     if missing:
         (backend or in_processes())(missing, keep)
-    records = [orjson.loads((folder / f"{task.key}.json").read_bytes()) for task in tasks]
+    records = [orjson.loads((folder / f"{task.key}.json").read_bytes()) | {"given": dict(task.given)} for task in tasks]  # an earlier sweep may have named it by others
     for record in records:
         ledger.record(**_recorded(record))  # those of before, too, should the ledger be another
     sweep = _judged(records, ledger, len(missing))
@@ -398,7 +429,7 @@ def _write(path: Path, content: bytes) -> None:
             part.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror}", "make room, then run the same command again: what is done is kept") from error
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #537bf4eb
+# %% ../../nbs/85_research/898_sweeps.ipynb #f4fb174c
 _DAY = 86_400 * 1_000_000_000
 
 
@@ -412,6 +443,7 @@ def _judged(records: Sequence[dict[str, Any]], ledger: TrialLedger, made: int) -
         ends[day] = max(ends[day], trade["closed"])
     best, family = best_trial(profits), records[0]["trial"]["family"]
     chosen = records[best]["trades"]
-    guards = judge(profits, best, ledger.count(family), ledger.variance(family), [t["opened"] for t in chosen], [t["closed"] for t in chosen],
+    variance = spread_of(ledger, family, sharpe_ratio(profits[:, best]))
+    guards = judge(profits, best, ledger.count(family), variance, [t["opened"] for t in chosen], [t["closed"] for t in chosen],
                    Labels(spans[:, 0], ends), _DAY, records[best]["net"], sum(t["costs"] for t in chosen), unit="day")
     return Sweep(records[0]["strategy"], family, tuple(records), tuple(days), profits, best, guards.trials, guards, made)

@@ -20,7 +20,7 @@ from .brackets import bracket, exit_ticket, spread_exit
 from .payoff import maximum_loss, undefined_risk
 from .sizing import notional, size_by_notional
 
-# %% ../../nbs/60_risk/62_limits.ipynb #abe8b737
+# %% ../../nbs/60_risk/62_limits.ipynb #b7cec7ee
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What risk allows; dollars, counts, seconds and minutes. `order_notional` is the target that orders are sized to."""
@@ -49,7 +49,8 @@ class BookState:
 
     `notional_by_symbol` is the dollars that what is open can lose, by underlying: paid (or offered) for bought options, width less credit of credit
     spreads. `orders_today` counts tickets sent this session; `pnl_today` is realized plus unrealized profit of the session after commission, dollars, at
-    what can be counted on (minus infinity: a sold option that nobody offers, and nothing bounds its loss); `contracts` are those held by OCC symbol, negative where short.
+    what can be counted on (minus infinity: a sold option that nobody offers, and nothing bounds its loss); `contracts` are those held by OCC symbol,
+    negative where short.
     """
 
     notional_by_symbol: Mapping[str, float] = field(default_factory=dict)

@@ -1,14 +1,18 @@
 """`quanticity demo`: one Prefect flow run takes a day to a rendered report."""
 
+import os
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from .support import one_line, quanticity
+from ..support.processes import descendants, left_after
+from .support import COMMAND, environment, one_line, quanticity
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +69,24 @@ def test_what_the_user_can_mend_is_one_line(demo: tuple[Path, str]) -> None:
     failed = database.execute("select state_type from flow_run where state_type = 'FAILED'").fetchall()
     database.close()
     assert len(failed) == 1
+
+
+def test_nothing_outlives_a_demo_that_was_killed(tmp_path: Path) -> None:
+    """The process gets kill -9 when Prefect's server runs: server, its guard and the state's servers are gone soon after."""
+    child = subprocess.Popen([str(COMMAND), "demo", "--seed", "7", "--out", str(tmp_path / "run")], cwd=Path(__file__).parents[2], env=environment(tmp_path),
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    started: dict[int, str] = {}
+    deadline = time.monotonic() + 120
+    while child.poll() is None and time.monotonic() < deadline and not (tmp_path / "state" / "prefect" / "prefect.db").exists():
+        time.sleep(0.02)
+    while child.poll() is None and time.monotonic() < deadline and sum("uvicorn" in c or "sys.stdin.read" in c for c in started.values()) < 2:
+        time.sleep(0.02)
+        started |= descendants(child.pid)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert any("uvicorn" in command for command in started.values()), started
+    left = left_after(started)
+    assert not left, left
 
 
 def test_the_flow_refuses_what_it_does_not_know() -> None:

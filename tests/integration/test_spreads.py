@@ -17,14 +17,15 @@ from quanticity.core.config import Config, load_config
 from quanticity.core.events import Event, EventKind, parse_event
 from quanticity.core.keys import market_ticker, options_by_contract
 from quanticity.core.reasons import Reason
-from quanticity.core.types import Contract, Fill, OptionLeg, OrderRole, Proposal, RiskRefused, Right, Side, Signal, Skip, SpreadProposal, signal_from_plain
+from quanticity.core.types import Contract, Fill, OptionLeg, OrderRole, Proposal, RiskApproved, RiskRefused, Right, Side, Signal, Skip, SpreadProposal, signal_from_plain
 from quanticity.execution.broker import ReplayBroker
-from quanticity.execution.positions import PositionBook
+from quanticity.execution.positions import PositionBook, book_plain
 from quanticity.feeds.simulator import Extras, SimulatorParameters, sessions_from, simulate
 from quanticity.jobs.execution import Carried, ExecutionJob, Working, _book_state, limits_of
 from quanticity.jobs.replay import SessionRun, run_sessions
 from quanticity.jobs.run import replay_state
 from quanticity.jobs.wiring import Desk, strategy_of
+from quanticity.jobs.working import note_fill
 from quanticity.market.chain import _ROW, FIELDS, nanoseconds, timestamp
 from quanticity.market.commissions import schedule_on
 from quanticity.market.matching import MatchingEngine, Quote
@@ -34,6 +35,7 @@ from quanticity.research.backtest import Backtest, backtest, prove
 from quanticity.research.backtest_folder import trades_table
 from quanticity.research.bias import BiasSettings, check_bias
 from quanticity.research.decisions import session_steps
+from quanticity.risk.brackets import bracket
 from quanticity.risk.limits import check_entry
 from quanticity.signals.audit import findings, read_exposure
 from quanticity.signals.lifecycle import SignalBook, end_signal
@@ -317,12 +319,12 @@ def test_a_restart_folds_assignment_dividend_and_shares_as_they_were(state, tmp_
         return ExecutionJob(run.desk, ReplayBroker(MatchingEngine(), schedule_on(run.desk.date)))
 
     second = restarted(runs[1])
-    assert second.opening == runs[0].totals and second.book.open_positions() == [] == second.book.shares()
+    assert second.opening == runs[0].totals and second.book.open_positions() == [] == second.book.shares.lots()
     assert second.book.totals().net == pytest.approx(runs[1].totals.net) and all(w.over for w in second.working.values())
     (w,) = second.working.values()
     assert w.cash == pytest.approx(runs[1].totals.net) and second.orders_sent == len(of(runs[1], EventKind.ORDER))
     first = restarted(runs[0])
-    assert [lot.quantity for lot in first.book.shares()] == [of(runs[0], EventKind.ASSIGNMENT)[0].data["shares"]]
+    assert [lot.quantity for lot in first.book.shares.lots()] == [of(runs[0], EventKind.ASSIGNMENT)[0].data["shares"]]
     assert {p.contract.occ: p.quantity for p in first.book.open_positions()} == {m.contract.occ: m.quantity for m in runs[0].marks}
     assert next(iter(first.working.values())).broken
 
@@ -365,11 +367,11 @@ def test_a_process_of_the_next_day_knows_what_the_killed_one_held(server, tmp_pa
         if when != "soon":
             assert {p.contract.occ: p.quantity for p in job.book.open_positions()} == {m.contract.occ: m.quantity for m in whole[0].marks}
             assert job.opening == whole[0].totals and len(job.working) == 1
-            assert bool(job.book.shares()) is (when == "assigned")
+            assert bool(job.book.shares.lots()) is (when == "assigned")
         else:
             assert {p.quantity > 0 for p in job.book.open_positions()} == {True, False}
         again = ExecutionJob(desk, ReplayBroker(MatchingEngine(), schedule_on(THURSDAY)))  # and a restart on the same morning begins with the same
-        assert again.opening == job.opening and again.book.dump() == job.book.dump()
+        assert again.opening == job.opening and book_plain(again.book) == book_plain(job.book)
         runs = run_sessions(fallen()[1:2], cfg, state, tmp_path, strategies=(spreader(days=9, inside=30.0, exit_days=1.0),))
         closed = [e for e in of(runs[0], EventKind.FILL) if e.data["role"] == "exit"]
         assert closed and runs[0].totals.value == 0 and not of(runs[0], EventKind.SIGNAL) and len(of(runs[0], EventKind.SHARES)) == (when == "assigned")
@@ -395,7 +397,7 @@ def morning(state: State, near: int, far: int, **overrides: object) -> tuple[Exe
         if quantity:
             fill = Fill(f"sig:1/entry#{n}", "sig:1/entry", "sig:1", contract, side, OrderRole.ENTRY, quantity, price, 0.0, SOLD.ts)
             book.apply(fill)
-            working.book(fill)
+            note_fill(working, fill)
     working.entry_open, broker = False, ReplayBroker(MatchingEngine(), schedule_on(THURSDAY))
     desk = Desk(state, config(**overrides), "XYZ", THURSDAY, MORNING, MORNING + timedelta(hours=6.5))
     began = Carried(book, {"sig:1": working}, totals=book.totals(book.mark(lambda c: Quote(0, 1.6, 3.0, 9, 9), 0)))
@@ -449,3 +451,23 @@ def test_every_exit_of_a_broken_spread_has_an_id_of_its_own(state):
     assert sent == ["sig:1/exit2", "sig:1/exit3", "sig:1/exit4", "sig:1/exit5"]
     again = ExecutionJob(job.desk, ReplayBroker(MatchingEngine(), schedule_on(THURSDAY)))  # and a restart goes on counting
     assert again.working["sig:1"].exits.attempts == 5
+
+
+def test_a_later_exit_takes_the_brackets_own_exits_off_before_it_trades(state):
+    """The broker of a new day still works target and stop, and has forgotten the forced exit: what is held is sold once."""
+    job, broker = morning(state, -2, 2)
+    w = job.working["sig:1"]
+    w.signal = replace(w.signal, proposal=replace(SOLD, exit_at=MORNING))
+    w.exits.send("sig:1/exit", NEAR.occ, 2)
+    w.exits.end("sig:1/exit")
+    target = replace(bracket(w.signal, 2)[1], limit_price=-2.0, parent_id=None)  # the market gives more than that: it would trade
+    broker.submit(RiskApproved("sig:1", MORNING, (target,), {}))
+    now = shown(job, 1, near=(3.0, 3.2), far=(1.5, 1.7))
+    job.step(now)  # the exit falls due
+    assert {order.ticket.id for order in broker.open_orders()} == {"sig:1/target", "sig:1/exit2"}
+    for minute in (2, 3):
+        now = shown(job, minute, near=(3.0, 3.2), far=(1.5, 1.7))
+        broker.on_step(now, job.prices.quote_of)
+        job.step(now)
+    assert w.over and job.book.open_positions() == [] and broker.open_orders() == []
+    assert {fill.partition("#")[0] for fill in w.fills[2:]} == {"sig:1/exit2"} and len(w.fills) == 4

@@ -1,6 +1,5 @@
 """Sweeps: the same results in one process, in several and on Dask; killed and taken up again; every trial counted."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -13,12 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quanticity.app.demo import load_flow
 from quanticity.core.config import load_config
 from quanticity.core.errors import ConfigError, OutputError, UserError
 from quanticity.research.backtest import Costs, Setup, backtest_together
 from quanticity.research.backtest_folder import BacktestRequest
 from quanticity.research.sweeps import Range, groups_for, in_processes, parameter_sets, run_sweep, run_trial, run_trials, shared, sweep_tasks
 from quanticity.research.trials import TrialLedger
+
+from ..support.processes import descendants, left_after
 
 PROJECT = Path(__file__).parent.parent.parent
 QUICK = {"market.step_seconds": 900, "signals.time_to_live_seconds": 2700.0, "signals.min_confidence": 0.3, "market.max_quote_age_seconds": 2000.0}
@@ -91,6 +93,21 @@ def test_what_is_shared_is_seen_from_what_differs(made):
         backtest_together([], [Setup(config), Setup(coarse.config)])
 
 
+def test_a_trial_that_another_sweep_made_is_told_in_this_ones_words(made):
+    """A set of the strategy's own values is the same trial whichever of them a sweep names: its row has this sweep's columns, and the table can be drawn."""
+    from quanticity.app.sweep_cli import show_sweep
+
+    tasks, _, folder, ledger, config = made
+    market = tasks[0].market
+    named = sweep_tasks("zero_dte", [{"target_delta": 0.45, "target_return": 0.6}, {"target_delta": 0.25, "target_return": 0.6}], market, config)
+    assert {t.key for t in named} <= {t.key for t in tasks}
+    found = run_sweep(named, folder, ledger, lambda tasks, keep: pytest.fail("nothing was left to do"))
+    assert [set(row) for row in found.table()] == [{"target_delta", "target_return", "net", "trades", "sharpe"}] * 2
+    show_sweep(found.summary(), found.lines(), folder)
+    assert found.counted == ledger.count(found.family) == 3
+    run_sweep(tasks, folder, ledger)
+
+
 def test_done_trials_are_not_made_again(made, tmp_path):
     tasks, sweep, folder, ledger, _ = made
     never = lambda tasks, keep: pytest.fail("nothing was left to do")
@@ -117,11 +134,98 @@ def test_processes_give_the_same_files(made, tmp_path):
     assert ledger.count("zero_dte over sim SIM") == 2
 
 
+def test_keys_of_the_configuration_are_tried_like_parameters(made, tmp_path):
+    """A cost, a limit and a calculator's window (whose market is another): each set is the backtest under its configuration, here and in processes, and a trial of its own."""
+    from quanticity.feeds.simulator import DEMO_DAY, sessions_from, simulate
+    from quanticity.research.backtest import backtest
+    from quanticity.research.sweeps import swept_strategy
+
+    _, sweep, _, _, config = made
+    market = BacktestRequest("sim", tmp_path, seed=4, count=1)
+    sets = [SETS[1], {**SETS[1], "execution.slippage_ticks": 2}, {**SETS[1], "risk.order_notional": 500, "analytics.flow.window_minutes": 30}]
+    tasks = sweep_tasks("zero_dte", sets, market, config)
+    ledger = TrialLedger(tmp_path / "trials")
+    found = run_sweep(tasks, tmp_path / "out", ledger, in_processes(2, together=2))
+    assert found.records[0] == sweep.records[1] and found.counted == ledger.count(found.family) == 3
+    assert [len(group) for group in shared(tasks)] == [2, 1]
+    for given, record in zip(sets[1:], found.records[1:]):
+        own = load_config(environ={}, overrides={**QUICK, **{name: value for name, value in given.items() if "." in name}})
+        result = backtest((d.session for d in simulate(4, sessions_from(DEMO_DAY, 1))), own, [swept_strategy("zero_dte", given, own)])
+        assert record["ledgers"] == [d.ledger_sha256 for d in result.days] and record["given"] == given and record["parameters"]["target_delta"] == 0.45
+    assert len({str(r["ledgers"]) for r in found.records}) == 3 and {"execution.slippage_ticks", "target_delta"} <= found.table()[0].keys() | found.table()[1].keys() | found.table()[2].keys()
+    assert run_trials(tasks) == list(found.records)  # in this process
+    again = run_sweep(tasks, tmp_path / "out", ledger, lambda tasks, keep: pytest.fail("nothing was left to do"))
+    assert again.counted == 3
+
+
+def test_what_the_market_is_read_by_keeps_sessions_apart(made, monkeypatch, tmp_path):
+    """A session of LEAN's has the rate of the configuration: a set with another rate is not given the session that is kept."""
+    from quanticity.research import sweeps
+
+    config, read = made[4], []
+    monkeypatch.setattr(sweeps, "_kept", {})
+    monkeypatch.setattr(sweeps, "sessions_of", lambda market, days, config: iter(read.append(config.market.rate) or [config.market.rate]))
+    market = BacktestRequest("sim", tmp_path, count=1)
+    rates = [config.model_copy(update={"market": config.market.model_copy(update={"rate": rate})}) for rate in (0.01, 0.03)]
+    assert [list(sweeps._market(market, own)) for own in (rates[0], rates[0], rates[1])] == [[0.01], [0.01], [0.03]] and read == [0.01, 0.03]
+
+
+def test_after_an_upgrade_trials_are_made_anew_and_counted_once(made, tmp_path, monkeypatch):
+    from quanticity.research import performance, sweeps
+
+    _, _, _, _, config = made
+    market, ledger = BacktestRequest("sim", tmp_path, seed=4, count=1), TrialLedger(tmp_path / "trials")
+    before = run_sweep(sweep_tasks("zero_dte", SETS[:1], market, config), tmp_path / "out", ledger)
+    assert [t.engine for t in ledger.trials(before.family)] == [performance.engine_of([sweeps.swept_strategy("zero_dte", {}, config)])]
+    for module in (performance, sweeps):
+        monkeypatch.setattr(module, "engine_of", lambda ran: "another")
+    after = run_sweep(sweep_tasks("zero_dte", SETS[:1], market, config), tmp_path / "out", ledger)
+    assert (before.made, after.made, after.counted) == (1, 1, 1) and before.records[0]["key"] != after.records[0]["key"] and len(files(tmp_path / "out")) == 2
+    assert [t.engine for t in ledger.trials(after.family)] == ["another"] and before.records[0]["ledgers"] == after.records[0]["ledgers"]
+    monkeypatch.setattr(sweeps, "_engines", {})
+    with pytest.raises(UserError, match="the platform's code in a worker is not that of the sweep"):  # a cluster that was left behind
+        sweeps.in_worker([replace(made[0][0], engine="of another day")])
+
+
+def test_the_command_tries_keys_on_a_fair_market_and_tells_how_far_it_is(tmp_path, monkeypatch, capsys):
+    from quanticity.app.cli import main
+    from quanticity.research import sweeps
+
+    monkeypatch.setattr(sweeps, "_kept", {})
+    monkeypatch.chdir(tmp_path)
+    for name, value in (QUICK | {"paths.state_dir": str(tmp_path / "state"), "paths.runs_dir": str(tmp_path / "runs")}).items():
+        monkeypatch.setenv(f"QUANTICITY_{name.upper().replace('.', '__')}", str(value))
+    command = ["quanticity", "sweep", "--strategy", "zero_dte", "--set", "risk.order_notional=500,2000", "--source", "sim", "--seed", "4", "--sessions", "1", "--fair"]
+    told = []
+    for more in (["--json"], []):
+        monkeypatch.setattr(sys, "argv", command + more)
+        with pytest.raises(SystemExit) as ended:
+            sys.exit(main())
+        assert ended.value.code in (0, None)
+        told.append(capsys.readouterr())
+    assert told[0].err.splitlines() == ["reading 1 session", "sweeping 2 sets of zero_dte", "  1 of 2 done", "  2 of 2 done"]
+    summary = json.loads(told[0].out)
+    assert summary["made"] == summary["counted"] == 2 and summary["notes"] == ["simulated fair market (nothing can be earned before costs), seed 4"]
+    assert {row["risk.order_notional"] for row in summary["table"]} == {500, 2000} and (tmp_path / "runs" / "sweep-fair-zero_dte-SIM-sim-seed4" / "sweep.json").exists()
+    assert "simulated fair market" in told[1].out and "risk.order_notional" in told[1].out and "2 of 2 were there already" in told[1].err and "0 ran now" in told[1].out
+    assert "period" not in told[1].out and "fewer than 20 days" in told[1].out
+
+
+def test_reading_tells_how_far_it_is(made, monkeypatch, tmp_path):
+    from quanticity.research import sweeps
+
+    monkeypatch.setattr(sweeps, "_kept", {})
+    for most, reads in ((1, [True, True]), (12, [True, False])):  # more than are kept are read each time
+        monkeypatch.setattr(sweeps, "_MOST_KEPT", most)
+        for read in reads:
+            told = []
+            sweep_tasks("zero_dte", SETS[:1], BacktestRequest("sim", tmp_path, seed=5, count=2), made[4], lambda *said: told.append(said))
+            assert [(done, total) for done, total, _ in told] == ([(1, 2), (2, 2)] if read else []) and all(where.startswith("SIM 2026-") for *_, where in told)
+
+
 def test_the_task_of_the_flow_is_the_trial(made):
     """Without Prefect's server and without a cluster: what a task run does."""
-    spec = importlib.util.spec_from_file_location("quanticity_flows_sweep", PROJECT / "flows" / "sweep.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_flow(PROJECT, {}, "sweep")
     tasks, sweep, _, _, _ = made
     assert module.make_trials.fn(tasks) == list(sweep.records)
     assert callable(module.on_dask(2, "tcp://127.0.0.1:1"))
@@ -134,11 +238,11 @@ def test_dask_gives_the_same_results(made, tmp_path):
     _, sweep, _, _, config = made
     settings = {f"QUANTICITY_{name.upper().replace('.', '__')}": str(value) for name, value in QUICK.items()}
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("QUANTICITY_", "PREFECT_"))} | settings | {"QUANTICITY_PATHS__STATE_DIR": str(tmp_path / "state")}
-    command = [str(Path(sys.executable).parent / "quanticity"), "sweep", "--strategy", "zero_dte", "--set", "target_delta=0.25,0.45", "--source", "sim", "--seed", "4",
+    command = [str(Path(sys.executable).parent / "quanticity"), "sweep", "--strategy", "zero_dte", "--set", "target_delta=0.25,0.45", "--set", "execution.slippage_ticks=0", "--source", "sim", "--seed", "4",
                "--sessions", "1", "--backend", "dask", "--jobs", "1", "--json", "--out", str(tmp_path / "out")]
     done = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines() == ["sweeping 2 sets of zero_dte", "  1 of 2 done", "  2 of 2 done"]  # neither Prefect's nor Dask's log
+    assert done.stderr.splitlines() == ["reading 1 session", "sweeping 2 sets of zero_dte", "  1 of 2 done", "  2 of 2 done"]  # neither Prefect's nor Dask's log
     summary = json.loads(done.stdout)  # nothing else on standard output
     assert summary["made"] == 2 and summary["counted"] == 2
     there = [json.loads(content) for content in files(tmp_path / "out").values()]
@@ -173,29 +277,6 @@ run_sweep(tasks, Path({str(tmp_path / 'out')!r}), TrialLedger(Path({str(tmp_path
     assert {k: v for k, v in files(tmp_path / "out").items() if not k.startswith(".")} == files(folder)
 
 
-def descendants(pid: int) -> dict[int, str]:
-    """Command lines by process id of all that a process started, directly or not."""
-    import psutil
-
-    found = {}
-    for child in psutil.Process(pid).children(recursive=True):
-        try:
-            found[child.pid] = " ".join(child.cmdline())
-        except psutil.Error:  # it ended meanwhile
-            continue
-    return found
-
-
-def alive(pid: int, command: str) -> bool:
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and " ".join(process.cmdline()) == command
-    except psutil.Error:
-        return False
-
-
 def test_nothing_outlives_a_sweep_that_was_killed(tmp_path):
     """Two workers at work, each with a state server: the sweep's process gets kill -9, and workers, resource tracker, servers and watchdogs are gone soon after."""
     settings = {f"QUANTICITY_{name.upper().replace('.', '__')}": str(value) for name, value in (QUICK | {"market.step_seconds": 60}).items()}
@@ -211,12 +292,7 @@ def test_nothing_outlives_a_sweep_that_was_killed(tmp_path):
     assert sum("spawn_main" in command for command in started.values()) == 2, started
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    left, deadline = started, time.monotonic() + 30
-    while left and time.monotonic() < deadline:
-        time.sleep(0.05)
-        left = {pid: command for pid, command in started.items() if alive(pid, command)}
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
+    left = left_after(started)
     assert not left, left
 
 
@@ -244,6 +320,11 @@ def test_a_strategy_that_is_not_there_is_one_line(made, tmp_path):
 
 @pytest.mark.parametrize("arguments, words", [
     (["--set", "stop_los=1,2"], "unknown parameter stop_los"), (["--set", "stop_loss"], "wants NAME=VALUE"), (["--set", "stop_loss=0.2..0.6"], "draw from it, e.g. --sample 50"),
+    (["--set", "risk.max_open_position=1,2"], "--set: unknown key risk.max_open_position; did you mean risk.max_open_positions?"),
+    (["--set", "stop_loss=0.2", "--set", "risk.max_open_positions=1,two"], "--set: risk.max_open_positions: got 'two' (text), wants a whole number at least 1"),
+    (["--set", "data.lake_url=a,b"], "--set: data.lake_url says what is read"), (["--set", "logging.level=info,error"], "--set: logging.level changes no result"),
+    (["--set", "execution.slippage_ticks=0,1", "--slippage-ticks", "2"], "execution.slippage_ticks is given as a cost of all sets, too"),
+    (["--set", "strategies.moc.symbols=[SPXW]"], "the strategy is zero_dte"), (["--set", "stop_loss=0.2", "--source", "lean", "--symbol", "GOOG", "--data", ".", "--fair"], "--fair is of a simulated market"),
     (["--set", "stop_loss=0.2", "--backend", "moon"], "choose one of processes, dask"), ([], "nothing to try"), (["--set", "stop_loss=0.2", "--strategy", "ten_dte"], "ten_dte")])
 def test_mistakes_on_the_command_line_are_one_line(tmp_path, monkeypatch, capsys, arguments, words):
     from quanticity.app.cli import main

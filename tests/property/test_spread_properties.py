@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from quanticity.core.types import Contract, Fill, OptionLeg, OrderRole, OrderType, Right, Settlement, Side, Signal, SpreadProposal, SpreadTicket
 from quanticity.execution.broker import ReplayBroker, SpreadFill
-from quanticity.execution.positions import PositionBook, book_from_plain, delivered_shares
+from quanticity.execution.positions import PositionBook, book_from_plain, book_plain, delivered_shares
 from quanticity.execution.shares import ShareLot
-from quanticity.jobs.working import Working
+from quanticity.jobs.working import Working, note_end, note_fill
 from quanticity.market.chain import nanoseconds
 from quanticity.market.commissions import SCHEDULES
 from quanticity.market.matching import Filled, MatchingEngine, Quote
@@ -51,7 +51,7 @@ def test_cash_and_value_are_the_sum_of_the_legs_and_the_loss_is_bounded(legs, pr
     for n, (x, price) in enumerate(zip(legs, prices, strict=False)):
         f = Fill(f"f{n}", "sig:1/entry", "sig:1", x.contract, x.side, OrderRole.ENTRY, units, price, 0.65, NOW)
         book.apply(f)
-        working.book(f)
+        note_fill(working, f)
         paid += x.side.sign * price
     assert working.held == units and not working.broken
     owed = 0
@@ -59,10 +59,10 @@ def test_cash_and_value_are_the_sum_of_the_legs_and_the_loss_is_bounded(legs, pr
         inside = payoff([OptionLeg(x.contract, Side.BUY)], spot) >= 0.01
         early = data.draw(st.booleans()) and inside
         ended = book.exercise(x.contract, spot, NOW) if early else book.settle(x.contract, spot, UNTIL)
-        held = working.settle(x.contract, ended.intrinsic)
+        held = note_end(working, x.contract, ended.intrinsic)
         assert held == ended.quantity and ended.shares == delivered_shares(x.contract, held, ended.intrinsic)
         if ended.shares:
-            book.deliver(ShareLot(f"{ended.id}/sig:1", "XYZ", "sig:1", ended.shares, spot, ended.ts, ended.id))
+            book.shares.deliver(ShareLot(f"{ended.id}/sig:1", "XYZ", "sig:1", ended.shares, spot, ended.ts, ended.id))
         owed += ended.shares
     totals = book.totals((), later)
     by_hand = units * 100 * (payoff(legs, spot) - paid) - 0.65 * len(legs) + owed * (later - spot)
@@ -71,7 +71,7 @@ def test_cash_and_value_are_the_sum_of_the_legs_and_the_loss_is_bounded(legs, pr
     assert abs(working.cash + owed * (later - spot) - totals.net) < 1e-4
     at_expiry = book.totals((), spot).net
     assert at_expiry >= -(paid - worst_payoff(legs)) * units * 100 - 0.65 * len(legs) - units * 100 * 0.01 * len(legs) - 1e-4
-    again = book_from_plain(book.dump())
+    again = book_from_plain(book_plain(book))
     assert again.totals((), later) == totals
 
 
@@ -123,7 +123,7 @@ def test_the_books_of_broker_and_signal_agree_fill_by_fill(legs, minutes, wanted
         for event in broker.events():
             assert isinstance(event, SpreadFill) and len({f.quantity for f in event.fills}) == 1
             for f in event.fills:
-                working.book(f)
+                note_fill(working, f)
                 cash += f.cash
         assert not working.broken and working.held == working.bought <= wanted
     assert {q.contract.occ: q.quantity for q in broker.positions()} == {occ: n for occ, n in working.contracts.items() if n}

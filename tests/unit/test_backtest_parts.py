@@ -334,7 +334,7 @@ def test_a_profit_that_costs_would_eat_or_that_is_one_trades_is_warned_of():
 
 def test_trials_are_counted_by_parameters_and_data_and_deflate(tmp_path):
     ledger, result = TrialLedger(tmp_path), made([trade(i, 3.0 + (i * 7) % 5, day=1 + i) for i in range(25)], days=25)
-    result = replace(result, days=tuple(replace(d, date=date(2026, 3, 1) + timedelta(days=k)) for k, d in enumerate(result.days)))
+    result = replace(result, days=tuple(replace(d, date=date(2026, 3, 1) + timedelta(days=k), net=t.net) for k, (d, t) in enumerate(zip(result.days, result.trades))))
     first = perform(result, ledger).significance[0]
     again = perform(result, ledger).significance[0]
     assert (first.trials, again.trials, first.deflated) == (1, 1, first.probabilistic) and first.days == 25
@@ -343,6 +343,83 @@ def test_trials_are_counted_by_parameters_and_data_and_deflate(tmp_path):
     assert last.trials == 7 and last.family == "x over sim SIM"
     alone = perform(result, UNCOUNTED).significance[0]
     assert alone.trials == 0 and math.isnan(alone.deflated) and not math.isnan(alone.probabilistic)
+
+
+def test_who_tries_settings_has_tried(tmp_path):
+    """Limits of risk, a calculator's parameter, the playbook: each is a trial. What changes no result is none, nor is what the defaults say anyway."""
+    ledger, result = TrialLedger(tmp_path), made([trade(0, 3.0)])
+    count = lambda **values: perform(replace(result, config=load_config(environ={}, overrides={name.replace("__", "."): value for name, value in values.items()})), ledger).significance[0].trials
+    assert count() == 1 and count(risk__max_open_positions=1) == 2 and count(risk__max_open_positions=2) == 3
+    assert count(risk__max_open_positions=3) == count(logging__level="error", paths__runs_dir="/elsewhere", distribution__max_attempts=9, redis__port=7000) == 3
+    assert count(analytics__flow__window_minutes=30.0) == 4 and count(execution__slippage_ticks=1.0) == 5 and count(strategies__moc__symbols=["SPXW"]) == 5
+    mine = {"module": "quanticity.strategies.moc", "playbook": "quanticity.playbooks.moc"}
+    assert count(strategies__x=mine) == 6 and count(strategies__x=mine | {"playbook": "quanticity.playbooks.zero_dte"}) == 7
+    assert not any("settings" in t.parameters for t in ledger.trials("x over sim SIM") if t.parameters["costs"]["ticks"] == 1.0)
+
+
+def test_the_order_in_which_strategies_are_named_is_no_other_trial(tmp_path):
+    ledger, one = TrialLedger(tmp_path), made([trade(0, 3.0)])
+    two = {"x": {"a": 1.0}, "y": {"b": 2}}
+    for names in (("x", "y"), ("y", "x")):
+        perform(replace(one, strategies=names, parameters={name: two[name] for name in names}), ledger)
+    assert ledger.families() == {"x over sim SIM": 1, "x+y over sim SIM": 1, "y over sim SIM": 1}
+
+
+def test_another_platform_is_not_another_trial(tmp_path, monkeypatch):
+    """After an upgrade the same backtest counts once, and what is known of the family's spread is of the platform that ran last, a fault of the old one gone."""
+    import quanticity.research.performance as performance
+
+    ledger, sessions = TrialLedger(tmp_path), made([trade(i, 3.0 + (i * 7) % 5, day=1 + i) for i in range(25)], days=25)
+    good = replace(sessions, days=tuple(replace(d, date=date(2026, 3, 1) + timedelta(days=k), net=t.net) for k, (d, t) in enumerate(zip(sessions.days, sessions.trades))))
+    broken = replace(good, trades=())  # the old version never traded: no ratio, so no spread, so nothing would be deflated
+    for k in range(6):
+        monkeypatch.setattr(performance, "engine_of", lambda ran: "old")
+        assert perform(replace(broken, parameters={"x": {"a": float(k)}}), ledger).significance[0].trials == k + 1
+    assert ledger.sharpes("x over sim SIM") == []
+    for k in range(6):
+        monkeypatch.setattr(performance, "engine_of", lambda ran: "new")
+        found = perform(replace(good, parameters={"x": {"a": float(k)}}), ledger).significance[0]
+        assert found.trials == 6
+    assert len(ledger.sharpes("x over sim SIM")) == 6 and found.expected > 0 or found.variance == 0
+
+
+def test_one_strategys_days_are_the_books(tmp_path):
+    """A position over two nights: its ratio is of the marks at each close, as the book's is, not of one day on which all of it came."""
+    net = [10.0, -4.0, 6.0]
+    result = made([trade(0, 12.0, day=3)], days=3)
+    result = replace(result, days=tuple(replace(d, date=date(2026, 3, 1) + timedelta(days=k), net=net[k]) for k, d in enumerate(result.days)))
+    found = perform(result, UNCOUNTED)
+    assert found.significance[0].sharpe == pytest.approx(np.mean(net) / np.std(net, ddof=1)) == found.statistic("Sharpe ratio a year").value / math.sqrt(252)
+
+
+def test_every_edit_of_a_notebooks_strategy_is_another_trial(monkeypatch):
+    import sys
+    from types import ModuleType
+
+    from quanticity.jobs.wiring import strategy_of
+    from quanticity.research.performance import code_of
+
+    def code(body: str, more: str = "LEVEL = 1") -> str:
+        there = (notebook := ModuleType("a_notebook")).__dict__  # has no file
+        monkeypatch.setitem(sys.modules, "a_notebook", notebook)
+        exec(f"""
+from dataclasses import dataclass
+@dataclass(frozen=True)
+class Parameters:
+    a: float = 1.0
+{more}
+class Mine:
+    NAME, Parameters, FLOOR = "mine", Parameters, 3
+    def helper(self, x): return x + {2 if "helped" in more else 1}
+    def propose(self, features, chain, parameters, held=None):
+        {body}
+""", there)
+        return code_of(strategy_of(there["Mine"]))
+
+    bodies = ["return self.helper(features.spot)", "return self.helper(features.forward)", "return [x + 1 for x in chain]", "return [x + 2 for x in chain]", "return chain.kind in {'put', 'call', 'none'}",
+              "return features.spot > LEVEL"]
+    codes = [code(body) for body in bodies] + [code(bodies[0], "helped = 1"), code(bodies[-1], "LEVEL = 2")]
+    assert len(set(codes)) == len(codes) and code("# a note\n        " + bodies[0]) == codes[0]
 
 
 def test_what_a_trade_belongs_to():

@@ -23,7 +23,7 @@ def _compiled_once():
 
 def kept(library):
     """The file that holds a library's machine code."""
-    name = f"{library.module}-{library._key()}.kernel"
+    name = compiled.kernel_file(library.module, library.needs)
     return next(path for path in (folder / name for folder in compiled.cache_folders()) if path.exists())
 
 
@@ -45,7 +45,7 @@ def test_a_file_that_is_torn_or_not_ours_is_not_run(tmp_path, monkeypatch):
     good = kept(library).read_bytes()
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
-    path, made = tmp_path / f"{library.module}-{library._key()}.kernel", []
+    path, made = tmp_path / compiled.kernel_file(library.module, library.needs), []
     monkeypatch.setattr(compiled, "compile_kernels", lambda kernels: made.append(sorted(kernels)) or good[32:])
     for content, mode in ((good[:-100], 0o644), (b"", 0o644), (good[:32] + b"\x00" * 1000, 0o644), (good, 0o666)):
         path.write_bytes(content)

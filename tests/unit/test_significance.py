@@ -204,8 +204,18 @@ def test_wilsons_interval_of_a_share(successes, count, low, high):
 def test_of_a_few_periods_or_of_no_trade_the_guards_say_no_probability():
     three = judge(np.array([[20.0], [31.0], [25.0]]), 0, 1, 0.0)
     told = dict(three.lines())
-    assert told["Sharpe ratio"].endswith("a period of 3, no interval (fewer than 20 periods)") and told["as the only trial"] == told["after all trials"] == "- (fewer than 20 periods)"
+    assert told["Sharpe ratio"].endswith("a period (3 periods), without an interval: fewer than 20 periods") and told["as the only trial"] == told["after all trials"] == "- (fewer than 20 periods)"
     assert three.record()["probabilistic"] is None and three.record()["interval"] == [None, None] and three.record()["unknown"] == "fewer than 20 periods" and not three.passed
     idle = judge(np.zeros((40, 2)), 0, 2, 0.0)
-    assert dict(idle.lines())["Sharpe ratio"].startswith("- (") and idle.record()["sharpe"] is None and not idle.passed
+    assert dict(idle.lines())["Sharpe ratio"] == "none over 40 periods: nothing was traded, or no period differed from another" and idle.record()["sharpe"] is None and not idle.passed
     assert any("1 period: too few" in w for w in judge(np.array([[1.0, 2.0]]), 1, 2, 0.0).warnings)
+
+
+@pytest.mark.parametrize("unit, rows", [("day", 1), ("day", 5), ("trade", 9), ("trade", 30), ("day", 250)])
+def test_the_guards_speak_of_what_a_period_is(unit, rows):
+    matrix = np.random.default_rng(15).normal(size=(rows, 4)) + 0.3
+    found = judge(matrix, best_trial(matrix), 40, 0.01, np.arange(90), np.arange(90), profit=3.0, costs=1.0, unit=unit)
+    said = " | ".join(text for line in found.lines() for text in line) + " ".join(found.warnings) + found.unknown
+    assert "period" not in said and unit in said and found.record()["unit"] == unit
+    assert f"({rows} {unit}{'s' * (rows > 1)})" in said or rows == 1 and f"none over 1 {unit}: it needs at least 2" in said
+    assert "losing trade" in too_few_losses([1.0], unit="trade") and "1 losing day:" in too_few_losses([-1.0], unit="day")

@@ -13,9 +13,9 @@ from quanticity.core.types import (
 from quanticity.distribution.messages import closed, opened
 from quanticity.execution.broker import ReplayBroker, SpreadFill
 from quanticity.execution.early_exercise import Evening, judge_exercise
-from quanticity.execution.positions import PositionBook, book_from_plain, exercise_position
+from quanticity.execution.positions import PositionBook, book_from_plain, book_plain, exercise_position
 from quanticity.execution.shares import ShareLot
-from quanticity.jobs.working import Working, dollars_at_risk
+from quanticity.jobs.working import Working, dollars_at_risk, note_end, note_fill
 from quanticity.market.chain import nanoseconds
 from quanticity.market.commissions import SCHEDULES, commission, share_commission
 from quanticity.market.matching import Filled, MatchingEngine, Quote, Slippage
@@ -227,12 +227,12 @@ def fill(n: int, contract: Contract, side: Side, role: OrderRole, quantity: int,
 def test_an_assigned_leg_leaves_a_broken_spread():
     w = Working(signal(), 2)
     for f in (fill(1, BEAR[0].contract, SELL, OrderRole.ENTRY, 2, 3.0), fill(2, BEAR[1].contract, BUY, OrderRole.ENTRY, 2, 1.6)):
-        w.book(f)
+        note_fill(w, f)
     assert (w.held, w.broken, dollars_at_risk(w), w.entry_open) == (2, False, 720.0, False)
-    assert w.settle(BEAR[0].contract, 4.0) == -2 and w.broken and w.held == 0 and not w.over and dollars_at_risk(w) == 720.0
+    assert note_end(w, BEAR[0].contract, 4.0) == -2 and w.broken and w.held == 0 and not w.over and dollars_at_risk(w) == 720.0
     w.exits.send("sig:1/exit2", BEAR[1].contract.occ, 2)
     assert w.exits.under_way
-    w.book(fill(3, BEAR[1].contract, SELL, OrderRole.EXIT, 2, 0.9, "sig:1/exit2"))
+    note_fill(w, fill(3, BEAR[1].contract, SELL, OrderRole.EXIT, 2, 0.9, "sig:1/exit2"))
     assert w.over and not w.exits.under_way and w.closed.price == pytest.approx(-4.0 + 0.9) and w.cash == pytest.approx(280 - 2 - 800 + 180 - 1)
 
 
@@ -278,19 +278,19 @@ def test_a_call_spread_assigned_before_a_dividend_by_hand():
     ended = book.exercise(BEAR[0].contract, 104.0, EVE.now, "a dividend")
     assert (ended.quantity, ended.cash, ended.realized, ended.shares) == (-2, -800.0, -200.0, -200)
     assert book.exercise(BEAR[0].contract, 105.0, EVE.now, "again") is ended
-    book.deliver(ShareLot(f"{ended.id}/sig:1", "XYZ", "sig:1", ended.shares, 104.0, EVE.now, ended.id))
-    book.deliver(book.shares()[0])  # once is enough
+    book.shares.deliver(ShareLot(f"{ended.id}/sig:1", "XYZ", "sig:1", ended.shares, 104.0, EVE.now, ended.id))
+    book.shares.deliver(book.shares.lots()[0])  # once is enough
     marks = book.mark({BEAR[1].contract: Quote(T0, 0.9, 1.0, 9, 9)}.get, T0)
     assert book.totals(marks, 103.5).net == pytest.approx(280 - 2 - 800 + 100 + 180)
     morning = datetime(2016, 1, 14, 14, 31, tzinfo=UTC)
-    assert book.pay_dividend(book.shares()[0].id, 0.50, date(2016, 1, 14), morning).cash == -100.0
-    assert book.pay_dividend(book.shares()[0].id, 0.50, date(2016, 1, 14), morning) is None
-    trade = book.close_shares(book.shares()[0].id, 103.70, 1.0, "quote", morning)
+    assert book.shares.pay_dividend(book.shares.lots()[0].id, 0.50, date(2016, 1, 14), morning).cash == -100.0
+    assert book.shares.pay_dividend(book.shares.lots()[0].id, 0.50, date(2016, 1, 14), morning) is None
+    trade = book.shares.close(book.shares.lots()[0].id, 103.70, 1.0, "quote", morning)
     assert (trade.quantity, trade.realized, trade.cash) == (200, 60.0, -20_741.0)
     book.apply(fill(3, BEAR[1].contract, SELL, OrderRole.EXIT, 2, 0.8))
     totals = book.totals()
-    assert totals.net == totals.cash == pytest.approx(280 - 800 - 100 + 60 + 160 - 3 - 1) and book.shares() == []
-    assert book_from_plain(book.dump()).totals() == totals
+    assert totals.net == totals.cash == pytest.approx(280 - 800 - 100 + 60 + 160 - 3 - 1) and book.shares.lots() == []
+    assert book_from_plain(book_plain(book)).totals() == totals
     with pytest.raises(ValueError, match="cannot be exercised: 0 held"):
         exercise_position(book.position(BEAR[0].contract), 104.0, EVE.now)
 
@@ -306,7 +306,7 @@ def test_an_iron_condor_expires_with_one_short_side_in_the_money(settlement, sha
     assert [e.cash for e in ends] == [0, 0, -600, 0] and (ends[2].shares, ends[3].shares) == shares
     assert book.totals().net == pytest.approx(220 - 600 - 4)
     if ends[2].shares:
-        book.deliver(ShareLot("lot", "XYZ", "sig:1", ends[2].shares, 108.0, UNTIL, ends[2].id))
+        book.shares.deliver(ShareLot("lot", "XYZ", "sig:1", ends[2].shares, 108.0, UNTIL, ends[2].id))
     assert book.totals().net == pytest.approx(220 - 600 - 4) and book.totals((), 107.0).net == pytest.approx(220 - 600 - 4 + (200 if ends[2].shares else 0))
 
 

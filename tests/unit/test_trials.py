@@ -47,6 +47,19 @@ def test_what_was_recorded_is_never_changed(tmp_path):
     assert ledger.sharpes("f") == [0.1]
 
 
+def test_on_another_engine_it_is_the_same_trial_with_its_new_ratio(tmp_path):
+    """Two versions of the platform: the count is fooled neither way, and old files (without an engine) are read."""
+    ledger = TrialLedger(tmp_path)
+    ledger.record("f", {"a": 1}, "d", 0.1, 250)
+    path = next(tmp_path.rglob("*.json"))
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "engine"}))
+    for engine, sharpe, kept in (("1.0", 0.2, 0.2), ("1.0", 0.9, 0.2), ("", 0.9, 0.2), ("2.0", 0.3, 0.3), ("1.0", 0.4, 0.4)):
+        assert ledger.record("f", {"a": 1}, "d", sharpe, 250, engine=engine) == 1
+        assert ledger.sharpes("f") == [kept]
+    assert ledger.record("f", {"a": 2}, "d", float("nan"), 250, engine="1.0") == 2 and ledger.record("f", {"a": 2}, "d", 0.5, 250, engine="2.0") == 2
+    assert sorted(ledger.sharpes("f")) == [0.4, 0.5]
+
+
 def test_processes_record_at_once(tmp_path):
     with ProcessPoolExecutor(2) as pool:
         list(pool.map(_record_many, [tmp_path] * 2, [0, 20], [40, 40]))  # 0..39 and 20..59

@@ -5,7 +5,7 @@ from math import isnan
 import pytest
 
 from quanticity.core.types import Contract, Fill, OrderRole, Proposal, Right, Side, Signal
-from quanticity.jobs.execution import Working
+from quanticity.jobs.working import Working, note_end, note_fill
 
 AT = datetime(2015, 12, 24, 16, tzinfo=UTC)
 CALL = Contract("GOOG", date(2015, 12, 24), 747.5, Right.CALL, datetime(2015, 12, 24, 18, tzinfo=UTC))
@@ -16,11 +16,11 @@ STOP = Fill("sig:1/stop#1", "sig:1/stop", "sig:1", CALL, Side.SELL, OrderRole.ST
 
 def test_the_price_that_subscribers_are_told_is_the_average_of_all_that_was_closed() -> None:
     working = Working(SIGNAL, 10)
-    working.book(ENTRY)
+    note_fill(working, ENTRY)
     assert isnan(working.closed.price) and not working.over
-    working.book(STOP)
-    working.book(replace(STOP, id="sig:1/stop#2", quantity=2, price=0.5, commission=1.3))
+    note_fill(working, STOP)
+    note_fill(working, replace(STOP, id="sig:1/stop#2", quantity=2, price=0.5, commission=1.3))
     assert working.closed.price == pytest.approx((6 * 1.0 + 2 * 0.5) / 8)
-    assert working.settle(CALL, 0.25) == 2
+    assert note_end(working, CALL, 0.25) == 2
     assert working.over and working.closed.price == pytest.approx((6 * 1.0 + 2 * 0.5 + 2 * 0.25) / 10)
     assert working.cash == pytest.approx(-2000 - 6.5 + 600 - 3.9 + 100 - 1.3 + 50)
