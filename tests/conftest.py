@@ -4,6 +4,7 @@ import gc
 import importlib
 import os
 import pkgutil
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -99,22 +100,33 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-# Where hundreds of examples or simulated days run what other files run too, or nothing of the package: these say no more about which lines are tested, and take Python 3.11
-# half again as long where they are traced.
+# Where hundreds of examples or simulated days run what other files run too, or nothing of the package: these say no more about which lines are tested.
 UNTRACED = ("property/", "architecture/", "unit/test_formulas.py", "unit/test_reasons_expected.py", "unit/test_sim_day.py", "unit/test_quality_planting.py",
             "integration/test_quality_faults.py", "integration/test_bias_planted.py")
+TRACED_SECONDS = 0.5  # of a test's processor time; what runs later in it is mostly the same lines again
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """No coverage in tests marked `no_cover` and in the files of `UNTRACED`, what is set up for them included."""
-    untraced = item.get_closest_marker("no_cover") or place(item).startswith(UNTRACED)
-    plugin = item.config.pluginmanager.getplugin("_cov") if untraced else None
-    controller = getattr(plugin, "cov_controller", None)
+    """Coverage sees the first half second of each test, and nothing of those marked `no_cover` and of the files of `UNTRACED`, what is set up for them included.
+
+    Python 3.11 takes half again as long where it traces lines. 3.12 and later (COVERAGE_CORE=sysmon) do not, and need no half seconds.
+    """
+    controller = getattr(item.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
     if controller is None or not controller.started:
         return (yield)
-    controller.pause()
+    untraced = bool(item.get_closest_marker("no_cover")) or place(item).startswith(UNTRACED)
+    timed = not untraced and os.environ.get("COVERAGE_CORE") != "sysmon" and hasattr(signal, "setitimer")
+    if untraced:
+        controller.pause()
+    if timed:
+        before = signal.signal(signal.SIGVTALRM, lambda *_: controller.pause())
+        signal.setitimer(signal.ITIMER_VIRTUAL, TRACED_SECONDS)
     try:
         return (yield)
     finally:
-        controller.resume()
+        if timed:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            signal.signal(signal.SIGVTALRM, before)
+        if not controller.started:
+            controller.resume()

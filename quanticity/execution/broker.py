@@ -87,7 +87,7 @@ class Broker(Protocol):
     def open_orders(self) -> list[WorkingOrder]:
         """The orders that may still fill."""
 
-# %% ../../nbs/65_execution/66_broker.ipynb #7b77c5c7
+# %% ../../nbs/65_execution/66_broker.ipynb #48488ab5
 @dataclass(slots=True)
 class _Charged:
     """An order's fills so far, and at its first one the schedule in force and the month's contracts before it: what its commission depends on."""
@@ -98,6 +98,37 @@ class _Charged:
     month_before: int = 0
 
 
+def _told(schedule: CommissionSchedule, order: _Charged, event: MatchEvent, monthly_contracts: int) -> BrokerEvent:
+    """An engine's event as the port tells it."""
+    ticket, ts = order.ticket, timestamp(event.ts)
+    if isinstance(event, Filled):
+        if not order.fills:
+            order.month_before, order.schedule, order.fills = monthly_contracts, schedule, [[] for _ in legs_of(ticket)]
+        return _charge(order, event, ts)
+    if isinstance(event, Cancelled):
+        return OrderCancelled(ticket.id, ticket.signal_id, ticket.contract, event.reason, event.filled, event.obstacle, ts)
+    if isinstance(event, Activated):
+        return OrderActivated(ticket.id, ticket.signal_id, event.quantity, ts)
+    return OrderTriggered(ticket.id, ticket.signal_id, event.stop_price, ts)
+
+
+def _charge(order: _Charged, event: Filled, ts: datetime) -> Fill | SpreadFill:
+    """The fill record of an engine's fill, a leg each, with what it adds to its order's commission: each leg is charged as an order of its own."""
+    ticket, n = order.ticket, len(order.fills[0]) + 1
+    if not event.leg_prices:
+        return _leg_fill(order, 0, OptionLeg(ticket.contract, ticket.side), f"{ticket.id}#{n}", event.quantity, event.price, ts)
+    legs = tuple(_leg_fill(order, k, leg, f"{ticket.id}#{n}.{k + 1}", event.quantity, price, ts)
+                 for k, (leg, price) in enumerate(zip(taking(legs_of(ticket), ticket.side), event.leg_prices, strict=True)))
+    return SpreadFill(ticket.id, ticket.signal_id, event.quantity, event.price, legs, ts)
+
+
+def _leg_fill(order: _Charged, k: int, leg: OptionLeg, name: str, quantity: int, price: float, ts: datetime) -> Fill:
+    ticket, contract = order.ticket, leg.contract
+    charge = order_commission(order.schedule, leg.side, order.fills[k], quantity, price, contract.multiplier, order.month_before, contract.symbol)
+    order.fills[k].append((quantity, price))
+    return Fill(name, ticket.id, ticket.signal_id, contract, leg.side, ticket.role, quantity, price, charge.total, ts)
+
+# %% ../../nbs/65_execution/66_broker.ipynb #89189441
 class ReplayBroker:
     """A `Broker` that fills against shown quotes by the rules of `quanticity.market.matching`.
 
@@ -159,34 +190,3 @@ class ReplayBroker:
     def open_orders(self) -> list[WorkingOrder]:
         """The orders that may still fill."""
         return self.engine.open_orders()
-
-# %% ../../nbs/65_execution/66_broker.ipynb #25362504
-def _told(schedule: CommissionSchedule, order: _Charged, event: MatchEvent, monthly_contracts: int) -> BrokerEvent:
-    """An engine's event as the port tells it."""
-    ticket, ts = order.ticket, timestamp(event.ts)
-    if isinstance(event, Filled):
-        if not order.fills:
-            order.month_before, order.schedule, order.fills = monthly_contracts, schedule, [[] for _ in legs_of(ticket)]
-        return _charge(order, event, ts)
-    if isinstance(event, Cancelled):
-        return OrderCancelled(ticket.id, ticket.signal_id, ticket.contract, event.reason, event.filled, event.obstacle, ts)
-    if isinstance(event, Activated):
-        return OrderActivated(ticket.id, ticket.signal_id, event.quantity, ts)
-    return OrderTriggered(ticket.id, ticket.signal_id, event.stop_price, ts)
-
-
-def _charge(order: _Charged, event: Filled, ts: datetime) -> Fill | SpreadFill:
-    """The fill record of an engine's fill, a leg each, with what it adds to its order's commission: each leg is charged as an order of its own."""
-    ticket, n = order.ticket, len(order.fills[0]) + 1
-    if not event.leg_prices:
-        return _leg_fill(order, 0, OptionLeg(ticket.contract, ticket.side), f"{ticket.id}#{n}", event.quantity, event.price, ts)
-    legs = tuple(_leg_fill(order, k, leg, f"{ticket.id}#{n}.{k + 1}", event.quantity, price, ts)
-                 for k, (leg, price) in enumerate(zip(taking(legs_of(ticket), ticket.side), event.leg_prices, strict=True)))
-    return SpreadFill(ticket.id, ticket.signal_id, event.quantity, event.price, legs, ts)
-
-
-def _leg_fill(order: _Charged, k: int, leg: OptionLeg, name: str, quantity: int, price: float, ts: datetime) -> Fill:
-    ticket, contract = order.ticket, leg.contract
-    charge = order_commission(order.schedule, leg.side, order.fills[k], quantity, price, contract.multiplier, order.month_before, contract.symbol)
-    order.fills[k].append((quantity, price))
-    return Fill(name, ticket.id, ticket.signal_id, contract, leg.side, ticket.role, quantity, price, charge.total, ts)

@@ -187,13 +187,13 @@ class Faults(TruthTable):
     row: IntArray
     reason: TextArray
 
-# %% ../../nbs/25_feeds/279_sim_truth.ipynb #3c36b5d9
+# %% ../../nbs/25_feeds/279_sim_truth.ipynb #c22312c3
 @dataclass(frozen=True, eq=False)
 class Truth:
     """The truth of one symbol's day.
 
-    `session` is the `session_digest` of the session it is about. `factors` (steps x names, float64) are the smile's factors and what moved the spot, at the times of
-    `steps`, named by `factor_names`; `regime_names` are named by code.
+    `session` is the `session_digest` of the session it is about. `factors` (steps x names, float64) are the smile's factors and what moved
+    the spot, at the times of `steps`, named by `factor_names`; `regime_names` are named by code.
     """
 
     symbol: str

@@ -51,7 +51,7 @@ def path_sharpes(returns_by_trial: npt.ArrayLike, labels: Labels, groups: int = 
         ratios.append(sharpe_ratio(np.concatenate(pieces)).value if pieces else math.nan)
     return np.array(ratios)
 
-# %% ../../nbs/85_research/8950_guards.ipynb #f1a67aa6
+# %% ../../nbs/85_research/8950_guards.ipynb #37a799a3
 @dataclass(frozen=True)
 class Guards:
     """What the guards say of a chosen trial. Ratios are per period (a `unit`: a day, a trade); a guard that could not be asked is None, `warnings` say why.
@@ -101,7 +101,8 @@ class Guards:
                ("walked forward", _told(self.walk_forward.value if self.walk_forward else None, f"{{:+.3f}} a {self.unit} out of sample")),
                ("purged paths", _told(self.paths_losing, "{:.0%} of them lose")),
                ("trades", f"{self.trades:,}, of which {self.independent:,} do not overlap"),
-               ("costs", _told(self.cost_multiple, "the profit is gone at {:.1f} times the costs"))]
+               ("costs", "it loses without costs, too" if (self.cost_multiple or 0.0) < 0 else
+                _told(self.cost_multiple, "the profit is gone at {:.1f} times the costs"))]
         return out + [("warning", text) for text in self.warnings] + [("verdict", "passes every guard" if self.passed else "does not pass")]
 
     def _ratio(self) -> str:

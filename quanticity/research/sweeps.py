@@ -373,7 +373,7 @@ class Sweep:
                             "counted": self.counted, "days": list(self.days), "best": {n: best[n] for n in ("given", "parameters", "net", "daily")},
                             "guards": self.guards.record(), "table": self.table(), "notes": best["notes"]}))
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #3431aed6
+# %% ../../nbs/85_research/898_sweeps.ipynb #c009e0f3
 def run_sweep(tasks: Sequence[TrialTask], out: Path, ledger: TrialLedger, backend: Backend | None = None, progress: Progress | None = None) -> Sweep:
     """Run the trials that `out` does not hold yet, record every one in the ledger, and judge the best.
 
@@ -395,7 +395,8 @@ def run_sweep(tasks: Sequence[TrialTask], out: Path, ledger: TrialLedger, backen
         progress(done, len(tasks), "")
     if missing:
         (backend or in_processes())(missing, keep)
-    records = [orjson.loads((folder / f"{task.key}.json").read_bytes()) | {"given": dict(task.given)} for task in tasks]  # an earlier sweep may have named it by others
+    # a trial that an earlier sweep made may have been named by other parameters
+    records = [orjson.loads((folder / f"{task.key}.json").read_bytes()) | {"given": dict(task.given)} for task in tasks]
     for record in records:
         ledger.record(**_recorded(record))  # those of before, too, should the ledger be another
     sweep = _judged(records, ledger, len(missing))

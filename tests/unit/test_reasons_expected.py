@@ -15,10 +15,11 @@ TESTS = Path(__file__).parents[1]
 HERE = {Path(__file__).name, "test_errors_reasons.py"}  # the enumeration's own tests name members without producing them
 
 
-def named(node: ast.AST) -> set[Reason]:
-    """The members that a piece of code names: `Reason.NO_BID`, or the code as a text of its own."""
-    members = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id in ("Reason", "R")}
-    texts = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+def named(pieces: list[ast.AST]) -> set[Reason]:
+    """The members that pieces of code name: `Reason.NO_BID`, or the code as a text of its own."""
+    nodes = {n for piece in pieces for n in ast.walk(piece)}
+    members = {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id in ("Reason", "R")}
+    texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
     return {r for r in Reason if r.name in members or ("_" in r.value and r.value in texts)}  # words of one part may mean anything
 
 
@@ -35,7 +36,7 @@ def expected() -> dict[Reason, list[str]]:
     out: dict[Reason, list[str]] = {}
     for path in sorted(TESTS.rglob("test_*.py")):
         if path.name not in HERE:
-            for reason in set().union(*map(named, expectations(ast.parse(path.read_text())))):
+            for reason in named(expectations(ast.parse(path.read_text()))):
                 out.setdefault(reason, []).append(str(path.relative_to(TESTS)))
     return out
 
@@ -47,4 +48,4 @@ def test_some_test_expects_it(reason: Reason) -> None:
 
 def test_naming_is_not_expecting() -> None:
     given = ast.parse("skip = Skip('a', Reason.NO_BID)\ndef test_it():\n    x = Reason.GAP\n    assert f(x) == Reason.NO_ASK\n")
-    assert set().union(*map(named, expectations(given))) >= {Reason.NO_ASK} and Reason.GAP not in set().union(*map(named, expectations(given)))
+    assert named(expectations(given)) >= {Reason.NO_ASK} and Reason.GAP not in named(expectations(given))

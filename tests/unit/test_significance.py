@@ -218,4 +218,6 @@ def test_the_guards_speak_of_what_a_period_is(unit, rows):
     said = " | ".join(text for line in found.lines() for text in line) + " ".join(found.warnings) + found.unknown
     assert "period" not in said and unit in said and found.record()["unit"] == unit
     assert f"({rows} {unit}{'s' * (rows > 1)})" in said or rows == 1 and f"none over 1 {unit}: it needs at least 2" in said
+    for profit, words in ((-30.0, "it loses without costs, too"), (-4.0, "the profit is gone at 0.6 times the costs"), (40.0, "the profit is gone at 5.0 times the costs")):
+        assert dict(judge(matrix, 0, 1, 0.0, profit=profit, costs=10.0).lines())["costs"] == words
     assert "losing trade" in too_few_losses([1.0], unit="trade") and "1 losing day:" in too_few_losses([-1.0], unit="day")
