@@ -46,8 +46,8 @@ demo: $(READY) ## one trading day, from market data to a delivered signal and a 
 
 test: $(READY) ## all tests, the fast ones first, with coverage, and the notebooks
 	@export PYTHONDONTWRITEBYTECODE=; $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12))' && export COVERAGE_CORE=sysmon; \
-	$(BIN)/python -m pytest $(TESTS) -q -n 2 --dist loadfile --no-loadscope-reorder --cov=quanticity --cov-report= --cov-fail-under=0
-	@$(BIN)/coverage report --skip-covered --fail-under=85 & report=$$!; $(BIN)/nbdev-test --n-workers 2; notebooks=$$?; wait $$report && exit $$notebooks
+	$(BIN)/python -m pytest $(TESTS) -q -n 2 --dist loadfile --no-loadscope-reorder --cov=quanticity --cov-report=term:skip-covered --cov-fail-under=85
+	@$(BIN)/nbdev-test --n-workers 2
 
 lab: $(READY) ## JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir=nbs $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(ARGS)

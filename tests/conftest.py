@@ -1,17 +1,12 @@
 """What all tests share: the recorded data, where it is at hand, and an environment without anybody's settings."""
 
 import gc
-import importlib
 import os
-import pkgutil
-import signal
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-
-import quanticity
 
 # the same examples in every run; HYPOTHESIS_PROFILE=explore looks for new ones
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -75,25 +70,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """A worker collects all tests and so imports what they import. Coverage hears of the package's modules, which are imported first, not of pytest and other libraries."""
-    controller = getattr(session.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
-    if "PYTEST_XDIST_WORKER" not in os.environ or controller is None or not controller.started:
-        return (yield)
-    controller.pause()
-    for name in ("nbformat", "pandas", "polars", "scipy.stats", "sklearn.cluster"):  # what the package's modules would import
-        importlib.import_module(name)
-    controller.resume()
-    for module in pkgutil.walk_packages(quanticity.__path__, "quanticity."):
-        importlib.import_module(module.name)
-    controller.pause()
-    try:
-        return (yield)
-    finally:
-        controller.resume()
-
-
 def pytest_collection_finish() -> None:
     """What collection has made stays to the end: the garbage collector need not walk through it at each of its rounds."""
     gc.collect()
@@ -103,30 +79,18 @@ def pytest_collection_finish() -> None:
 # Where hundreds of examples or simulated days run what other files run too, or nothing of the package: these say no more about which lines are tested.
 UNTRACED = ("property/", "architecture/", "unit/test_formulas.py", "unit/test_reasons_expected.py", "unit/test_sim_day.py", "unit/test_quality_planting.py",
             "integration/test_quality_faults.py", "integration/test_bias_planted.py")
-TRACED_SECONDS = 0.5  # of a test's processor time; what runs later in it is mostly the same lines again
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Coverage sees the first half second of each test, and nothing of those marked `no_cover` and of the files of `UNTRACED`, what is set up for them included.
-
-    Python 3.11 takes half again as long where it traces lines. 3.12 and later (COVERAGE_CORE=sysmon) do not, and need no half seconds.
-    """
-    controller = getattr(item.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    """No coverage in tests marked `no_cover` and the files of `UNTRACED`, what is set up for them included: Python 3.11 takes half again as long where it traces lines."""
+    untraced = item.get_closest_marker("no_cover") or place(item).startswith(UNTRACED)
+    plugin = item.config.pluginmanager.getplugin("_cov") if untraced else None
+    controller = getattr(plugin, "cov_controller", None)
     if controller is None or not controller.started:
         return (yield)
-    untraced = bool(item.get_closest_marker("no_cover")) or place(item).startswith(UNTRACED)
-    timed = not untraced and os.environ.get("COVERAGE_CORE") != "sysmon" and hasattr(signal, "setitimer")
-    if untraced:
-        controller.pause()
-    if timed:
-        before = signal.signal(signal.SIGVTALRM, lambda *_: controller.pause())
-        signal.setitimer(signal.ITIMER_VIRTUAL, TRACED_SECONDS)
+    controller.pause()
     try:
         return (yield)
     finally:
-        if timed:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-            signal.signal(signal.SIGVTALRM, before)
-        if not controller.started:
-            controller.resume()
+        controller.resume()
