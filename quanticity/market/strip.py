@@ -218,7 +218,7 @@ def closed_weekdays(first: date, last: date) -> tuple[date, ...]:
     days = [first + timedelta(n) for n in range((last - first).days + 1)]
     return tuple(day for day in days if day.weekday() < 5 and session_hours(day) is None)
 
-# %% ../../nbs/20_market/23_strip.ipynb #614e6aa2
+# %% ../../nbs/20_market/23_strip.ipynb #198ea82d
 def minutes_until(ts: IntArray, ends: IntArray, counting: Counting = CALENDAR, holidays: Sequence[date] | None = None) -> FloatArray:
     """Minutes from each of `ts` to each of `ends` (int64 nanoseconds UTC), shape (len(ts), len(ends)); negative where the end is earlier.
 
@@ -234,7 +234,8 @@ def minutes_until(ts: IntArray, ends: IntArray, counting: Counting = CALENDAR, h
         holidays = closed_weekdays(_EPOCH + timedelta(int(begin.min() // _DAY)), _EPOCH + timedelta(int(end.max() // _DAY)))
     later = last > first
     between = (last - first).astype(np.int64) - 1
-    trading = np.busday_count(first + 1, np.where(later, last, first + 1), holidays=np.array(sorted(set(holidays)), "datetime64[D]"))
+    morrow = first + np.timedelta64(1, "D")
+    trading = np.busday_count(morrow, np.where(later, last, morrow), holidays=np.array(sorted(set(holidays)), "datetime64[D]"))
     return np.asarray(np.where(later, minutes - 1440.0 * (between - trading), minutes), np.float64)
 
 
