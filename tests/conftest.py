@@ -78,7 +78,8 @@ def pytest_collection_finish() -> None:
 
 # Where hundreds of examples or simulated days run what other files run too, or nothing of the package: these say no more about which lines are tested.
 UNTRACED = ("property/", "architecture/", "unit/test_formulas.py", "unit/test_reasons_expected.py", "unit/test_sim_day.py", "unit/test_quality_planting.py",
-            "integration/test_quality_faults.py", "integration/test_bias_planted.py")
+            "integration/test_quality_faults.py", "integration/test_bias_planted.py", "integration/test_regime_detection.py", "integration/test_against_truth.py",
+            "integration/test_spreads.py")
 
 
 @pytest.hookimpl(wrapper=True)
