@@ -162,7 +162,7 @@ def gap_rows(found: Sequence[Gap], most: int = 20) -> list[list[str]]:
     """The longest holes as rows of text: tape, from, to, minutes."""
     return [[_LABELS[g.tape], *(f"{t:%H:%M:%S}" for t in new_york_times([g.start, g.end])), f"{g.minutes:.1f}"] for g in found[:most]]
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #99b2fe8f
+# %% ../../nbs/75_reports/771_market_page.ipynb #95858737
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c1e21;--soft:#5f6670;--paper:#fff;--card:#f5f6f8;--line:#d9dde3;--grid:#e3e6eb}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#9aa3ad;--paper:#14171b;--card:#1e2227;--line:#343a42;--grid:#2c323a}}
@@ -190,7 +190,7 @@ addEventListener('load',paint);dark.addEventListener('change',paint);
 
 def _tiles(session: MarketSession, score: Mapping[str, float]) -> str:
     p = expiry_profile(session)
-    both = float(np.nansum(p.two_sided * p.rows) / max(p.rows.sum(), 1)) if len(p.rows) else float("nan")
+    both = float(np.nansum(p.two_sided * p.rows)) / max(int(p.rows.sum()), 1) if len(p.rows) else float("nan")
     counted = {"contracts": len(session.contracts), "expiries": len(p.expiry), "quote rows": len(session.quotes), "trades": len(session.trades),
                "rows of the underlying": underlying_rows(session), "volume": int(session.trades.size.sum())}
     shown = [*((name, f"{value:,}") for name, value in counted.items()), ("two-sided", percent(both))]
