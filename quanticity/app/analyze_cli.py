@@ -6,7 +6,7 @@
 __all__ = ['named_sessions', 'moment_of', 'evening_before', 'Analysed', 'analyse_session', 'indices_together', 'table_rows',
            'write_out', 'analyze']
 
-# %% ../../nbs/95_app/971_analyze_cli.ipynb #81a76a94
+# %% ../../nbs/95_app/971_analyze_cli.ipynb #28bbee66
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .data_cli import _config, _day, _from_lake, _importer, _keys, _options
+from .data_cli import _config, _day, _from_lake, _importer, _keys, _options, _symbol
 from ..core.errors import DataError, UserError
 
 if TYPE_CHECKING:
@@ -230,13 +230,13 @@ def _print(analysed: Sequence[Analysed], together: Sequence[Mapping[str, Any]], 
     for group in together:
         print_indices(group["indices"], console, " and ".join(group["symbols"]))
 
-# %% ../../nbs/95_app/971_analyze_cli.ipynb #25134f5c
+# %% ../../nbs/95_app/971_analyze_cli.ipynb #160c7174
 _Files = Annotated[list[str], typer.Argument(help="Files or folders of a known format, or option roots of the lake.")]
 
 
 def analyze(
     files: _Files,
-    symbol: Annotated[str | None, typer.Option("--symbol", help="Option root, e.g. SPXW [default: all].")] = None,
+    symbol: Annotated[str | None, typer.Option("--symbol", callback=_symbol, help="Option root, e.g. SPXW [default: all].")] = None,
     date: Annotated[str | None, typer.Option("--date", help="Trading day, YYYY-MM-DD [default: all].")] = None,
     at: Annotated[str | None, typer.Option("--at", help="Time in New York, HH:MM [default: after the last row].")] = None,
     source: Annotated[str | None, typer.Option("--source", help="Where a session of the lake is from.")] = None,

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['given_parameters', 'named_strategy', 'bias_report', 'report_rows', 'print_report', 'bias']
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #dd0a51cf
+# %% ../../nbs/95_app/973_bias_cli.ipynb #f1019eca
 import contextlib
 import json
 import sys
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .data_cli import _config, _day
+from .data_cli import _config, _day, _symbol
 from ..core.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from quanticity.core.config import Config
     from quanticity.research.bias import BiasReport, MakeStrategy
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #22fbdae5
+# %% ../../nbs/95_app/973_bias_cli.ipynb #2e0374e1
 def given_parameters(pairs: Sequence[str]) -> dict[str, Any]:
     """`NAME=VALUE` pairs, the value as JSON or else as text. UserError where one is no such pair."""
     found: dict[str, Any] = {}
@@ -42,7 +42,7 @@ def named_strategy(config: "Config", name: str, parameters: Mapping[str, Any]) -
 
     UserError, one line, where there is none or it does not fit.
     """
-    from quanticity.jobs.wiring import load_strategy
+    from quanticity.jobs.wiring import load_strategy, no_such_strategy
     from quanticity.research.bias import fresh_strategy
 
     if str(Path.cwd()) not in sys.path:
@@ -58,11 +58,8 @@ def named_strategy(config: "Config", name: str, parameters: Mapping[str, Any]) -
         make()
         return make
     except ConfigError as error:
-        missing = error.problem.removeprefix("--strategy: no module ")
-        if entry is None and missing != error.problem and f"{name.partition(':')[0]}.".startswith(f"{missing}."):
-            there = ", ".join(config.strategies) or "none"
-            problem = f"no strategy {name} in the configuration (there: {there}), and no module of that name"
-            raise UserError(problem, "give NAME, module or module:Class") from error
+        if entry is None:
+            raise no_such_strategy(name, config, error, "--strategy") from error
         raise
     except SystemExit as error:
         raise UserError(f"--strategy: {name} ends the program when it is imported", "keep what a program does under if __name__ == '__main__'") from error
@@ -95,7 +92,7 @@ def bias_report(config: "Config", make: "MakeStrategy", request: Mapping[str, An
     with _bar("checking the strategy") as progress:
         return check_bias(make, steps, session, BiasSettings(stale_seconds=stale_seconds, seed=seed), progress)
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #6ca30d1e
+# %% ../../nbs/95_app/973_bias_cli.ipynb #278b9d0f
 def report_rows(report: "BiasReport") -> list[tuple[str, ...]]:
     """Check, decisions compared, findings, feature, first difference (New York) and note, as text; a check with several findings has a row for each."""
     from quanticity.core.clock import NEW_YORK
@@ -120,7 +117,7 @@ def print_report(report: "BiasReport") -> None:
     from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else 160)
-    verdict = "clean" if report.clean else "biased"
+    verdict = ("clean" if report.proposals else "no finding, but nothing was proposed") if report.clean else "biased"
     console.print(Text(f"{report.strategy} on {report.session} ({report.source}): {verdict}", style="bold"))
     console.print(Text(f"{report.decisions} decisions, {report.proposals} with a proposal", style="dim"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -131,15 +128,15 @@ def print_report(report: "BiasReport") -> None:
     console.print(table)
     for f in report.findings:
         console.print(Text(f"  {f}"))
-    if not report.proposals:
-        console.print(Text("  It proposed nothing on this day: what it would choose could not be judged. Try another day, or other parameters."))
+    if report.note:
+        console.print(Text(f"  {report.note}"))
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #2fb9953b
+# %% ../../nbs/95_app/973_bias_cli.ipynb #8f514432
 def bias(
     strategy: Annotated[str, typer.Option("--strategy", "-s", help="NAME in the configuration, or a module, or module:Class.")],
     source: Annotated[str, typer.Option(help="sim: a simulated day; lean: a recorded one in LEAN's format; lake: an imported one.")] = "sim",
     data: Annotated[Path | None, typer.Option(help="Folder that holds LEAN's Data [default: data.recorded_dir], or the lake [default: data.lake_url].")] = None,
-    symbol: Annotated[str | None, typer.Option(help="Option root, e.g. GOOG or SPXW.")] = None,
+    symbol: Annotated[str | None, typer.Option(callback=_symbol, help="Option root, e.g. GOOG or SPXW.")] = None,
     date: Annotated[str | None, typer.Option(help="Trading day, YYYY-MM-DD.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of a simulated session.")] = 1,
     parameters: Annotated[list[str] | None, typer.Option("--parameters", "-p", help="A parameter of the strategy, NAME=VALUE; may be given again.")] = None,

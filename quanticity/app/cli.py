@@ -6,7 +6,7 @@
 __all__ = ['app', 'config_app', 'show_summary', 'replay', 'report', 'demo', 'doctor', 'worker', 'keys', 'reference', 'check',
            'main', 'program']
 
-# %% ../../nbs/95_app/97_cli.ipynb #2205b1e6
+# %% ../../nbs/95_app/97_cli.ipynb #fa7b4e54
 import atexit
 import gc
 import os
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .analyze_cli import analyze
-from .backtest_cli import backtest
+from .backtest_cli import backtest, roots_of
 from .bias_cli import bias
-from .data_cli import data_app
+from .data_cli import _symbol, data_app
 from .sweep_cli import sweep
 
 if TYPE_CHECKING:
@@ -88,16 +88,17 @@ def show_summary(summary: dict[str, Any], out: Path) -> None:
     for note in summary["notes"]:
         _say(f"  {'note':<{width}}  {note}")
 
-# %% ../../nbs/95_app/97_cli.ipynb #55968569
+# %% ../../nbs/95_app/97_cli.ipynb #716ef402
 @app.command()
 def replay(
     source: Annotated[str, typer.Option(help="lean: a recorded day in LEAN's format; lake: an imported one; sim: a simulated one.")] = "lean",
     data: Annotated[Path | None, typer.Option(help="Folder that holds LEAN's Data [default: data.recorded_dir, else ../shared/data], "
                                                    "or the lake [default: data.lake_url].")] = None,
-    symbol: Annotated[str | None, typer.Option(help="Option root, e.g. GOOG or SPXW.")] = None,
+    symbol: Annotated[str | None, typer.Option(callback=_symbol, help="Option root, e.g. GOOG or SPXW.")] = None,
     date: Annotated[str | None, typer.Option(help="Trading day, YYYY-MM-DD.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of a simulated session.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Folder to write [default: runs/<symbol>-<date>-<source>].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write "
+                                                  "[default: in runs, what was given of <symbol>-<date>-<source>, for sim with -seed<seed>].")] = None,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Also render report.html and report.pdf.")] = True,
 ) -> None:
     """Run all jobs over one session in event time and write its ledger, snapshots, summary and report.
@@ -117,7 +118,7 @@ def replay(
 
     config = _config()
     if out is None:
-        out = config.paths.runs_dir / "-".join(filter(None, (symbol, date, source, f"seed{seed}" if source == "sim" else None)))
+        out = config.paths.runs_dir / "-".join(filter(None, (symbol and symbol.replace("/", "."), date, source, f"seed{seed}" if source == "sim" else None)))
     folder = data or (recorded_folder(config.data.recorded_dir) if source == "lean" else None)
     request = ReplayRequest(source, out, folder, symbol, _day(date), seed)
     with progress_bar(f"replaying {symbol or 'SIM'} {date or ''}".strip()) as progress:
@@ -192,7 +193,7 @@ def doctor() -> None:
     _say(f"  {how_many(faults, 'fault')}" if faults else "  all is well")
     raise typer.Exit(1 if faults else 0)
 
-# %% ../../nbs/95_app/97_cli.ipynb #37497262
+# %% ../../nbs/95_app/97_cli.ipynb #b44420b1
 @app.command()
 def worker(
     symbols: Annotated[list[str] | None, typer.Option("--symbol", help="A symbol to serve; may be given again [default: analytics.symbols].")] = None,
@@ -201,10 +202,10 @@ def worker(
     """Compute analytics of the symbols of the live session at their cadence, sharing them with other workers by lease, until told to stop."""
     from quanticity.jobs.workers import run_worker
 
-    report = run_worker(_config(), symbols or None, name=name)
+    report = run_worker(_config(), roots_of(symbols) or None, name=name)
     _say(f"  {report}")
 
-# %% ../../nbs/95_app/97_cli.ipynb #68a1f8bc
+# %% ../../nbs/95_app/97_cli.ipynb #8a23d90d
 def _reference(name: str, page: str, write: bool) -> None:
     from quanticity.core.errors import UserError
     from quanticity.core.project import find_project
@@ -244,12 +245,12 @@ def reference(write: Annotated[bool, typer.Option(help="Write docs/reference/con
 
 @config_app.command("check")
 def check() -> None:
-    """Load the configuration from all its sources, and every strategy it names; one line, exit code 2 where it does not fit."""
+    """Load the configuration from all its sources, and every strategy it names, the disabled ones too; one line, exit code 2 where it does not fit."""
     from quanticity.core.words import how_many
     from quanticity.jobs.wiring import load_strategies
 
     config = _config()
-    names = [s.name for s in load_strategies(config)]
+    names = [s.name for s in load_strategies(config, disabled=True) if config.strategies[s.name].enabled]
     _say(f"configuration is sound: {how_many(len(names), 'strategy', 'strategies')} ({', '.join(names) or 'none'}), hash {config.hash()[:16]}")
 
 # %% ../../nbs/95_app/97_cli.ipynb #5d301b07

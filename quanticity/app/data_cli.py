@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['data_app', 'import_', 'list_', 'remove', 'show', 'quality_record', 'quality', 'fetch']
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #de40e1a0
+# %% ../../nbs/95_app/970_data_cli.ipynb #1d434a73
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from ..core.errors import DataError, DataMissing, UserError
+from ..core.occ import symbol_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from quanticity.core.config import Config
     from quanticity.feeds.importing import Importer, SessionKey
     from quanticity.market.quality import Screened
@@ -24,10 +27,15 @@ if TYPE_CHECKING:
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None,
                        help="Recorded markets: bring them in, list them, look at them, fetch public ones, ask what is wrong with them.")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #71d87ad7
+# %% ../../nbs/95_app/970_data_cli.ipynb #9cc1914b
+def _symbol(text: str | None) -> str | None:
+    """What `--symbol` says, in capitals. UserError for what is no symbol."""
+    return None if text is None else symbol_of(text)
+
+
 _Lake = Annotated[str | None, typer.Option("--lake", help="Folder or URL of the lake [default: data.lake_url].")]
 _Format = Annotated[str | None, typer.Option("--format", help="The file's format, where it cannot be told: lean, cboe, alphavantage, columns, recording.")]
-_Symbol = Annotated[str | None, typer.Option("--symbol", help="Option root, e.g. GOOG or SPXW [default: all].")]
+_Symbol = Annotated[str | None, typer.Option("--symbol", callback=_symbol, help="Option root, e.g. GOOG or SPXW [default: all].")]
 _Date = Annotated[str | None, typer.Option("--date", help="Trading day, YYYY-MM-DD [default: all].")]
 _Source = Annotated[str | None, typer.Option("--source", help="Where the session is from, where a day was imported from several sources.")]
 _Option = Annotated[list[str] | None, typer.Option("--option", "-o", help="A setting of the importer, NAME=VALUE, e.g. rate=0.04.")]
@@ -121,15 +129,29 @@ def _named(config: "Config", what: str, symbol: str | None, date: str | None, so
     session = importer.load(path, keys[0], _options(option))
     return session, pinned_licence(session.files)
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #ed879a6f
+# %% ../../nbs/95_app/970_data_cli.ipynb #50b47bdc
+def _error_lines(errors: "Sequence[tuple[SessionKey, UserError]]") -> list[str]:
+    """What to say of the sessions that were not imported: a line a reason, naming all sessions that it is of (the first five)."""
+    from quanticity.jobs.imports import OtherFiles
+
+    lines: dict[str, list[str]] = {}
+    for key, error in errors:
+        there = isinstance(error, OtherFiles)
+        lines.setdefault(f"; {error.remedy}" if there else f": {error}", []).append(error.problem if there else str(key))
+    return [", ".join(of[:5]) + (f" and {len(of) - 5} more" if len(of) > 5 else "") + reason for reason, of in lines.items()]
+
+# %% ../../nbs/95_app/970_data_cli.ipynb #a4cb8b87
 @data_app.command("import")
 def import_(
     path: Annotated[Path, typer.Argument(help="A file, or a folder such as one that holds lean/Data.")],
     symbol: _Symbol = None, date: _Date = None, format: _Format = None, lake: _Lake = None, option: _Option = None,
     licence: Annotated[str, typer.Option(help="A note on the data's licence, kept with the session [default: that of the public set it is of].")] = "",
-    force: Annotated[bool, typer.Option("--force", help="Write again what is there already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write again what is there already from the same files.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Also where the lake has that symbol, day and source from other files: replace it.")] = False,
 ) -> None:
     """Bring recorded sessions into the lake: read, checked at the door, written whole or not at all. Importing again changes nothing.
+
+    The lake has one session of a symbol, day and source. Another file of it (a chain of a later moment) is refused: --replace means it, --lake keeps both.
 
     Examples:
 
@@ -147,12 +169,12 @@ def import_(
     keys = _keys(importer, path, symbol, _day(date))
     with progress_bar(f"importing {len(keys)} session{'s' * (len(keys) != 1)} ({importer.name})", _watched()) as progress:
         summary = import_many(importer, path, _archive(config, lake), keys, options=options, licence=licence, force=force,
-                              progress=progress)
+                              replace=replace, progress=progress)
     for report in summary.reports:
         typer.echo(f"  {report}")
     sys.stdout.flush()
-    for key, error in summary.errors:
-        print(f"quanticity: {key}: {error}", file=sys.stderr)  # noqa: T201
+    for line in _error_lines(summary.errors):
+        print(f"quanticity: {line}", file=sys.stderr)  # noqa: T201
     if summary.errors:
         raise typer.Exit(2)
 
@@ -282,7 +304,7 @@ def show(what: _What, date: _When = None, symbol: _Symbol = None, source: _Sourc
     if html is not None:
         typer.echo(f"  page: {html}")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #b66c0c87
+# %% ../../nbs/95_app/970_data_cli.ipynb #c578c07d
 def quality_record(screened: "Screened") -> dict[str, Any]:
     """A session's quality as plain JSON: `score` and its `parts` (0 to 1, None: not to be told), rows `refused` and `noted` by reason."""
     score, findings = screened.score, screened.findings
@@ -293,7 +315,7 @@ def quality_record(screened: "Screened") -> dict[str, Any]:
 
 @data_app.command()
 def quality(what: _What, date: _When = None, symbol: _Symbol = None, source: _Source = None, format: _Format = None, lake: _Lake = None, option: _Option = None,
-            most: Annotated[int, typer.Option(help="How many findings to list, one by one.")] = 20,
+            most: Annotated[int, typer.Option(help="How many findings to list, one by one.", min=0)] = 20,
             as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False) -> None:
     """Say what is wrong with a session: rows refused and noted by reason, the quality score with its parts, and the findings one by one."""
     import orjson

@@ -168,7 +168,7 @@ def sweep_progress(title: str, stream: TextIO | None = None) -> Iterator[Callabl
 
         yield tell
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #a06a5fd4
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #b723ad3d
 _TOGETHER = (
     "Sets that share a pass over the market and are kept together: more is quicker, with fewer a kill loses less "
     "[default: half of a process's share, up to 16]."
@@ -176,6 +176,10 @@ _TOGETHER = (
 _SET = (
     "NAME=VALUE,VALUE,... or NAME=LOW..HIGH (with --sample): a parameter of the strategy or, with a dot in its name, a key of the configuration "
     "(risk.max_open_positions=1,2,3); may be given again."
+)
+_OUT = (
+    "Folder to write, or to go on with [default: runs/sweep-STRATEGY-SYMBOLS-SOURCE; simulated: runs/sweep-STRATEGY-SYMBOLS-sim-seedN, "
+    "with --fair runs/sweep-fair-STRATEGY-SYMBOLS-sim-seedN]."
 )
 _WEIGHT = "TERM=VALUE,VALUE,...: a weight of the confidence, the others in proportion; as --set."
 
@@ -192,7 +196,7 @@ def sweep(
     backend: Annotated[str, typer.Option(help="processes: on this machine; dask: a Prefect flow on a Dask cluster (flows/sweep.py).")] = "processes",
     together: Annotated[int | None, typer.Option(help=_TOGETHER, min=1)] = None,
     slippage_ticks: TicksOption = None, fair: FairOption = False,
-    out: Annotated[Path | None, typer.Option(help="Folder to write, or to go on with [default: runs/sweep-<strategy>-<symbols>-<source>].")] = None,
+    out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Try many sets of a strategy's parameters, and of keys of the configuration, over the same days, and ask the guards about the best of them.

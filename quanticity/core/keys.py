@@ -59,9 +59,9 @@ class KeySpec:
     readers: tuple[str, ...]
     meaning: str
 
-# %% ../../nbs/00_core/06_keys.ipynb #a3b348e1
+# %% ../../nbs/00_core/06_keys.ipynb #add11b52
 _SPECS: dict[str, KeySpec] = {}
-_PART = re.compile(r"[A-Za-z0-9_.#@/\-]+")
+_PART = re.compile(r"[A-Za-z0-9_.#@/^\-]+")
 
 
 def key(pattern: str, type: KeyType, *, ttl: int | None, writer: str, readers: tuple[str, ...]) -> Callable[[Callable[P, None]], Callable[P, Key]]:

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Settles', 'INDEX_ROOTS', 'INDEX_OF', 'BROAD_ETF_ROOTS', 'Style', 'Right', 'Exercise', 'Settlement', 'RootTerms',
-           'plain_root', 'root_terms', 'OccSymbol', 'occ_symbol', 'parse_occ', 'format_occ']
+           'plain_root', 'root_terms', 'symbol_of', 'OccSymbol', 'occ_symbol', 'parse_occ', 'format_occ']
 
-# %% ../../nbs/00_core/02_occ.ipynb #93c368bb
+# %% ../../nbs/00_core/02_occ.ipynb #531222ce
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from .errors import DataError
+from .errors import DataError, UserError
 from .reasons import Reason
 
 # %% ../../nbs/00_core/02_occ.ipynb #93a19911
@@ -94,6 +94,18 @@ def root_terms(root: str, index: bool = False) -> RootTerms:
     return RootTerms(root, INDEX_OF.get(plain, plain), index, Exercise.AMERICAN if american else Exercise.EUROPEAN,
                      Settlement.CASH if index else Settlement.PHYSICAL, settles, index or plain in BROAD_ETF_ROOTS, bool(digit),
                      float("nan") if digit else 100.0, Reason.ADJUSTED_CONTRACT if digit else None)
+
+# %% ../../nbs/00_core/02_occ.ipynb #2fc9bd06
+_SYMBOL = r"\^?(?=.{1,6}\Z)[A-Z0-9]+(?:[./^][A-Z0-9]+)*"
+
+
+def symbol_of(text: str) -> str:
+    """The symbol that a person means, in capitals. UserError, one line, for what is none."""
+    symbol = text.upper() if text.isascii() else text
+    if not re.fullmatch(_SYMBOL, symbol):
+        raise UserError(f"{text[:40]!r} is no symbol",
+                        "a symbol is 1 to 6 capital letters or digits, as the root in an option's name: GOOG, SPXW, BRK.B, GOOG1")
+    return symbol
 
 # %% ../../nbs/00_core/02_occ.ipynb #c2e1c0ac
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@
 __all__ = ['SOURCES', 'ReplayRequest', 'market_reader', 'load_market', 'check_out', 'staged', 'writing', 'replay_state',
            'write_run', 'run_name', 'replay']
 
-# %% ../../nbs/80_jobs/846_run.ipynb #f4834838
+# %% ../../nbs/80_jobs/846_run.ipynb #de28e51d
 import json
 import os
 import shutil
@@ -30,6 +30,7 @@ from ..core.clock import monotonic
 from ..core.config import Config
 from ..core.errors import DataError, DataMissing, OutputError, UsageError, UserError
 from ..core.events import EventKind
+from ..core.occ import symbol_of
 from ..core.project import NO_RECORDED_FOLDER, find_project
 from ..core.provenance import Provenance, collect
 from ..core.types import plain
@@ -44,7 +45,7 @@ if TYPE_CHECKING:  # the engine takes longest to import: `replay` does so while 
 
 SOURCES = ("lean", "lake", "sim")
 
-# %% ../../nbs/80_jobs/846_run.ipynb #9b8fbdd5
+# %% ../../nbs/80_jobs/846_run.ipynb #ae928a94
 @dataclass(frozen=True)
 class ReplayRequest:
     """What to replay and where to: `source` is `lean` or `lake` (need `symbol` and `day`, and `data_dir`: the folder of LEAN's data, or the
@@ -65,6 +66,8 @@ class ReplayRequest:
             if getattr(self, name) is None:
                 option = {"data_dir": f"--data DIR, since {NO_RECORDED_FOLDER}", "symbol": "--symbol SYMBOL", "day": "--date YYYY-MM-DD"}[name]
                 raise UsageError(f"source {self.source} needs {option}")
+        if self.symbol is not None:
+            object.__setattr__(self, "symbol", symbol_of(self.symbol))
         if self.source == "sim" and self.seed < 0:
             raise UserError(f"seed {self.seed} is negative", "choose a whole number from 0")
 

@@ -5,9 +5,9 @@ found by name."""
 
 # %% auto #0
 __all__ = ['Desk', 'ChainReader', 'KnownMetrics', 'Indicators', 'Propose', 'LoadedStrategy', 'load_strategy', 'strategy_at',
-           'strategy_of', 'load_strategies']
+           'strategy_of', 'load_strategies', 'strategy_named', 'no_such_strategy']
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #ecad2a30
+# %% ../../nbs/80_jobs/800_wiring.ipynb #31d1d127
 import dataclasses
 import importlib
 import inspect
@@ -25,6 +25,7 @@ import numpy.typing as npt
 from ..core.config import Config, StrategyConfig
 from ..core.errors import ConfigError
 from ..core.keys import Key, analytics, heartbeat, options_chain
+from ..core.occ import symbol_of
 from ..core.types import Contract, Features, Proposal, Skip
 from ..market.chain import ChainDecoder, OptionChain
 from ..market.session import MarketSession
@@ -32,10 +33,10 @@ from ..playbooks.playbook import Playbook
 from ..signals.features import METRICS
 from ..store.state import State, Transaction
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #61844665
+# %% ../../nbs/80_jobs/800_wiring.ipynb #3380a7a6
 @dataclass(frozen=True)
 class Desk:
-    """One session of one option root, as every job sees it: `opens` and `closes` bound it (UTC)."""
+    """One session of one option root, as every job sees it: `opens` and `closes` bound it (UTC). UserError for a symbol that is none."""
 
     state: State
     config: Config
@@ -43,6 +44,9 @@ class Desk:
     date: date
     opens: datetime
     closes: datetime
+
+    def __post_init__(self) -> None:
+        symbol_of(self.symbol)
 
     @property
     def session(self) -> str:
@@ -126,7 +130,7 @@ class Indicators:
         row = int(np.searchsorted(self.ts, now, side="right")) - 1
         return ({name: float(column[row]) if row >= 0 else math.nan for name, column in self.columns.items()}, int(self.ts[row]) if row >= 0 else 0)
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #a275cd42
+# %% ../../nbs/80_jobs/800_wiring.ipynb #c3933418
 class Propose(Protocol):
     """A strategy's function, as the platform calls it."""
 
@@ -152,6 +156,8 @@ def _module(path: str, key: str) -> ModuleType:
         return importlib.import_module(path)
     except ModuleNotFoundError as error:
         raise ConfigError(f"{key}: no module {error.name}", "name an importable module") from error
+    except SystemExit as error:
+        raise ConfigError(f"{key}: {path} ends the program when it is imported", "keep what a program does under if __name__ == '__main__'") from error
     except Exception as error:  # a strategy is a user's code: whatever it raises is told with the key that names it
         raise ConfigError(f"{key}: {path} cannot be imported: {type(error).__name__}: {error}", "mend the module") from error
 
@@ -234,7 +240,7 @@ def load_strategy(name: str, entry: StrategyConfig) -> LoadedStrategy:
         raise ConfigError(f"{key}.module: {entry.module} is the strategy {loaded.name!r}", f"name the entry strategies.{loaded.name}")
     return loaded
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #a0e17f3a
+# %% ../../nbs/80_jobs/800_wiring.ipynb #f4e44298
 def strategy_at(path: str, parameters: Mapping[str, Any] = MappingProxyType({}), playbook: Playbook | None = None, key: str = "strategy") -> LoadedStrategy:
     """The strategy in a module or `module:Class`, under its own name; without a playbook under its own `PLAYBOOK`, else under one that lets it run all day.
 
@@ -267,9 +273,12 @@ def _all_day(name: str) -> Playbook:
     return Playbook(name, start_minutes_after_open=0.0, stop_minutes_before_close=0.0, min_quality=0.0, min_quoted_share=0.0)
 
 
-def load_strategies(config: Config) -> tuple[LoadedStrategy, ...]:
-    """All enabled strategies, in the configuration's order. ConfigError begins with the source that stated what does not fit."""
-    return tuple(_with_source(config, name, entry) for name, entry in config.strategies.items() if entry.enabled)
+def load_strategies(config: Config, disabled: bool = False) -> tuple[LoadedStrategy, ...]:
+    """All enabled strategies, with `disabled` the others too, in the configuration's order.
+
+    ConfigError begins with the source that stated what does not fit.
+    """
+    return tuple(_with_source(config, name, entry) for name, entry in config.strategies.items() if entry.enabled or disabled)
 
 
 def _with_source(config: Config, name: str, entry: StrategyConfig) -> LoadedStrategy:
@@ -280,3 +289,28 @@ def _with_source(config: Config, name: str, entry: StrategyConfig) -> LoadedStra
         if not source:
             raise
         raise ConfigError(f"{source}: {error.problem}", error.remedy) from error
+
+# %% ../../nbs/80_jobs/800_wiring.ipynb #65b89a13
+def strategy_named(name: str, config: Config, parameters: Mapping[str, Any] = MappingProxyType({})) -> LoadedStrategy:
+    """The strategy that a person means: an entry of the configuration, enabled or not, else a module or `module:Class`; `parameters` on top of its own.
+
+    ConfigError, one line, where there is none (it tells all names of the configuration) or it does not fit.
+    """
+    entry = config.strategies.get(name)
+    if entry is None:
+        try:
+            return strategy_at(name, parameters)
+        except ConfigError as error:
+            raise no_such_strategy(name, config, error) from error
+    if parameters:
+        return load_strategy(name, entry.model_copy(update={"parameters": {**entry.parameters, **parameters}}))
+    return _with_source(config, name, entry)
+
+
+def no_such_strategy(name: str, config: Config, error: ConfigError, key: str = "strategy") -> ConfigError:
+    """What to say of a name at which `strategy_at` failed: that there is none, and which there are; the error itself where the module is there."""
+    missing = error.problem.removeprefix(f"{key}: no module ")
+    if missing == error.problem or not f"{name.partition(':')[0]}.".startswith(f"{missing}."):
+        return error
+    there = ", ".join(config.strategies) or "none"
+    return ConfigError(f"no strategy {name} in the configuration (there: {there}), and no module of that name", "give NAME, module or module:Class")

@@ -62,12 +62,16 @@ def _line(x: Any, y: Any, name: str, colour: str, dash: str = "solid", **more: A
     line = {"color": colour, "width": 1.8, "dash": dash, **more.pop("line", {})}
     return go.Scatter(**{"x": x, "y": y, "name": name, "mode": "lines", "line": line, **more})
 
-# %% ../../nbs/75_reports/76_figures.ipynb #dcc74255
+# %% ../../nbs/75_reports/76_figures.ipynb #07b759a9
 def _two_panels(upper: str, lower: str, formats: tuple[str, str]) -> dict[str, Any]:
     return {"xaxis": _CLOCK | {"anchor": "y", "showticklabels": False, "matches": "x2"},
             "xaxis2": _CLOCK | {"anchor": "y2", "title": {"text": "New York time"}},
             "yaxis": {"domain": [0.54, 1.0], "title": {"text": upper}, "tickformat": formats[0]},
             "yaxis2": {"domain": [0.0, 0.46], "title": {"text": lower}, "tickformat": formats[1], "anchor": "x2"}}
+
+
+def _one_panel(name: str, form: str) -> dict[str, Any]:
+    return {"xaxis": _CLOCK | {"title": {"text": "New York time"}}, "yaxis": {"title": {"text": name}, "tickformat": form}}
 
 
 def _has(values: npt.NDArray[np.float64]) -> bool:
@@ -185,7 +189,7 @@ def strike_map(run: Run) -> Any:
                                 colorbar={"title": {"text": "million $ per 1 %"}}))
     return figure
 
-# %% ../../nbs/75_reports/76_figures.ipynb #b08d9033
+# %% ../../nbs/75_reports/76_figures.ipynb #f6ca0b88
 def volatility_figure(run: Run) -> Any:
     """At-the-money volatility over the day, and 25-delta skew under it. Plotly figure or `Note`."""
     atm = run.column("atm_volatility")
@@ -193,12 +197,15 @@ def volatility_figure(run: Run) -> Any:
         return Note("No at-the-money volatility all day: no quote near the money could be solved for one.")
     held = int(np.isfinite(atm).sum())
     notes = [] if held == len(atm) else [f"At-the-money volatility could be solved in {held} of {len(atm)} snapshots."]
-    figure = _figure("Implied volatility and skew", "snapshots.parquet: ts, atm_volatility, risk_reversal_25, put_skew_25", notes, height=460,
-                     **_two_panels("at the money, per year", "25-delta skew", (".1%", ".1%")))
+    skews = [(values, label, colour) for name, label, colour in (("risk_reversal_25", "risk reversal (call - put)", BLUE),
+                                                                 ("put_skew_25", "put skew (put - ATM)", RED)) if _has(values := run.column(name))]
+    panels = _two_panels("at the money, per year", "25-delta skew", (".1%", ".1%")) if skews else _one_panel("at the money, per year", ".1%")
+    notes += [] if skews else ["No 25-delta skew was known all day."]
+    figure = _figure("Implied volatility and skew" if skews else "Implied volatility",
+                     "snapshots.parquet: ts, atm_volatility, risk_reversal_25, put_skew_25", notes, height=460 if skews else 400, **panels)
     figure.add_trace(_line(run.times, atm, "at-the-money volatility", BLACK, **_DOTTED))
-    for name, label, colour in (("risk_reversal_25", "risk reversal (call - put)", BLUE), ("put_skew_25", "put skew (put - ATM)", RED)):
-        if _has(values := run.column(name)):
-            figure.add_trace(_line(run.times, values, label, colour, xaxis="x2", yaxis="y2", **_DOTTED))
+    for values, label, colour in skews:
+        figure.add_trace(_line(run.times, values, label, colour, xaxis="x2", yaxis="y2", **_DOTTED))
     return figure
 
 

@@ -6,7 +6,7 @@
 __all__ = ['EXPIRY_HEAD', 'FindingLine', 'finding_summary', 'new_york_times', 'coverage_over_time', 'strikes_over_time',
            'spread_by_moneyness', 'volume_figure', 'percent', 'expiry_rows', 'gap_rows', 'market_page']
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #03eaac93
+# %% ../../nbs/75_reports/771_market_page.ipynb #dd2e97fe
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,8 +20,8 @@ from ..market.findings import Severity, finding_lines
 from ..market.quality import Screened
 from ..market.session import MarketSession
 from .figures import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
-from .market_view import (Gap, Map, expiry_profile, gaps, reference_spot, spread_map, strike_map, time_profile,
-                                            underlying_rows, volume_by_strike)
+from .market_view import (Gap, Map, expiry_profile, gaps, spread_map, strike_map, strike_reference, time_profile,
+                                            two_sided_share, underlying_rows, volume_by_strike)
 
 _NEW_YORK = ZoneInfo("America/New_York")
 
@@ -50,7 +50,7 @@ def new_york_times(ns: Sequence[int]) -> list[datetime]:
     """Nanoseconds UTC as naive New York wall-clock times, which is what an axis shows."""
     return [datetime.fromtimestamp(t // 1_000_000_000, UTC).astimezone(_NEW_YORK).replace(tzinfo=None) for t in ns]
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #cebecfa8
+# %% ../../nbs/75_reports/771_market_page.ipynb #f635cb80
 _SHADES = "Viridis"
 
 
@@ -80,7 +80,7 @@ def coverage_over_time(session: MarketSession) -> Any:
     figure.add_scatter(x=x, y=p.two_sided, name="two-sided share", mode="lines", line={"color": PURPLE, "width": 1.6}, row=2, col=1)
     figure.add_bar(x=x, y=p.rows.get(trades, none), name=_LABELS[trades], marker_color=ORANGE, row=3, col=1)
     figure.add_trace(go.Scatter(x=x, y=p.spot, name="spot", mode="lines", line={"color": RED, "width": 1.6}), row=4, col=1)
-    for row, title in enumerate((f"rows in {p.minutes} min", "two-sided", "trades", "spot, $"), 1):
+    for row, title in enumerate((f"rows in {p.minutes:.3g} min", "two-sided", "trades", "spot, $"), 1):
         figure.update_yaxes(title_text=title, row=row, col=1)
     figure.update_yaxes(rangemode="nonnegative", row=1, col=1)
     figure.update_yaxes(tickformat=".0%", range=[0, 1.05], row=2, col=1)
@@ -88,7 +88,7 @@ def coverage_over_time(session: MarketSession) -> Any:
     figure.update_xaxes(tickformat="%H:%M", row=4, col=1, title_text="New York time")
     return _look(figure, "Coverage over the day", 620)
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #457849f8
+# %% ../../nbs/75_reports/771_market_page.ipynb #1dadc49f
 def _heat(table: Map, title: str, shown: str, columns: Sequence[Any], height: int, text: str = "") -> Any:
     import plotly.graph_objects as go
 
@@ -111,7 +111,8 @@ def strikes_over_time(session: MarketSession) -> Any:
 def spread_by_moneyness(session: MarketSession) -> Any:
     """Median relative spread by moneyness and expiry."""
     table = spread_map(session)
-    figure = _heat(table, f"Spread over mid, by strike over spot ({reference_spot(session):,.2f}) and expiry", "spread", table.columns, 460, "%{z:.0%}")
+    level, name = strike_reference(session)
+    figure = _heat(table, f"Spread over mid, by strike over {name} ({level:,.2f}) and expiry", "spread", table.columns, 460, "%{z:.0%}")
     figure.update_traces(colorbar_tickformat=".0%", zmin=0, zmax=float(np.nanquantile(table.values, 0.95)) if np.isfinite(table.values).any() else 1.0)
     figure.update_xaxes(type="category", title_text="expiry")
     return figure
@@ -125,8 +126,9 @@ def volume_figure(session: MarketSession) -> Any:
     figure = go.Figure()
     figure.add_bar(x=strikes, y=calls, name="calls", marker_color=SKY)
     figure.add_bar(x=strikes, y=-puts, name="puts", marker_color=ORANGE)
-    if (spot := reference_spot(session)) == spot:
-        figure.add_vline(x=spot, line={"color": RED, "width": 1.2, "dash": "dot"}, annotation_text="spot")
+    level, name = strike_reference(session)
+    if name == "spot":
+        figure.add_vline(x=level, line={"color": RED, "width": 1.2, "dash": "dot"}, annotation_text="spot")
     figure.update_layout(barmode="relative")
     figure.update_yaxes(title_text="contracts, puts downwards")
     figure.update_xaxes(title_text="strike")
@@ -162,7 +164,7 @@ def gap_rows(found: Sequence[Gap], most: int = 20) -> list[list[str]]:
     """The longest holes as rows of text: tape, from, to, minutes."""
     return [[_LABELS[g.tape], *(f"{t:%H:%M:%S}" for t in new_york_times([g.start, g.end])), f"{g.minutes:.1f}"] for g in found[:most]]
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #95858737
+# %% ../../nbs/75_reports/771_market_page.ipynb #8dce3676
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c1e21;--soft:#5f6670;--paper:#fff;--card:#f5f6f8;--line:#d9dde3;--grid:#e3e6eb}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#9aa3ad;--paper:#14171b;--card:#1e2227;--line:#343a42;--grid:#2c323a}}
@@ -190,10 +192,9 @@ addEventListener('load',paint);dark.addEventListener('change',paint);
 
 def _tiles(session: MarketSession, score: Mapping[str, float]) -> str:
     p = expiry_profile(session)
-    both = float(np.nansum(p.two_sided * p.rows)) / max(int(p.rows.sum()), 1) if len(p.rows) else float("nan")
     counted = {"contracts": len(session.contracts), "expiries": len(p.expiry), "quote rows": len(session.quotes), "trades": len(session.trades),
                "rows of the underlying": underlying_rows(session), "volume": int(session.trades.size.sum())}
-    shown = [*((name, f"{value:,}") for name, value in counted.items()), ("two-sided", percent(both))]
+    shown = [*((name, f"{value:,}") for name, value in counted.items()), ("two-sided", percent(two_sided_share(session)))]
     shown += [(name, f"{value:.2f}") for name, value in score.items()]
     return "<div class='tiles'>" + "".join(f"<div class='tile'><b>{escape(v)}</b><span>{escape(k)}</span></div>" for k, v in shown) + "</div>"
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['sparkline', 'shade', 'print_market']
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #b430e34c
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #dba495a4
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -15,7 +15,8 @@ import numpy as np
 from ..market.chain import FloatArray
 from ..market.session import MarketSession
 from .market_page import EXPIRY_HEAD, FindingLine, expiry_rows, gap_rows, percent
-from .market_view import Map, expiry_profile, gaps, reference_spot, spread_map, strike_map, time_profile, underlying_rows, volume_by_strike
+from .market_view import (Map, expiry_profile, gaps, reference_spot, spread_map, strike_map, strike_reference, time_profile,
+                                            two_sided_share, underlying_rows, volume_by_strike)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,17 +96,19 @@ def _print_expiries(session: MarketSession, console: "Console", most: int = 12) 
     if more:
         console.print(Text("; ".join(more) + "\n"))
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #689e13b0
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #33658033
 def _profiles(session: MarketSession, bins: int) -> list[tuple[str, str, str]]:
     p = time_profile(session, bins)
     late = {name: f", {rows:,} outside" if rows else "" for name, rows in p.outside.items()}
     lines = [(name.replace("_", " "), sparkline(rows.astype(np.float64)), f"{int(rows.sum()):,} rows{late[name]}") for name, rows in p.rows.items()]
-    lines.append(("two-sided", sparkline(p.two_sided), f"{percent(float(np.nanmean(p.two_sided)) if np.isfinite(p.two_sided).any() else np.nan)} of quotes"))
+    lines.append(("two-sided", sparkline(p.two_sided), f"{percent(two_sided_share(session))} of quotes"))
     spot = p.spot[np.isfinite(p.spot)]
-    lines.append(("spot", sparkline(p.spot, low=None), f"{spot.min():,.2f} to {spot.max():,.2f}" if len(spot) else "unknown"))
+    late_spot = reference_spot(session)
+    unseen = f"{late_spot:,.2f}, after the close" if late_spot == late_spot else "unknown"
+    lines.append(("spot", sparkline(p.spot, low=None), f"{spot.min():,.2f} to {spot.max():,.2f}" if len(spot) else unseen))
     return lines
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #8d557861
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #e81fc5d9
 def _print_maps(session: MarketSession, console: "Console", bins: int) -> None:
     from rich.text import Text
 
@@ -120,7 +123,8 @@ def _print_maps(session: MarketSession, console: "Console", bins: int) -> None:
     fit = len(head)
     while fit > 2 and _width(head[:fit], [row[:fit] for row in shown]) > console.width:
         fit -= 1
-    console.print(Text(f"Spread over mid, by strike over spot ({reference_spot(session):,.2f}) and days to expiry", style="bold"))
+    level, measure = strike_reference(session)
+    console.print(Text(f"Spread over mid, by strike over {measure} ({level:,.2f}) and days to expiry", style="bold"))
     console.print(_rich_table("", head[:fit], [row[:fit] for row in shown]))
     if fit < len(head):
         console.print(Text(f"and {len(head) - fit:,} more expiries, to {head[-1]}\n"))

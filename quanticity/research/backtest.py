@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Costs', 'strategies_from', 'Day', 'Backtest', 'Setup', 'backtest', 'backtest_together', 'parameters_of', 'prove']
 
-# %% ../../nbs/85_research/895_backtest.ipynb #38a7e342
+# %% ../../nbs/85_research/895_backtest.ipynb #a50e2d7d
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,9 +17,10 @@ from typing import Any, Literal, NamedTuple
 from ..core.config import Config, load_config
 from ..core.errors import ConfigError, UserError
 from ..core.events import Event, EventKind, parse_event
+from ..core.words import agree, how_many
 from ..jobs.replay import Book, Moment, Progress, SessionRun, Watch, run_books
 from ..jobs.run import replay_state
-from ..jobs.wiring import LoadedStrategy, load_strategies, strategy_at, strategy_of
+from ..jobs.wiring import LoadedStrategy, load_strategies, strategy_named, strategy_of
 from ..market.chain import FloatArray
 from ..market.commissions import CommissionSchedule
 from ..market.matching import Slippage
@@ -71,29 +72,22 @@ class Costs:
         """The schedule of one's own, or None."""
         return self.commissions if isinstance(self.commissions, CommissionSchedule) else None
 
-# %% ../../nbs/85_research/895_backtest.ipynb #f4b87c12
+# %% ../../nbs/85_research/895_backtest.ipynb #72f46406
 def strategies_from(named: Sequence[Any] | None, config: Config) -> tuple[LoadedStrategy, ...]:
-    """Strategies by name, path or object; None: the configuration's. ConfigError, one line, for what is none, or a name given twice."""
+    """Strategies by name, path or object; None: those enabled in the configuration. ConfigError, one line, for what is none, or a name given twice."""
     if named is None:
         return load_strategies(config)
-    configured = {s.name: s for s in load_strategies(config)} if any(isinstance(s, str) for s in named) else {}
-    found = tuple(_strategy(s, configured) for s in named)
+    found = tuple(_strategy(s, config) for s in named)
     names = [s.name for s in found]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ConfigError(f"strategy {twice[0]!r} is named twice", "give each strategy a name of its own")
     return found
 
 
-def _strategy(named: Any, configured: Mapping[str, LoadedStrategy]) -> LoadedStrategy:
+def _strategy(named: Any, config: Config) -> LoadedStrategy:
     if isinstance(named, LoadedStrategy):
         return named
-    if not isinstance(named, str):
-        return strategy_of(named)
-    if named in configured:
-        return configured[named]
-    if "." in named or ":" in named:
-        return strategy_at(named)
-    raise ConfigError(f"no strategy {named!r}", f"there are: {', '.join(configured) or 'none'}; or name a module or module:Class")
+    return strategy_named(named, config) if isinstance(named, str) else strategy_of(named)
 
 # %% ../../nbs/85_research/895_backtest.ipynb #8d6f1911
 @dataclass(frozen=True)
@@ -249,7 +243,12 @@ def _noted(sessions: Iterable[MarketSession], note: Callable[[_About], None]) ->
         note(_About(session.symbol, session.date, session.source, session.opens, session.closes, session.files, session.notes))
         yield session
 
-# %% ../../nbs/85_research/895_backtest.ipynb #facff39d
+# %% ../../nbs/85_research/895_backtest.ipynb #c99a1e07
+def _still_open(count: int, symbol: str) -> str:
+    it, is_ = agree(count, "it", "they"), agree(count, "is", "are")
+    return f"{how_many(count, 'position')} in {symbol} {is_} still open at the end: {it} {is_} valued at what {it} could be sold for"
+
+
 def _folded(
     runs: list[SessionRun],
     sessions: list[_About],
@@ -267,12 +266,10 @@ def _folded(
     totals = [run.totals for run in last.values()]
     money = {name: round(sum(getattr(t, name) for t in totals), 6) for name in ("realized", "unrealized", "commission", "net", "cash", "value")}
     notes = [note for run in runs for note in run.notes] + [
-        f"{run.unsettled} positions of {run.desk.session} could not be settled: no spot" for run in runs if run.unsettled
+        f"{how_many(run.unsettled, 'position')} of {run.desk.session} could not be settled: no spot" for run in runs if run.unsettled
     ]
     notes += [
-        f"{len(run.marks)} positions in {run.desk.symbol} are still open at the end: they are valued at what they could be sold for"
-        for run in last.values()
-        if run.marks
+        _still_open(len(run.marks), run.desk.symbol) for run in last.values() if run.marks
     ]
     about = tuple((session.symbol, session.date, note) for session in sessions for note in session.notes)
     made = Backtest(

@@ -25,7 +25,7 @@ from .warm_up import check_warm_up
 
 _all_ = ["BiasSettings", "CheckResult", "Check", "Finding", "fresh_strategy"]
 
-# %% ../../nbs/85_research/891_bias.ipynb #cc6420a7
+# %% ../../nbs/85_research/891_bias.ipynb #74613151
 @dataclass(frozen=True)
 class BiasReport:
     """What all checks of a strategy on a session found: `decisions` it was asked for, `proposals` it made, a result a check."""
@@ -44,19 +44,26 @@ class BiasReport:
 
     @property
     def clean(self) -> bool:
-        """Whether there are no findings."""
+        """Whether there are no findings; see `note` for a day that could hold none."""
         return not self.findings
+
+    @property
+    def note(self) -> str:
+        """What the verdict does not cover: a sentence where nothing was proposed, else empty."""
+        if self.proposals:
+            return ""
+        return "It proposed nothing on this day: what it would choose could not be judged. Try another day, or other parameters."
 
     def record(self) -> dict[str, Any]:
         """As JSON holds it."""
         checks = [{"check": r.check.value, "compared": r.compared, "findings": [f.record() for f in r.findings], "note": r.note} for r in self.results]
         return {"strategy": self.strategy, "session": self.session, "source": self.source, "clean": self.clean, "decisions": self.decisions,
-                "proposals": self.proposals, "checks": checks}
+                "proposals": self.proposals, "note": self.note, "checks": checks}
 
     def __str__(self) -> str:
         verdict = "clean" if self.clean else f"{len(self.findings)} findings"
         head = f"{self.strategy} on {self.session}: {verdict} ({self.decisions} decisions, {self.proposals} with a proposal)"
-        return "\n".join([head, *(f"  {f}" for f in self.findings)])
+        return "\n".join([head, *(f"  {f}" for f in self.findings), *([f"  {self.note}"] if self.note else [])])
 
 # %% ../../nbs/85_research/891_bias.ipynb #bce46bbc
 def affordable(settings: BiasSettings, walk_seconds: float) -> BiasSettings:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['steps_of', 'Study', 'study', 'decisions_figure', 'compare']
 
-# %% ../../nbs/85_research/8992_studies.ipynb #d16b7272
+# %% ../../nbs/85_research/8992_studies.ipynb #24cafb9f
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from ..core.config import Config, load_config
+from ..core.errors import UserError
 from ..core.types import Skip
 from ..market.session import MarketSession
 from .decisions import Answer, SessionSteps, decisions, session_steps
@@ -71,21 +72,17 @@ def _row(answer: Answer, spot: float | None) -> dict[str, Any]:
     return {"answer": "proposal", "detail": p.rationale, "spot": spot, "contract": str(p.contract), "right": p.contract.right.value, "confidence": p.confidence,
             "limit_price": p.limit_price, **{f"part_{name}": value for name, value in p.parts.items()}}
 
-# %% ../../nbs/85_research/8992_studies.ipynb #3c0efbcf
+# %% ../../nbs/85_research/8992_studies.ipynb #fd409bf1
 def study(strategy: Any, session: MarketSession, parameters: Mapping[str, Any] | None = None, config: Config | None = None) -> Study:
     """Ask a strategy at every step of a session.
 
     `strategy` is a name of the configuration, a module, `module:Class`, or the object or class itself (one in a notebook's cell, say). A name is
     looked up anew each time, so that IPython's autoreload is seen. ConfigError, one line, for what is no strategy or for parameters that do not fit.
     """
-    from quanticity.jobs.wiring import load_strategy, strategy_at, strategy_of
+    from quanticity.jobs.wiring import strategy_named, strategy_of
 
     config, given = config or load_config(), dict(parameters or {})
-    if isinstance(strategy, str) and strategy in config.strategies:
-        entry = config.strategies[strategy]
-        loaded = load_strategy(strategy, entry.model_copy(update={"parameters": {**entry.parameters, **given}}))
-    else:
-        loaded = strategy_at(strategy, given) if isinstance(strategy, str) else strategy_of(strategy, given)
+    loaded = strategy_named(strategy, config, given) if isinstance(strategy, str) else strategy_of(strategy, given)
     steps = steps_of(session, config)
     return Study(loaded.name, loaded.parameters, steps, tuple(decisions(loaded, steps, session)))
 
@@ -112,12 +109,17 @@ def decisions_figure(made: Study) -> Any:
     figure.update_xaxes(title_text="New York time", row=3, col=1)
     return figure.update_layout(title=f"{made.name} on {made.steps.symbol} {made.steps.opens:%Y-%m-%d}", template="plotly_white", height=640, showlegend=False)
 
-# %% ../../nbs/85_research/8992_studies.ipynb #19f79620
+# %% ../../nbs/85_research/8992_studies.ipynb #8cff52dd
 def compare(strategy: Any, session: MarketSession, name: str, values: Sequence[Any], config: Config | None = None) -> Any:
-    """A DataFrame with a row for each value of one parameter: how many proposals there were, their mean confidence, and the commonest reason against."""
+    """A DataFrame with a row for each value of one parameter: how many proposals there were, their mean confidence, and the commonest reason against.
+
+    UserError where there are no values.
+    """
     import pandas as pd
 
     rows = []
+    if not len(values):
+        raise UserError(f"no values of {name} to compare", "give at least one")
     for value in values:
         made = study(strategy, session, {name: value}, config)
         counts = made.counts

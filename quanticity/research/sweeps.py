@@ -7,7 +7,7 @@ __all__ = ['MOST_TRIALS', 'MOST_TOGETHER', 'Keep', 'Backend', 'Range', 'paramete
            'groups_for', 'run_trials', 'run_trial', 'in_worker', 'configured', 'sweep_tasks', 'in_processes', 'Sweep',
            'run_sweep']
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #5ff1640c
+# %% ../../nbs/85_research/898_sweeps.ipynb #ffd866e0
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +23,7 @@ import orjson
 from ..core.config import Config, differences, with_values
 from ..core.errors import OutputError, UserError
 from ..jobs.replay import Progress, _refuse_adjusted, market_part
-from ..jobs.wiring import LoadedStrategy, load_strategy, strategy_at
+from ..jobs.wiring import LoadedStrategy, strategy_named
 from ..market.chain import FloatArray, nanoseconds
 from ..market.session import MarketSession
 from .backtest import Backtest, Setup, backtest_together, parameters_of
@@ -77,7 +77,7 @@ def parameter_sets(values: Mapping[str, Sequence[Any] | Range], sample: int | No
             break
     return list(found.values())
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #c3df3368
+# %% ../../nbs/85_research/898_sweeps.ipynb #f861fcf9
 @dataclass(frozen=True)
 class TrialTask:
     """One backtest to make: `key` names it (see `sweep_tasks`), `given` is what its set says: parameters of the strategy, and keys of the configuration, which
@@ -110,11 +110,7 @@ def swept_strategy(strategy: str, given: Mapping[str, Any], config: Config) -> L
 
     Names with a dot are keys of the configuration, and not for the strategy.
     """
-    given = {name: value for name, value in given.items() if "." not in name}
-    entry = config.strategies.get(strategy)
-    if entry is None:
-        return strategy_at(strategy, dict(given))
-    return load_strategy(strategy, entry.model_copy(update={"parameters": {**entry.parameters, **given}}))
+    return strategy_named(strategy, config, {name: value for name, value in given.items() if "." not in name})
 
 # %% ../../nbs/85_research/898_sweeps.ipynb #ad9a10e1
 _MOST_KEPT = 12  # sessions in a worker's memory

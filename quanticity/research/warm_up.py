@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['check_warm_up']
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #f2fdf4a0
+# %% ../../nbs/85_research/8916_warm_up.ipynb #6cbc4add
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core.reasons import Reason
 from ..core.types import Skip
+from ..core.words import how_many
 from ..market.chain import nanoseconds
 from ..market.session import MarketSession, known_at
 from .bias_compare import ANSWERS, BiasSettings, CheckResult, Comparison
@@ -21,9 +22,9 @@ from .bias_findings import Check, Value, differing, first_difference, shown_answ
 from .bias_runs import Failed, MakeStrategy, Reference, Run, row_at
 from .decisions import SessionSteps
 from .look_ahead import CutRun
-from .variations import starting_at
+from .variations import shifted, starting_at
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #9c5fd91f
+# %% ../../nbs/85_research/8916_warm_up.ipynb #f52b2795
 @dataclass(frozen=True, eq=False)
 class _LateStart:
     """What differs at a decision when data and calls begin some nanoseconds before it: features, and where there is none, a part of the answer."""
@@ -69,11 +70,15 @@ def check_warm_up(make: MakeStrategy, reference: Reference, steps: SessionSteps,
         features, answer = late(k, nanos)
         comparison.compared += 1
         for name, (before, after) in features.items():
-            comparison.tell(name, k, before, after, f"the data starting {minutes:g} minutes before")
+            comparison.tell(name, k, before, after, f"the data starting {_minutes(minutes)} before")
         if answer and not comparison.found:
-            comparison.tell(*_part(answer, k), variation=f"the data starting {minutes:g} minutes before", of=ANSWERS)
+            comparison.tell(*_part(answer, k), variation=f"the data starting {_minutes(minutes)} before", of=ANSWERS)
         tick()
-    return comparison.result(f"{minutes:g} minutes of warm-up" + ("" if some else ": longer than the session, nothing to compare"))
+    return comparison.result(f"{_minutes(minutes)} of warm-up" + ("" if some else ": longer than the session, nothing to compare"))
+
+
+def _minutes(number: float) -> str:
+    return how_many(int(number), "minute") if number == int(number) else f"{number:g} minutes"
 
 
 def _part(answer: tuple[str, Value, Value], step: int) -> tuple[str, int, Value, Value]:
@@ -85,7 +90,7 @@ def _able(late: _LateStart, nanos: int) -> list[int]:
     first = nanoseconds(late.steps.opens)
     return [k for k, step in enumerate(late.steps.steps) if step.now - nanos > first and late.cut.rows[k] is not None and late.cut.answers[k] is not None]
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #10f26171
+# %% ../../nbs/85_research/8916_warm_up.ipynb #65976ec0
 _STARTS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 150, 180, 240, 300)  # minutes
 _NOT_YET = (Reason.OUTSIDE_WINDOW, Reason.TOO_EARLY, Reason.FEATURE_MISSING, Reason.TOO_LITTLE_HISTORY)
 _Witness = tuple[int, Value, Value, str, float]  # step, both values, the part of the answer, minutes of the start
@@ -116,8 +121,12 @@ def _unstated(comparison: Comparison, late: _LateStart, some: Sequence[int], ste
         if minutes is None:
             open_ended.append("the answer" if name == ANSWERS else name)
         elif name in witness and _used_early(late, name, minutes):
+            if _since_open(late, name, minutes):
+                open_ended.append("the answer" if name == ANSWERS else name)
+                continue
             k, before, after, part, start = witness[name]
-            told = f"the data starting {start:g} minutes before (no WARM_UP_MINUTES is stated, and it takes up to {minutes:g} minutes to settle)"
+            told = (f"the data starting {_minutes(start)} before (no WARM_UP_MINUTES is stated, and it takes up to {_minutes(minutes)} to settle: "
+                    "state as many, or give NaN until they are known)")
             comparison.tell(part, k, before, after, told, name)
     return "no warm-up stated" + (f"; {', '.join(open_ended)} depends on the session since its open" if open_ended else "")
 
@@ -148,3 +157,38 @@ def _used_early(late: _LateStart, name: str, minutes: float) -> bool:
             if there:
                 return True
     return False
+
+# %% ../../nbs/85_research/8916_warm_up.ipynb #71b78d42
+_ANSWERS_TO = 0.5  # standard deviations of the column over the day
+
+
+def _since_open(late: _LateStart, name: str, minutes: float) -> bool:
+    """Whether a feature, or the answer, late in the day still answers to the session's first quarter, which ended more than `minutes` ago."""
+    first, minute = nanoseconds(late.steps.opens), 60_000_000_000
+    quarter = (nanoseconds(late.steps.closes) - first) // 4
+    ends = [k for k in _able(late, minute) if late.steps.steps[k].now - first > 3 * quarter and math.isfinite((late.cut.rows[k] or {}).get(name, 0.0))]
+    for k in _spread(ends, 4):
+        now = late.steps.steps[k].now
+        until = min(first + quarter, now - round(minutes * 60e9))
+        for side in (1.0, -1.0):
+            for last in (side, 0.0):
+                session = shifted(known_at(late.session, now), now - minute + 1, now + 1, last) if last else known_at(late.session, now)
+                if until > first and _answers_to(late, name, k, session, shifted(session, 0, until, 2 * side)):
+                    return True
+    return False
+
+
+def _answers_to(late: _LateStart, name: str, k: int, one: MarketSession, other: MarketSession) -> bool:
+    """Whether a feature or the answer at a step is clearly another on the other session; not where it is missing or fails."""
+    step, values = late.steps.steps[k], []
+    for session in (one, other):
+        run = Run(late.make, late.steps)
+        table = run.indicators(session)
+        if isinstance(table, Failed):
+            return False
+        row, known = row_at(table, step.now)
+        values.append(run.ask(step, late.cut.rows[k] or row, known, late.reference.held[k]) if name == ANSWERS else row.get(name, math.nan))
+    before, after = values
+    if isinstance(before, float) and isinstance(after, float):
+        return abs(after - before) > _ANSWERS_TO * late.reference.scales.get(name, 0.0)
+    return not isinstance(before, Failed | float) and not isinstance(after, Failed | float) and first_difference(before, after) is not None

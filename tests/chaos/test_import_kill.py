@@ -52,7 +52,7 @@ def import_and_die(source: Path, lake: Path, at: int) -> int:
 
     archive = Archive(lake)
     sys.addaudithook(hook)
-    import_session(IMPORTER, source, KEY, archive, door=door)
+    import_session(IMPORTER, source, KEY, archive, door=door, replace=True)
     return seen[0]
 
 
@@ -134,7 +134,7 @@ def test_killed_at_every_touch_while_it_replaces_a_session(two: tuple[Path, Path
     for at in range(1, touches + 1):
         lake = tmp_path / "kill" / str(at)
         seen[whole(lake, known)] += 1  # one or the other, never none, never a mixture
-        import_session(IMPORTER, two[1], KEY, Archive(lake), door=door)
+        import_session(IMPORTER, two[1], KEY, Archive(lake), door=door, replace=True)
         assert content(lake) == expected, at
     assert seen["one"] > 20 and seen["two"] > 3, seen
 
@@ -156,7 +156,7 @@ def test_killed_at_random_moments(two: tuple[Path, Path], tmp_path: Path) -> Non
             seen.append(whole(lake, known))
         worker.stdin.close()
     assert worker.returncode == 0 and {"one", "two"} <= set(seen), seen
-    import_session(IMPORTER, two[0], KEY, Archive(lake), door=door)
+    import_session(IMPORTER, two[0], KEY, Archive(lake), door=door, replace=True)
     assert content(lake) == content(tmp_path / "one")
 
 

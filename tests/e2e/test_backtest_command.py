@@ -66,7 +66,7 @@ def test_simulated_days_as_json(tmp_path):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--symbol", "GOOG", "--data", "{data}", "--date", "2015-12-25"), "no session of GOOG on 2015-12-25; days there: 2015-12-23"),
-    (("--source", "sim", "--strategy", "ten_dte"), "no strategy 'ten_dte'; there are: zero_dte"),
+    (("--source", "sim", "--strategy", "ten_dte"), "no strategy ten_dte in the configuration (there: zero_dte"),
     (("--source", "sim", "--from", "2026-03-21"), "no session on 2026-03-21"), (("--source", "sim", "--slippage-spread", "-1"), "slippage must be numbers from 0 up"),
     (("--source", "tape"), "unknown source 'tape'; choose one of lean, lake, sim"), (("--symbol", "GOOG", "--date", "soon"), "--date: got 'soon', wants a day as YYYY-MM-DD")])
 def test_a_mistake_is_one_line_and_leaves_nothing(recorded, tmp_path, arguments, message):

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from quanticity.core.errors import UserError
+from quanticity.jobs.run import ReplayRequest
+from quanticity.research.backtest_folder import BacktestRequest
+
 from .support import COMMAND, environment, one_line, quanticity
 
 
@@ -53,6 +57,40 @@ def test_no_such_symbol(lean: Path, tmp_path: Path) -> None:
     line = one_line(replay(tmp_path, lean, symbol="ABC"))
     assert "ABC" in line and "XYZ" in line.upper()
     nothing_written(tmp_path)
+
+
+NO_SYMBOLS = ["A B", "ÄÖ", "a:b", "", "../../EVIL", "a/../b", "TOOLONGSYM"]
+
+
+@pytest.mark.parametrize("symbol", NO_SYMBOLS)
+def test_a_symbol_that_is_none(tmp_path: Path, symbol: str) -> None:
+    home = tmp_path / "a" / "home"
+    home.mkdir(parents=True)
+    line = one_line(quanticity(home, "replay", "--source", "sim", "--symbol", symbol, "--no-report"))
+    assert f"{symbol!r} is no symbol; a symbol is 1 to 6 capital letters or digits" in line
+    assert not (tmp_path / "EVIL-sim-seed1").exists() and not list(tmp_path.rglob("*.jsonl")) and not (home / "runs").exists()
+
+
+def test_the_default_folder_is_what_the_help_says(tmp_path: Path) -> None:
+    help_ = " ".join(quanticity(tmp_path, "replay", "--help", COLUMNS="200").stdout.split())
+    assert "[default: in runs, what was given of <symbol>-<date>-<source>, for sim with -seed<seed>]" in help_
+    assert quanticity(tmp_path, "replay", "--source", "sim", "--symbol", "brk/b", "--date", "2026-03-20", "--seed", 3, "--no-report").returncode == 0
+    assert [run.name for run in (tmp_path / "runs").iterdir() if not run.name.startswith(".")] == ["BRK.B-2026-03-20-sim-seed3"]
+
+
+@pytest.mark.parametrize("command", ["backtest --source sim", "sweep --strategy zero_dte --source sim", "bias --strategy zero_dte", "analyze .", "worker",
+                                     "data import .", "data list", "data show .", "data quality ."])
+def test_every_command_looks_at_the_symbol(tmp_path: Path, command: str) -> None:
+    assert "'../../EVIL' is no symbol" in one_line(quanticity(tmp_path, *command.split(), "--symbol", "../../EVIL"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_python_looks_at_the_symbol(tmp_path: Path) -> None:
+    for make in (lambda symbol: ReplayRequest("sim", tmp_path / "run", symbol=symbol), lambda symbol: BacktestRequest("sim", tmp_path / "run", symbols=(symbol,))):
+        for symbol in NO_SYMBOLS:
+            with pytest.raises(UserError, match="is no symbol"):
+                make(symbol)
+    assert ReplayRequest("sim", tmp_path / "run", symbol="brk.b").symbol == "BRK.B"
 
 
 def test_no_such_date(lean: Path, tmp_path: Path) -> None:

@@ -34,6 +34,16 @@ def test_config_refuses_a_strategy_that_is_not_there(tmp_path: Path) -> None:
     assert "strategies.zero_dte.module" in line and "nowhere" in line
 
 
+def test_config_check_looks_at_what_is_not_enabled(tmp_path: Path) -> None:
+    entry = {"QUANTICITY_STRATEGIES__PIN__MODULE": "quanticity.strategies.wall_pin", "QUANTICITY_STRATEGIES__PIN__PLAYBOOK": "quanticity.playbooks.zero_dte",
+             "QUANTICITY_STRATEGIES__PIN__ENABLED": "false"}
+    variables = {name.replace("__PIN__", "__WALL_PIN__"): value for name, value in entry.items()}
+    done = quanticity(tmp_path, "config", "check", **variables)
+    assert done.returncode == 0 and "wall_pin" not in done.stdout
+    line = one_line(quanticity(tmp_path, "config", "check", **variables, QUANTICITY_STRATEGIES__WALL_PIN__PARAMETERS__MAX_DISTENCE="1"))
+    assert "strategies.wall_pin.parameters: unknown parameter max_distence; did you mean max_distance?" in line
+
+
 def test_doctor_is_well_here(tmp_path: Path) -> None:
     done = quanticity(tmp_path, "doctor")
     assert done.returncode == 0, done.stdout

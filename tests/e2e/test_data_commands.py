@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ..contract.samples import write_cboe_csv
 from .support import COMMAND, environment, one_line, quanticity
 
 @pytest.fixture(scope="module")
@@ -194,3 +195,49 @@ def test_a_broken_file_among_good_ones_is_told_and_the_others_go_on(recorded, tm
     lines = [line for line in done.stderr.splitlines() if line.startswith("quanticity: ")]
     assert len(lines) == 1 and "20210106_quote_european.zip: not a whole zip file" in lines[0]
     assert done.stdout.count("SPXW 2021-01-0") == 4
+
+
+def chains(folder: Path) -> tuple[Path, Path]:
+    """Cboe's page of one day, saved twice: at 1:29 PM, and an hour later with other prices. SPX and SPXW are in both."""
+    early = write_cboe_csv(folder)
+    late = folder / "spx_quotedata (1).csv"
+    late.write_text(early.read_text().replace("at 1:29 PM", "at 2:29 PM").replace("Last: ", "Last:  "))
+    return early, late
+
+
+def kept(lake: Path) -> dict[str, bytes]:
+    return {p.relative_to(lake).as_posix(): p.read_bytes() for p in lake.rglob("*") if p.is_file()}
+
+
+def test_a_later_chain_of_the_day_replaces_the_earlier_only_when_that_is_meant(tmp_path):
+    (early, late), lake = chains(tmp_path), tmp_path / "lake"
+    done = quanticity(tmp_path, "data", "import", early, "--lake", lake, "--licence", "of the first")
+    assert done.returncode == 0 and "replaces" not in done.stdout, done.stderr
+    before = kept(lake)
+    count = len(json.loads(quanticity(tmp_path, "data", "list", "--lake", lake, "--json").stdout)["sessions"])
+    for more in ((), ("--force",), ("--licence", "of the second")):
+        line = one_line(quanticity(tmp_path, "data", "import", late, "--lake", lake, *more))
+        assert line.count("is in the lake from other files (13:14 New York, ") == count and line.endswith("; --replace puts what is imported in its place")
+        assert "SPX 2026-01-12 (cboe)" in line or "SPXW 2026-01-12 (cboe)" in line
+        assert kept(lake) == before
+    again = quanticity(tmp_path, "data", "import", early, "--lake", lake)  # the same file: as ever
+    assert again.returncode == 0 and again.stdout.count("already there") == count and kept(lake) == before
+    done = quanticity(tmp_path, "data", "import", late, "--lake", lake, "--replace")
+    assert done.returncode == 0 and done.stdout.count(", replaces 13:14 New York, ") == count, done.stderr
+    after = kept(lake)
+    assert after != before and not any(b"of the first" in content for name, content in after.items() if name.endswith("manifest.json"))
+    fresh = quanticity(tmp_path, "data", "import", late, "--lake", tmp_path / "fresh")
+    assert fresh.returncode == 0 and kept(tmp_path / "fresh") == after
+    done = quanticity(tmp_path, "data", "import", late, "--lake", lake, "--replace")
+    assert done.returncode == 0 and "replaces" not in done.stdout and kept(lake) == after
+    assert "14:14 New York" in one_line(quanticity(tmp_path, "data", "import", early, "--lake", lake))
+
+
+def test_what_is_wrong_with_a_file_of_two_sessions_is_told_once(tmp_path):
+    path = write_cboe_csv(tmp_path, bid="BID")
+    line = one_line(quanticity(tmp_path, "data", "import", path, "--lake", tmp_path / "lake"))
+    assert "BID" in line and not list((tmp_path / "lake").rglob("manifest.json"))
+
+
+def test_fewer_findings_than_none_are_refused(tmp_path):
+    assert "--most" in one_line(quanticity(tmp_path, "data", "quality", "GOOG", "--most", "-3"))

@@ -12,6 +12,7 @@ import pytest
 from quanticity.core.config import load_config
 from quanticity.core.types import Skip
 from quanticity.feeds.lean import load_session
+from quanticity.feeds.simulator import SimulatorParameters, simulate_session
 from quanticity.jobs.run import replay_state
 from quanticity.market.chain import timestamp
 from quanticity.market.session import MarketSession, known_at
@@ -72,6 +73,29 @@ def test_an_honest_strategy_is_clean(name: str, market: tuple[MarketSession, Ses
     assert report.findings == (), str(report)
     assert report.proposals > 0  # it was put to the test
     assert all(r.compared > 0 for r in report.results if r.check.value != "warm_up")
+
+
+@pytest.fixture(scope="module", params=[(7, date(2025, 11, 28)), (1, date(2026, 3, 20))], ids=["half day", "whole day"])
+def rising(request: pytest.FixtureRequest) -> tuple[MarketSession, SessionSteps]:
+    """Days on which the high always falls into the last hour or so, at every minute."""
+    seed, day = request.param
+    session = simulate_session(seed, day, parameters=SimulatorParameters(strikes=9, expiries=3, trades=12.0))
+    config = load_config(environ={})
+    with replay_state(config) as state:
+        return session, session_steps(session, config, state)
+
+
+@pytest.mark.parametrize("name", ["BelowTheHigh", "AtTheHigh"])
+def test_a_running_high_has_no_warm_up_to_state(name: str, rising: tuple[MarketSession, SessionSteps], market: object) -> None:
+    report = report_of(f"planted_clean:{name}", rising, BiasSettings(futures=1, noises=1, orders=1))
+    assert report.findings == (), str(report)
+    assert "high depends on the session since its open" in report.results[2].note
+
+
+@pytest.mark.parametrize("name", ["PartialWindow", "Exponential"])
+def test_a_look_back_has_one_on_the_same_days(name: str, rising: tuple[MarketSession, SessionSteps], market: object) -> None:
+    (finding,) = report_of(f"planted_faults:{name}", rising, BiasSettings(futures=1, noises=1, orders=1)).findings
+    assert finding.check.value == "warm_up" and "the data starting 1 minute before" in finding.variation and "or give NaN" in finding.variation
 
 
 def test_a_finding_names_the_first_decision_and_what_it_did(market: tuple[MarketSession, SessionSteps]) -> None:

@@ -184,12 +184,14 @@ def test_studies_share_the_steps_and_take_parameters(session):
     assert one.steps is other.steps is steps_of(session) and other.parameters.min_stretch == 50.0
     assert one.counts.get("proposal", 0) > 0 and "proposal" not in other.counts
     assert len(one.plot().data) > len(other.plot().data)
+    with pytest.raises(UserError, match="no values of min_stretch to compare; give at least one"):
+        compare("zero_dte", session, "min_stretch", [])
     table = compare("zero_dte", session, "min_stretch", [0.5, 1.5])
     assert table.loc[0.5, "proposals"] >= table.loc[1.5, "proposals"] and table.index.name == "min_stretch"
 
 
 def test_what_is_no_strategy_is_one_line(session):
-    for named, parameters, words in (("nowhere.at:All", {}, "no module nowhere"), ("zero_dte", {"no": 1}, "unknown parameter no"), (object, {}, "has no Parameters")):
+    for named, parameters, words in (("nowhere.at:All", {}, "no strategy nowhere.at:All in the configuration"), ("zero_dte", {"no": 1}, "unknown parameter no"), (object, {}, "has no Parameters")):
         with pytest.raises(ConfigError, match=words) as error:
             study(named, session, parameters)
         assert "\n" not in str(error.value)

@@ -325,7 +325,7 @@ def test_a_strategy_that_is_not_there_is_one_line(made, tmp_path):
     (["--set", "data.lake_url=a,b"], "--set: data.lake_url says what is read"), (["--set", "logging.level=info,error"], "--set: logging.level changes no result"),
     (["--set", "execution.slippage_ticks=0,1", "--slippage-ticks", "2"], "execution.slippage_ticks is given as a cost of all sets, too"),
     (["--set", "strategies.moc.symbols=[SPXW]"], "the strategy is zero_dte"), (["--set", "stop_loss=0.2", "--source", "lean", "--symbol", "GOOG", "--data", ".", "--fair"], "--fair is of a simulated market"),
-    (["--set", "stop_loss=0.2", "--backend", "moon"], "choose one of processes, dask"), ([], "nothing to try"), (["--set", "stop_loss=0.2", "--strategy", "ten_dte"], "ten_dte")])
+    (["--set", "stop_loss=0.2", "--backend", "moon"], "choose one of processes, dask"), ([], "nothing to try"), (["--set", "stop_loss=0.2", "--strategy", "ten_dte"], "no strategy ten_dte in the configuration (there: zero_dte")])
 def test_mistakes_on_the_command_line_are_one_line(tmp_path, monkeypatch, capsys, arguments, words):
     from quanticity.app.cli import main
 

@@ -179,6 +179,26 @@ class SinceTheOpen(VwapSoFar):
     WARM_UP_MINUTES = 0.0
 
 
+class BelowTheHigh(Planted):
+    """How far the running high is away, with no warm-up stated: a later start sees the high too on a day that rises."""
+
+    FEATURE = "below_high"
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        close = session.underlying_bars.close
+        return column(session.underlying_bars, "below_high", close - np.maximum.accumulate(close) + 0.5)
+
+
+class AtTheHigh(Planted):
+    """Whether this is the running high, with no warm-up stated."""
+
+    FEATURE = "at_high"
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        close = session.underlying_bars.close
+        return column(session.underlying_bars, "at_high", close >= np.maximum.accumulate(close))
+
+
 class LooksBack(Planted):
     """Keeps the session it was given for its indicators, and looks up the last prices there when it is asked."""
 

@@ -459,8 +459,48 @@ def test_strategies_by_name_path_and_object():
             raise NotImplementedError
 
     assert [s.name for s in strategies_from(["zero_dte", Mine], config)] == ["zero_dte", "mine"]
-    with pytest.raises(ConfigError, match="no module nowhere"):
+    with pytest.raises(ConfigError, match="no strategy nowhere.at_all:Mine in the configuration .there: "):
         strategies_from(["nowhere.at_all:Mine"], config)
+
+
+@pytest.mark.parametrize(("count", "says"), [(1, "1 position in GOOG is still open at the end: it is valued at what it could be sold for"),
+                                             (2, "2 positions in GOOG are still open at the end: they are valued at what they could be sold for")])
+def test_what_is_still_open_is_told_in_words_that_agree(count, says):
+    from quanticity.research.backtest import _still_open
+
+    assert _still_open(count, "GOOG") == says
+
+
+@pytest.mark.parametrize(("what", "roots", "source", "name"), [
+    (["backtest"], ("GOOG",), "lean", "runs/backtest-SYMBOLS-SOURCE"), (["backtest"], (), "sim", "runs/backtest-SYMBOLS-sim-seedN"),
+    (["backtest", "fair"], (), "sim", "runs/backtest-fair-SYMBOLS-sim-seedN"), (["sweep", "zero_dte"], (), "lake", "runs/sweep-STRATEGY-SYMBOLS-SOURCE"),
+    (["sweep", "zero_dte"], (), "sim", "runs/sweep-STRATEGY-SYMBOLS-sim-seedN"), (["sweep", "fair", "zero_dte"], (), "sim", "runs/sweep-fair-STRATEGY-SYMBOLS-sim-seedN")])
+def test_the_help_names_the_folders_that_are_written(what, roots, source, name):
+    from quanticity.app import backtest_cli, sweep_cli
+
+    assert name in (backtest_cli if what[0] == "backtest" else sweep_cli)._OUT
+    real = name.replace("SYMBOLS", "-".join(roots) or "SIM").replace("SOURCE", source).replace("STRATEGY", "zero_dte").replace("seedN", "seed7")
+    assert backtest_cli.target_of(Path("runs"), what, roots, source, 7) == Path(real)
+
+
+def test_a_name_is_any_entry_of_the_configuration_or_a_module(tmp_path, monkeypatch):
+    from quanticity.research.sweeps import swept_strategy
+
+    config = load_config(Path(__file__).parents[2], {})
+    assert not config.strategies["wall_pin"].enabled and [s.name for s in strategies_from(["wall_pin"], config)] == ["wall_pin"]
+    assert "wall_pin" not in {s.name for s in strategies_from(None, config)}
+    (tmp_path / "vwap_plain.py").write_text("from quanticity.strategies.zero_dte import Parameters, propose\nNAME = 'vwap_plain'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert [s.name for s in strategies_from(["vwap_plain"], config)] == ["vwap_plain"] == [swept_strategy("vwap_plain", {}, config).name]
+    for ask in (lambda name: strategies_from([name], config), lambda name: swept_strategy(name, {}, config)):
+        with pytest.raises(ConfigError, match="no strategy nope in the configuration .there: zero_dte, one_dte, fourteen_dte, moc, wall_pin., and no module of that name; "):
+            ask("nope")
+    (tmp_path / "wants_more.py").write_text("import nowhere_to_be_found\n")
+    with pytest.raises(ConfigError, match="strategy: no module nowhere_to_be_found"):
+        strategies_from(["wants_more"], config)
+    (tmp_path / "leaves_at_once.py").write_text("raise SystemExit(0)\n")
+    with pytest.raises(ConfigError, match="leaves_at_once ends the program when it is imported"):
+        strategies_from(["leaves_at_once"], config)
 
 
 @pytest.mark.parametrize(("request_", "message"), [

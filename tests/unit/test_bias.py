@@ -322,6 +322,18 @@ def test_a_record_holds_no_infinity() -> None:
     assert report.record()["checks"][0]["findings"][0]["decision"] is None and not report.record()["clean"]
 
 
+def test_a_day_without_a_proposal_says_that_it_was_not_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    from quanticity.app.bias_cli import print_report
+
+    for proposals in (0, 3):
+        report = BiasReport("s", "SIM", "sim", 5, proposals, (CheckResult(Check.LOOK_AHEAD, 5, (), ""),))
+        print_report(report)
+        for said in (report.record()["note"], str(report), capsys.readouterr().out):
+            assert ("proposed nothing on this day: what it would choose could not be judged" in said) == (not proposals)
+    print_report(BiasReport("s", "SIM", "sim", 5, 0, ()))
+    assert "s on SIM (sim): no finding, but nothing was proposed" in capsys.readouterr().out
+
+
 NAMES = {
     "one_day": "no strategy one_day in the configuration .there: .*zero_dte.*., and no module of that name; give NAME, module or module:Class",
     "a/path.py": "no strategy a/path.py in the configuration",

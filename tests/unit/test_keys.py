@@ -59,6 +59,7 @@ def test_whatever_is_accepted_can_be_told_back_from_the_name(spec, parts):
 def test_real_parts_are_accepted():
     assert keys.signals_live("0123456789abcdef").name == "signals:live:0123456789abcdef"
     assert keys.ledger("BRK.B-2015-12-24").name == "ledger:BRK.B-2015-12-24"
+    assert keys.options_chain("^VIX").name == "options:chain:^VIX"
     assert keys.options_by_contract("SPXW").name == "options:chain:SPXW:by_contract"
     assert keys.heartbeat("jobs.market").name == "heartbeat:jobs.market"
 

@@ -3,7 +3,7 @@
 import io
 import re
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from rich.console import Console
 from quanticity.feeds.simulator import simulate_session
 from quanticity.market.chain import Contracts, nanoseconds
 from quanticity.market.tape import Bars, Quotes, Trades, empty
-from quanticity.reports.market_page import FindingLine, coverage_over_time, market_page
+from quanticity.reports.market_page import FindingLine, coverage_over_time, market_page, spread_by_moneyness, volume_figure
 from quanticity.reports.market_terminal import print_market, shade, sparkline
 from quanticity.reports.market_view import (Map, contract_spreads, expiry_profile, gaps, spread_map, strike_map, time_profile,
                                             underlying_rows, volume_by_strike)
@@ -43,6 +43,59 @@ def test_every_row_is_counted_once_and_those_outside_apart(session):
 def test_a_half_day_has_its_own_length():
     p = time_profile(simulate_session(7, date(2026, 11, 27)), 70)
     assert (p.minutes, len(p.ends)) == (3, 70)
+
+
+@pytest.mark.parametrize("minutes", [210, 225, 390, 405, 389])
+def test_every_bin_is_as_long_as_the_others(session, minutes):
+    day = replace(session, closes=session.opens + timedelta(minutes=minutes))
+    for bins in range(20, 81):
+        p = time_profile(day, bins)
+        each = np.diff(p.ends, prepend=nanoseconds(day.opens))
+        assert np.ptp(each) <= 1 and each[0] == pytest.approx(p.minutes * 60e9) and p.ends[-1] == nanoseconds(day.closes)
+        assert bins / 2 <= len(p.ends) <= bins
+
+
+def test_a_steady_market_is_drawn_steady_to_the_close(session):
+    every = nanoseconds(session.opens) + np.arange(1, 391) * 60_000_000_000
+    one = np.ones(390)
+    steady = replace(session, trades=Trades(every, np.zeros(390, np.int64), one, one))
+    for width in (60, 72, 100, 113, 160):
+        out = io.StringIO()
+        print_market(steady, Console(file=out, width=width, no_color=True))
+        assert set(next(line for line in out.getvalue().splitlines() if line.startswith("trades")).split()[1]) == {"█"}
+
+
+def test_the_two_sided_share_is_that_of_rows_at_every_width_and_on_the_page(session):
+    q = session.quotes
+    lost = q.ts < nanoseconds(session.opens) + 20 * 60_000_000_000  # in the first minutes one side is missing
+    day = replace(session, quotes=replace(q, bid=np.where(lost, np.nan, q.bid)))
+    share = f"{np.mean(~np.isnan(day.quotes.bid) & ~np.isnan(day.quotes.ask)):.1%}"
+    for width in (60, 100, 160):
+        out = io.StringIO()
+        print_market(day, Console(file=out, width=width, no_color=True))
+        assert re.search(r"^two-sided .* (\S+) of quotes", out.getvalue(), re.M)[1] == share
+    assert f"<b>{share}</b><span>two-sided" in market_page(day)
+
+
+def shown(day):
+    out = io.StringIO()
+    print_market(day, Console(file=out, width=100, no_color=True))
+    return out.getvalue(), spread_by_moneyness(day).layout.title.text, [note.text for note in volume_figure(day).layout.annotations]
+
+
+@pytest.mark.parametrize("after_open", [-60, 60, 300, 400])
+def test_the_spot_known_once_is_the_spot_strikes_are_measured_against(session, bare, after_open):
+    at = np.array([nanoseconds(session.opens) + after_open * 60_000_000_000])
+    price = float(np.median(session.contracts.strike)) + 1.25
+    text, title, notes = shown(replace(bare, underlying_trades=Trades(at, np.zeros(1, np.int64), np.array([price]), np.ones(1))))
+    assert f"by strike over spot ({price:,.2f})" in text and f"by strike over spot ({price:,.2f})" in title and notes == ["spot"]
+    assert "unknown" not in text and (f"{price:,.2f}, after the close" in text) == (after_open == 400)
+
+
+def test_a_strike_is_not_called_spot_where_none_is_known(bare):
+    text, title, notes = shown(bare)
+    named = f"by strike over middle strike ({np.median(bare.contracts.strike):,.2f})"
+    assert named in text and named in title and notes == [] and "over spot" not in text + title
 
 
 def test_the_counts_by_loop(session):

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from quanticity.core import clock, types
-from quanticity.core.errors import DataError
+from quanticity.core.errors import DataError, UserError
 from quanticity.core.occ import (
     BROAD_ETF_ROOTS, INDEX_OF, INDEX_ROOTS, Exercise, OccSymbol, Right, Settlement, format_occ, occ_symbol, parse_occ, plain_root, root_terms,
+    symbol_of,
 )
 from quanticity.core.reasons import Reason
 
@@ -171,3 +172,16 @@ def test_adjusted_roots_keep_the_hours_of_the_plain_one():
 def test_it_costs_nothing_to_import():
     code = "import quanticity.core.occ, sys; assert not {'numpy', 'zoneinfo', 'json', 'pandas'} & set(sys.modules), sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("symbol", [*INDEX_ROOTS, *BROAD_ETF_ROOTS, "GOOG", "SIM", "F", "BRK.B", "BRK/B", "BRK^B", "^VIX", "^SPXPM1", "GOOG1", "AAPL7", "2SPX", "S01", "ABCDEF"])
+def test_a_symbol_that_is_one(symbol: str) -> None:
+    assert symbol_of(symbol) == symbol == symbol_of(symbol.lower())
+
+
+@pytest.mark.parametrize("text", ["", " ", "A B", "a:b", "ÄÖ", "ß", "ı", "٣", "a/../b", "../../EVIL", "..", "/A", "A/", "A//B", "BRK.", "^", "^^A", "A*", "A?", "GOOG\n",
+                                  "\\A", "A\x00", "TOOLONGSYM", "ABCDEFG", "^ABCDEFG", "x" * 5000])
+def test_a_symbol_that_is_none(text: str) -> None:
+    with pytest.raises(UserError, match="is no symbol; a symbol is 1 to 6 capital letters or digits") as refused:
+        symbol_of(text)
+    assert len(str(refused.value)) < 250 and "\n" not in str(refused.value)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from quanticity.core.errors import DataError, DataMissing
@@ -115,6 +116,17 @@ def test_every_table_builds_on_a_full_and_on_a_quiet_day(run: Run, quiet: Run, b
     assert build(run).rows  # type: ignore[operator]
     shown = build(quiet)  # type: ignore[operator]
     assert shown.text if isinstance(shown, figures.Note) else shown.rows
+
+
+def test_volatility_without_skew_is_one_panel_with_its_times(run: Run) -> None:
+    both = figures.volatility_figure(run)
+    assert both.layout.yaxis2.title.text == "25-delta skew" and both.layout.xaxis2.title.text == "New York time"
+    for name in ("risk_reversal_25", "put_skew_25"):
+        run.snapshots[name] = np.full(len(run.times), np.nan)
+    alone = figures.volatility_figure(run)
+    assert [trace.name for trace in alone.data] == ["at-the-money volatility"] and alone.layout.xaxis.title.text == "New York time"
+    assert alone.layout.xaxis.showticklabels is not False and "yaxis2" not in alone.layout.to_plotly_json()
+    assert "No 25-delta skew was known all day." in alone.layout.meta["notes"]
 
 
 def test_a_quiet_day_says_why(quiet: Run) -> None:

@@ -6,7 +6,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from quanticity.app.backtest_cli import not_done_rows, result_rows
+from quanticity.app.backtest_cli import not_done_rows, result_rows, show_backtest
 from quanticity.reports.backtest_figures import equity_figure, exposure_by_figure, exposure_figure, market_figure
 from quanticity.reports.backtest_run import BacktestRun, load_backtest, write_backtest_example
 from quanticity.reports.backtest_tables import backtest_headline, groups_table, not_done_table, parameters_table, significance_table, statistics_table
@@ -53,6 +53,15 @@ def test_where_nothing_can_be_said_there_is_a_dash_and_a_reason(run):
     texts = result_rows(run.summary)
     assert texts["Results"][2][1:3] == ("-", "- (fewer than 20 days)") and texts["Sharpe ratio a day, and chance"][1][2] == "- (fewer than 20 days)"
     assert ("volatility", "normal") in {row[:2] for row in texts["Where it came from"]}
+
+
+def test_the_terminal_says_what_the_columns_of_a_feature_are(run, tmp_path, capsys):
+    own = dict(run.summary["attribution"][0])
+    for dimension, told in (("feature", 1), (own["dimension"], 0)):
+        groups = [g for g in run.summary["attribution"] if g["dimension"] != "feature"] + [own | {"dimension": dimension, "label": "gamma"}]
+        show_backtest({**run.summary, "attribution": groups}, tmp_path)
+        said = capsys.readouterr().out
+        assert said.count('"a trade" the difference between trades in which it stood above and below its median') == told and "Where it came from" in said
 
 
 def test_details_of_what_was_not_done_and_how_many_are_left_out(run):

@@ -1,13 +1,14 @@
 """Strategies by name: what the configuration names is loaded, what does not fit is refused in one line with its key."""
 
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from quanticity.core.config import Config, StrategyConfig, load_config
-from quanticity.core.errors import ConfigError
+from quanticity.core.errors import ConfigError, UserError
 from quanticity.jobs.wiring import Desk, load_strategies, load_strategy, strategy_at
 from quanticity.playbooks.playbook import Playbook
 from quanticity.strategies import zero_dte
@@ -163,6 +164,8 @@ def test_defaults_may_be_made_by_a_factory(module):
 def test_a_desk_names_its_session():
     desk = Desk(None, Config(), "BRK.B", date(2015, 12, 24), datetime(2015, 12, 24, 14, 30, tzinfo=UTC), datetime(2015, 12, 24, 18, tzinfo=UTC))
     assert desk.session == "BRK.B-2015-12-24"
+    with pytest.raises(UserError, match="'A B' is no symbol"):
+        replace(desk, symbol="A B")
 
 
 def test_a_class_of_any_module_is_a_strategy(module):
@@ -204,5 +207,9 @@ def test_what_does_not_fit_is_told_with_the_source_that_said_it(tmp_path):
         with pytest.raises(ConfigError) as error:
             load_strategies(load_config(tmp_path, environ))
         assert str(error.value).startswith(says), str(error.value)
+    variable, root = "QUANTICITY_STRATEGIES__WALL_PIN__PARAMETERS__MAX_DISTENCE", Path(__file__).parents[2]
+    assert "wall_pin" not in {s.name for s in load_strategies(load_config(root, {variable: "1"}))}, "one that is not enabled is in nobody's way"
+    with pytest.raises(ConfigError, match=f"^{variable}: strategies.wall_pin.parameters: unknown parameter max_distence; did you mean max_distance"):
+        load_strategies(load_config(root, {variable: "1"}), disabled=True)
     with pytest.raises(ConfigError, match="^strategies.zero_dte.module: "):  # made in code: there is no source to name
         load_strategies(Config(strategies={"zero_dte": entry(module="no.where")}))
