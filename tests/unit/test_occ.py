@@ -174,7 +174,7 @@ def test_it_costs_nothing_to_import():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-@pytest.mark.parametrize("symbol", [*INDEX_ROOTS, *BROAD_ETF_ROOTS, "GOOG", "SIM", "F", "BRK.B", "BRK/B", "BRK^B", "^VIX", "^SPXPM1", "GOOG1", "AAPL7", "2SPX", "S01", "ABCDEF"])
+@pytest.mark.parametrize("symbol", [*INDEX_ROOTS, *sorted(BROAD_ETF_ROOTS), "GOOG", "SIM", "F", "BRK.B", "BRK/B", "BRK^B", "^VIX", "^SPXPM1", "GOOG1", "AAPL7", "2SPX", "S01", "ABCDEF"])
 def test_a_symbol_that_is_one(symbol: str) -> None:
     assert symbol_of(symbol) == symbol == symbol_of(symbol.lower())
 
