@@ -42,7 +42,7 @@ def _planned(body: bytes) -> Planned:
     raw = orjson.loads(body)
     return Planned(**{**raw, "tier": Tier(raw["tier"]), "due": datetime.fromisoformat(raw["due"])})
 
-# %% ../../nbs/70_distribution/72_outbox.ipynb #9c095eb6
+# %% ../../nbs/70_distribution/72_outbox.ipynb #4106ecc0
 @dataclass(frozen=True)
 class Due:
     """Entries to send, once the queue they were asked for in has been executed."""
@@ -54,7 +54,7 @@ class Due:
         """What an earlier step left, then what is new."""
         return (self.left.value if self.left else []) + self.new.value
 
-
+# %% ../../nbs/70_distribution/72_outbox.ipynb #514112e1
 @dataclass(frozen=True)
 class Outbox:
     """Schedules and delivers messages of one session over the store. `delays` are seconds by tier.

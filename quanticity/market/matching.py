@@ -167,7 +167,7 @@ def _start(book: _Book, later: bool) -> None:
             if order.mail:
                 _open_mail(book, order)
 
-# %% ../../nbs/20_market/25_matching.ipynb #5b608a15
+# %% ../../nbs/20_market/25_matching.ipynb #b62f65ed
 def _watch(book: _Book, order: OrderState, shown: _PriceOf) -> None:
     if order.live or order.triggered:
         return
@@ -184,7 +184,7 @@ def _left(book: _Book, key: str, side: Side, quote: Quote, size: int) -> tuple[i
     seen, taken = book.taken.get((key, side), (-1, 0))
     return (size, 0) if quote.ts > seen else (max(size - taken, 0), taken)
 
-
+# %% ../../nbs/20_market/25_matching.ipynb #7f167f23
 def _match_side(book: _Book, key: str, side: Side, orders: list[OrderState], quote: Quote | None) -> None:
     price, size, why = takeable(quote, side)
     if quote is None or why is not None:

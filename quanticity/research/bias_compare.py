@@ -56,7 +56,7 @@ class CheckResult:
     findings: tuple[Finding, ...] = ()
     note: str = ""
 
-# %% ../../nbs/85_research/8914_bias_compare.ipynb #059cdb8f
+# %% ../../nbs/85_research/8914_bias_compare.ipynb #8245ab09
 ANSWERS = "the answers"
 
 
@@ -87,7 +87,7 @@ class Comparison:
         """Findings in the order of their time."""
         return CheckResult(self.check, self.compared, tuple(sorted(self.found.values(), key=lambda f: f.at)), note)
 
-
+# %% ../../nbs/85_research/8914_bias_compare.ipynb #76b448ed
 class Walk:
     """One run beside the reference, step by step."""
 

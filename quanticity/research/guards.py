@@ -51,7 +51,7 @@ def path_sharpes(returns_by_trial: npt.ArrayLike, labels: Labels, groups: int = 
         ratios.append(sharpe_ratio(np.concatenate(pieces)).value if pieces else math.nan)
     return np.array(ratios)
 
-# %% ../../nbs/85_research/8950_guards.ipynb #37a799a3
+# %% ../../nbs/85_research/8950_guards.ipynb #f2f5fa85
 @dataclass(frozen=True)
 class Guards:
     """What the guards say of a chosen trial. Ratios are per period (a `unit`: a day, a trade); a guard that could not be asked is None, `warnings` say why.
@@ -115,7 +115,7 @@ class Guards:
         interval = f"without an interval: {self.unknown}" if self.unknown else f"95% interval {low:.3f} to {high:.3f}"
         return f"{self.sharpe.value:.3f} a {self.unit} ({count}), {interval}"
 
-
+# %% ../../nbs/85_research/8950_guards.ipynb #5d74d386
 def _told(value: float | None, words: str) -> str:
     return "not to be told" if value is None else words.format(value)
 

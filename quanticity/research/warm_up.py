@@ -24,7 +24,7 @@ from .decisions import SessionSteps
 from .look_ahead import CutRun
 from .variations import shifted, starting_at
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #f52b2795
+# %% ../../nbs/85_research/8916_warm_up.ipynb #81124b4f
 @dataclass(frozen=True, eq=False)
 class _LateStart:
     """What differs at a decision when data and calls begin some nanoseconds before it: features, and where there is none, a part of the answer."""
@@ -55,7 +55,7 @@ def _spread(numbers: Sequence[int], count: int) -> list[int]:
     """At most `count` of the numbers, evenly."""
     return [numbers[i] for i in np.unique(np.linspace(0, len(numbers) - 1, count).astype(np.int64)).tolist()] if numbers else []
 
-
+# %% ../../nbs/85_research/8916_warm_up.ipynb #23791f33
 def check_warm_up(make: MakeStrategy, reference: Reference, steps: SessionSteps, session: MarketSession, cut: CutRun, settings: BiasSettings,
                   tick: Callable[[], None] = lambda: None) -> CheckResult:
     """Whether decisions after the warm-up depend on when the data started."""
@@ -90,7 +90,7 @@ def _able(late: _LateStart, nanos: int) -> list[int]:
     first = nanoseconds(late.steps.opens)
     return [k for k, step in enumerate(late.steps.steps) if step.now - nanos > first and late.cut.rows[k] is not None and late.cut.answers[k] is not None]
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #65976ec0
+# %% ../../nbs/85_research/8916_warm_up.ipynb #98049f64
 _STARTS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 150, 180, 240, 300)  # minutes
 _NOT_YET = (Reason.OUTSIDE_WINDOW, Reason.TOO_EARLY, Reason.FEATURE_MISSING, Reason.TOO_LITTLE_HISTORY)
 _Witness = tuple[int, Value, Value, str, float]  # step, both values, the part of the answer, minutes of the start
@@ -130,7 +130,7 @@ def _unstated(comparison: Comparison, late: _LateStart, some: Sequence[int], ste
             comparison.tell(part, k, before, after, told, name)
     return "no warm-up stated" + (f"; {', '.join(open_ended)} depends on the session since its open" if open_ended else "")
 
-
+# %% ../../nbs/85_research/8916_warm_up.ipynb #17a047f6
 def _settling(late: _LateStart, ends: Sequence[int], step: int, ask: Callable[[int, int], set[str]], names: Iterable[str]) -> dict[str, float | None]:
     """The minutes after which a start does not matter any more, for each feature; None where there is no such number."""
     starts = [m for m in _STARTS if m * 60_000_000_000 > step]
