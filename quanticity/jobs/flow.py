@@ -103,7 +103,13 @@ class FlowWindow:
         buy = np.where(np.isnan(buy), 0.5, buy)
         return SignedTrades(self.trades, SignRule.QUOTE, np.sign(buy - 0.5).astype(np.int8), np.maximum(buy, 1.0 - buy), self.column("bid"), self.column("ask"))
 
-# %% ../../nbs/80_jobs/8151_flow.ipynb #48e53027
+# %% ../../nbs/80_jobs/8151_flow.ipynb #f1ebd802
+def _prints(step: TapeStep, has_trades: bool) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Moment, price and size of the underlying's prints: its trades where the session has them, else its bars."""
+    trades, bars = step.underlying_trades, step.bars
+    return (trades.ts, trades.price, trades.size) if has_trades else (bars.ts, bars.close, bars.volume)
+
+# %% ../../nbs/80_jobs/8151_flow.ipynb #9d6e7c6f
 class SessionFlow:
     """The flow of one session of one symbol. `window_minutes` at least 10; `open_interest` contracts, a row a contract, NaN where not known."""
 
@@ -125,10 +131,8 @@ class SessionFlow:
         if len(step.imbalances):
             self.imbalances = join_steps([TapeStep(step.now, imbalances=self.imbalances), TapeStep(step.now, imbalances=step.imbalances)]).imbalances
         self._has_trades |= len(step.underlying_trades) > 0
-        prints = step.underlying_trades if self._has_trades else step.bars
-        if len(prints):
-            price, size = (step.underlying_trades.price, step.underlying_trades.size) if self._has_trades else (step.bars.close, step.bars.volume)
-            self.prints.append((prints.ts, price, size))
+        if len((prints := _prints(step, self._has_trades))[0]):
+            self.prints.append(prints)
         if len(step.trades):
             self._judge(step.trades, step.bid, step.ask)
         self.seen += len(step.trades)

@@ -108,7 +108,7 @@ end
 return 1
 """)
 
-# %% ../../nbs/80_jobs/812_leases.ipynb #5ee9ddfc
+# %% ../../nbs/80_jobs/812_leases.ipynb #caebc76f
 @dataclass(frozen=True, slots=True)
 class Lease:
     """An item held by a worker until `until` (ms since 1970): `token` is its fencing token."""
@@ -128,10 +128,22 @@ def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
 
 
+def _time(now_ms: int | None) -> Argument:
+    return "" if now_ms is None else now_ms
+
+
+def _written(value: bytes | Fields, ttl: int) -> list[Argument]:
+    """A write as the script reads it: its life in seconds (0: for ever), the count of what follows (0: one value), then that."""
+    if isinstance(value, bytes):
+        return [ttl, 0, value]
+    parts: list[Argument] = [part for pair in value.items() for part in pair]
+    return [ttl, len(parts), *parts]
+
+
 def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
-# %% ../../nbs/80_jobs/812_leases.ipynb #74c13937
+# %% ../../nbs/80_jobs/812_leases.ipynb #e2d246b5
 class Leases:
     """What one worker (`holder`) does with the leases of a service.
 
@@ -148,20 +160,17 @@ class Leases:
         command: Command[Any] = script.command(tuple(names), arguments, lambda reply: reply)
         return self.state.run(command)
 
-    def _now(self, now_ms: int | None) -> Argument:
-        return "" if now_ms is None else now_ms
-
     def _held(self, reply: Sequence[Any]) -> dict[str, Lease]:
         found = [_text(part) for part in reply]
         return {item: Lease(item, self.holder, int(token), int(till)) for item, token, till in zip(found[::3], found[1::3], found[2::3], strict=True)}
 
     def register(self, seconds: float, now_ms: int | None = None) -> tuple[str, ...]:
         """Count as alive for so many seconds; the names of all workers that are, this one included, in order."""
-        return tuple(_text(name) for name in self._run(_REGISTER, [self._workers], self.holder, self._now(now_ms), _milliseconds(seconds)))
+        return tuple(_text(name) for name in self._run(_REGISTER, [self._workers], self.holder, _time(now_ms), _milliseconds(seconds)))
 
     def leave(self, now_ms: int | None = None) -> None:
         """Count as alive no longer."""
-        self._run(_REGISTER, [self._workers], self.holder, self._now(now_ms), 0)
+        self._run(_REGISTER, [self._workers], self.holder, _time(now_ms), 0)
 
     def acquire(self, items: Mapping[str, float], limit: int | None = None, now_ms: int | None = None) -> dict[str, Lease]:
         """Take leases on items that nobody holds (item to seconds), at most `limit`, in the order given; those got, with a new token each.
@@ -171,14 +180,14 @@ class Leases:
         if not items or limit == 0:
             return {}
         flat: list[Argument] = [part for item, seconds in items.items() for part in (item, _milliseconds(seconds))]
-        return self._held(self._run(_ACQUIRE, [self._leases], self.holder, self._now(now_ms), len(items) if limit is None else limit, *flat))
+        return self._held(self._run(_ACQUIRE, [self._leases], self.holder, _time(now_ms), len(items) if limit is None else limit, *flat))
 
     def renew(self, held: Mapping[Lease, float], now_ms: int | None = None) -> dict[str, Lease]:
         """Extend leases (lease to seconds from now); those that are still this worker's. One that ended and that nobody took is."""
         if not held:
             return {}
         flat: list[Argument] = [part for lease, seconds in held.items() for part in (lease.item, lease.token, _milliseconds(seconds))]
-        return self._held(self._run(_RENEW, [self._leases], self.holder, self._now(now_ms), *flat))
+        return self._held(self._run(_RENEW, [self._leases], self.holder, _time(now_ms), *flat))
 
     def release(self, held: Iterable[Lease]) -> int:
         """Give leases up; how many were still this worker's."""
@@ -187,20 +196,15 @@ class Leases:
 
     def holders(self, now_ms: int | None = None) -> dict[str, Lease]:
         """Who holds what, by item."""
-        found = [_text(part) for part in self._run(_HOLDERS, [self._leases], self._now(now_ms))]
+        found = [_text(part) for part in self._run(_HOLDERS, [self._leases], _time(now_ms))]
         rows = zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True)
         return {item: Lease(item, holder, int(token), int(till)) for item, token, till, holder in sorted(rows)}
 
     def publish(self, lease: Lease, writes: Sequence[Write]) -> bool:
         """Write all or nothing, in one step, unless somebody else has the item by now; whether it was written."""
-        names: list[str] = [self._leases]
-        flat: list[Argument] = [lease.item, lease.holder, lease.token]
-        for key, value in writes:
-            names.append(self.state.name(key))
-            ttl = (key.ttl or 0) if self.state.expire else 0
-            parts: list[Argument] = [value] if isinstance(value, bytes) else [part for pair in value.items() for part in pair]
-            flat += [ttl, 0 if isinstance(value, bytes) else len(parts), *parts]
-        return bool(self._run(_PUBLISH, names, *flat))
+        flat = [part for key, value in writes for part in _written(value, (key.ttl or 0) if self.state.expire else 0)]
+        names = [self._leases, *(self.state.name(key) for key, _ in writes)]
+        return bool(self._run(_PUBLISH, names, lease.item, lease.holder, lease.token, *flat))
 
 # %% ../../nbs/80_jobs/812_leases.ipynb #f9d7c3aa
 def fair_share(items: int, alive: int) -> int:

@@ -124,7 +124,7 @@ def _send(state: State, metrics: KnownMetrics, writes: Sequence[Write]) -> None:
             else:
                 tx.set_hash(key, value)
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #691a1601
+# %% ../../nbs/80_jobs/845_replay.ipynb #578933e3
 @dataclass(frozen=True)
 class Book:
     """What a run has of its own over a market that it may share with others (see `run_books`).
@@ -140,7 +140,7 @@ class Book:
     schedule: CommissionSchedule | None = None
     watch: Watch | None = None
 
-
+# %% ../../nbs/80_jobs/845_replay.ipynb #9e6c2cee
 class _Account:
     """One book over one session: its exchange, the jobs that decide, act and tell, and what came of them."""
 

@@ -130,7 +130,7 @@ class Indicators:
         row = int(np.searchsorted(self.ts, now, side="right")) - 1
         return ({name: float(column[row]) if row >= 0 else math.nan for name, column in self.columns.items()}, int(self.ts[row]) if row >= 0 else 0)
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #c3933418
+# %% ../../nbs/80_jobs/800_wiring.ipynb #823dac68
 class Propose(Protocol):
     """A strategy's function, as the platform calls it."""
 
@@ -150,7 +150,7 @@ class LoadedStrategy:
     indicators: Callable[[MarketSession, Any], Indicators] | None = None
     warm_up_minutes: float = 0.0
 
-
+# %% ../../nbs/80_jobs/800_wiring.ipynb #fed76acf
 def _module(path: str, key: str) -> ModuleType:
     try:
         return importlib.import_module(path)

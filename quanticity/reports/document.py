@@ -280,7 +280,7 @@ def _under(pdf: Any, lines: list[str]) -> None:
     pdf.set_text_color(34)
     pdf.ln(2)
 
-# %% ../../nbs/75_reports/78_document.ipynb #3698fb35
+# %% ../../nbs/75_reports/78_document.ipynb #b12473eb
 def _picture(pdf: Any, png: str, under: list[str]) -> None:
     from PIL import Image
 
@@ -327,7 +327,7 @@ def _output(pdf: Any, output: Any) -> None:
     elif output.output_type == "error":
         _code(pdf, f"{output.ename}: {output.evalue}", 235)
 
-
+# %% ../../nbs/75_reports/78_document.ipynb #54806309
 def pdf_pages(notebook: Any, title: str = "") -> bytes:
     """An executed notebook as a PDF without its code: prose, tables, pictures, page numbers, a header with title and run id.
 

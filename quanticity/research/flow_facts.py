@@ -117,7 +117,7 @@ def outliers(returns: FloatArray, deviations: float = 4.0, window: int = 15) -> 
     smooth = np.convolve(np.pad(products, window, mode="reflect"), np.ones(2 * window + 1) / (2 * window + 1), "valid")
     return int(np.count_nonzero(np.abs(returns) > deviations * np.sqrt(np.pi / 2 * smooth)))
 
-# %% ../../nbs/85_research/862_flow_facts.ipynb #8cadcd56
+# %% ../../nbs/85_research/862_flow_facts.ipynb #b23f37d0
 @dataclass(frozen=True, eq=False)
 class FlowFacts:
     """An underlying's day. `returns` log returns a minute and `u` their share of the session, `variance_shape` and `arrival_shape` in `BINS` parts with
@@ -150,7 +150,7 @@ def _on_grid(ts: IntArray, price: FloatArray, grid: IntArray) -> FloatArray:
     at = np.searchsorted(ts[good], grid, side="right") - 1
     return np.where(at >= 0, price[good][np.maximum(at, 0)], np.nan)
 
-
+# %% ../../nbs/85_research/862_flow_facts.ipynb #4bf4dbbe
 def flow_facts(trades: Trades, quotes: Quotes, bars: Bars, opens: int, closes: int) -> FlowFacts:
     """Measure a day of an underlying between `opens` and `closes` (nanoseconds UTC); any of the three tapes may be empty.
 
