@@ -6,12 +6,13 @@
 __all__ = ['app', 'config_app', 'show_summary', 'replay', 'report', 'demo', 'doctor', 'worker', 'keys', 'reference', 'check',
            'main', 'program']
 
-# %% ../../nbs/95_app/97_cli.ipynb #fa7b4e54
+# %% ../../nbs/95_app/97_cli.ipynb #3b0a17d4
 import atexit
 import gc
 import os
 import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -253,8 +254,22 @@ def check() -> None:
     names = [s.name for s in load_strategies(config, disabled=True) if config.strategies[s.name].enabled]
     _say(f"configuration is sound: {how_many(len(names), 'strategy', 'strategies')} ({', '.join(names) or 'none'}), hash {config.hash()[:16]}")
 
-# %% ../../nbs/95_app/97_cli.ipynb #5d301b07
+# %% ../../nbs/95_app/97_cli.ipynb #dbff6be5
 _Misused: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")  # Typer does not export it
+
+
+def _plainly(said: str, error: Any) -> str:
+    """What the checker of types says of a number, in this program's words: what was given and what is wanted."""
+    problem, should, wants = said.partition("Input should be ")
+    if not should:
+        return said
+    kinds = {"a valid integer": "a whole number", "a valid number": "a number"}
+    plain = next((words for start, words in kinds.items() if wants.startswith(start)), "")
+    wants = plain or f"a number {wants.replace('greater than or equal to', 'of at least').replace('less than or equal to', 'of at most')}"
+    names, words = getattr(getattr(error, "param", None), "opts", ()), sys.argv
+    given = [after for word, after in pairwise(words) if word in names]
+    given += [word.partition("=")[2] for word in words if word.partition("=")[0] in names and "=" in word]
+    return f"{problem}{f'got {given[0]!r}, ' if given else ''}wants {wants}"
 
 
 def _say_misused(error: Any) -> None:
@@ -263,7 +278,7 @@ def _say_misused(error: Any) -> None:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return
-    said = " ".join(error.format_message().split()).removesuffix(".")
+    said = _plainly(" ".join(error.format_message().split()).removesuffix("."), error)
     print(f"quanticity: {said[:1].lower()}{said[1:]}; see {context.command_path if context else _called()} --help", file=sys.stderr)  # noqa: T201
 
 

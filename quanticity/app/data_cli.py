@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['data_app', 'import_', 'list_', 'remove', 'show', 'quality_record', 'quality', 'fetch']
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #1d434a73
+# %% ../../nbs/95_app/970_data_cli.ipynb #abe4a03e
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -14,12 +14,14 @@ import typer
 
 from ..core.errors import DataError, DataMissing, UserError
 from ..core.occ import symbol_of
+from ..core.words import agree, how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from quanticity.core.config import Config
     from quanticity.feeds.importing import Importer, SessionKey
+    from quanticity.jobs.imports import ImportSummary
     from quanticity.market.quality import Screened
     from quanticity.market.session import MarketSession
     from quanticity.store.archive import Archive, Manifest
@@ -76,7 +78,7 @@ def _options(pairs: list[str] | None) -> dict[str, str]:
         raise UserError(f"--option {bad[0]}: expected NAME=VALUE")
     return {name: value for name, _, value in split}
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #8a807252
+# %% ../../nbs/95_app/970_data_cli.ipynb #6059c547
 def _importer(config: "Config", path: Path, name: str | None) -> "Importer":
     from quanticity.feeds.importing import detect, importers
 
@@ -114,6 +116,14 @@ def _from_lake(config: "Config", lake: str | None, symbol: str, day: Any, source
     return read_session(archive, key, quarantined=True), str(found[0].attributes.get("licence", ""))
 
 
+def _root_of(what: str) -> str:
+    """The option root that a person names; DataMissing where it is none, and so was meant for a file that is not there."""
+    try:
+        return symbol_of(what)
+    except UserError as error:
+        raise DataMissing(f"no such file or folder: {what}, and it is no option root", error.remedy) from None
+
+
 def _named(config: "Config", what: str, symbol: str | None, date: str | None, source: str | None, format: str | None, lake: str | None,
            option: list[str] | None) -> "tuple[MarketSession, str]":
     """The session that a person means, with every row that came, and what is known of its licence."""
@@ -121,7 +131,7 @@ def _named(config: "Config", what: str, symbol: str | None, date: str | None, so
 
     day, path = _day(date), Path(what)
     if not path.exists():
-        return _from_lake(config, lake, what.upper(), day, source)
+        return _from_lake(config, lake, _root_of(what), day, source)
     importer = _importer(config, path, format)
     keys = _keys(importer, path, symbol, day)
     if len(keys) > 1:
@@ -129,7 +139,7 @@ def _named(config: "Config", what: str, symbol: str | None, date: str | None, so
     session = importer.load(path, keys[0], _options(option))
     return session, pinned_licence(session.files)
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #50b47bdc
+# %% ../../nbs/95_app/970_data_cli.ipynb #d9eb2804
 def _error_lines(errors: "Sequence[tuple[SessionKey, UserError]]") -> list[str]:
     """What to say of the sessions that were not imported: a line a reason, naming all sessions that it is of (the first five)."""
     from quanticity.jobs.imports import OtherFiles
@@ -138,9 +148,20 @@ def _error_lines(errors: "Sequence[tuple[SessionKey, UserError]]") -> list[str]:
     for key, error in errors:
         there = isinstance(error, OtherFiles)
         lines.setdefault(f"; {error.remedy}" if there else f": {error}", []).append(error.problem if there else str(key))
-    return [", ".join(of[:5]) + (f" and {len(of) - 5} more" if len(of) > 5 else "") + reason for reason, of in lines.items()]
+    return [_listing(of) + reason for reason, of in lines.items()]
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #a4cb8b87
+
+def _listing(names: "Sequence[str]") -> str:
+    """The first five of some names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _partly(summary: "ImportSummary") -> str:
+    """What to say where some sessions were imported and others refused: which are which."""
+    done, not_done = [str(report.key) for report in summary.reports], [str(key) for key, _ in summary.errors]
+    return f"  {len(done)} of {len(done) + len(not_done)} sessions imported: {_listing(done)}; not imported: {_listing(not_done)}"
+
+# %% ../../nbs/95_app/970_data_cli.ipynb #77484c5d
 @data_app.command("import")
 def import_(
     path: Annotated[Path, typer.Argument(help="A file, or a folder such as one that holds lean/Data.")],
@@ -167,11 +188,13 @@ def import_(
     config, options = _config(), _options(option)
     importer = _importer(config, path, format)
     keys = _keys(importer, path, symbol, _day(date))
-    with progress_bar(f"importing {len(keys)} session{'s' * (len(keys) != 1)} ({importer.name})", _watched()) as progress:
+    with progress_bar(f"importing {how_many(len(keys), 'session')} ({importer.name})", _watched()) as progress:
         summary = import_many(importer, path, _archive(config, lake), keys, options=options, licence=licence, force=force,
                               replace=replace, progress=progress)
     for report in summary.reports:
         typer.echo(f"  {report}")
+    if summary.reports and summary.errors:
+        typer.echo(_partly(summary))
     sys.stdout.flush()
     for line in _error_lines(summary.errors):
         print(f"quanticity: {line}", file=sys.stderr)  # noqa: T201
@@ -227,7 +250,7 @@ def list_(symbol: _Symbol = None, lake: _Lake = None,
     for line in _list_lines(rows, shutil.get_terminal_size((200, 24)).columns):
         typer.echo(line)
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #f7a255df
+# %% ../../nbs/95_app/970_data_cli.ipynb #3f86b566
 def _stored_keys(archive: "Archive", symbol: str, day: Any, source: str | None) -> "list[SessionKey]":
     """The sessions of the lake under a symbol and day, by their folders, whatever state they are in."""
     from urllib.parse import unquote
@@ -256,19 +279,19 @@ def remove(
     """
     from quanticity.store.archive import remove_session
 
-    archive, day = _archive(_config(), lake), _day(date)
-    keys = _stored_keys(archive, symbol.upper(), day, source)
+    root, day, archive = symbol_of(symbol), _day(date), _archive(_config(), lake)
+    keys = _stored_keys(archive, root, day, source)
     if not keys:
-        asked = f"{symbol.upper()} on {day}{f' from {source}' if source else ''}"
+        asked = f"{root} on {day}{f' from {source}' if source else ''}"
         raise DataMissing(f"no session of {asked} in {archive.files.url}", "quanticity data list shows what is there")
     if len(keys) > 1:
-        raise DataError(f"{symbol.upper()} {day}: {len(keys)} sessions fit", "say which with --source: " + ", ".join(k.source for k in keys))
+        raise DataError(f"{root} {day}: {len(keys)} sessions fit", "say which with --source: " + ", ".join(k.source for k in keys))
     if not yes and not sys.stdin.isatty():
         raise UserError(f"{keys[0]}: removing asks first, and nobody is there to answer", "--yes does not ask")
     if not yes and not typer.confirm(f"remove {keys[0]} from {archive.files.url}?"):
         typer.echo("  nothing removed")
         return
-    typer.echo(f"  {keys[0]}: removed, {remove_session(archive, keys[0])} files")
+    typer.echo(f"  {keys[0]}: removed, {how_many(remove_session(archive, keys[0]), 'file')}")
 
 # %% ../../nbs/95_app/970_data_cli.ipynb #4338c7f3
 _What = Annotated[str, typer.Argument(help="An option root of the lake (GOOG), or a file or folder of a known format.")]
@@ -341,7 +364,7 @@ def quality(what: _What, date: _When = None, symbol: _Symbol = None, source: _So
     if len(screened.findings) > len(lines):
         typer.echo(f"  and {len(screened.findings) - len(lines):,} more: --most lists them")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #5c243184
+# %% ../../nbs/95_app/970_data_cli.ipynb #ad621410
 @data_app.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="The set: lean (sample days of options), vix (its daily history).")] = "lean",
@@ -354,8 +377,10 @@ def fetch(
     from quanticity.jobs.progress import progress_bar
 
     pinned = pinned_set(name)
-    with progress_bar(f"fetching {name}: {pinned.title} ({len(pinned.files)} files, {pinned.size / 1e6:.1f} MB, {pinned.licence})", _watched()) as progress:
+    files = f"{how_many(len(pinned.files), 'file')}, {pinned.size / 1e6:.1f} MB"
+    with progress_bar(f"fetching {name}: {pinned.title} ({files}, {pinned.licence})", _watched()) as progress:
         done = fetch_set(pinned, into, progress, url)
-    typer.echo(f"  {done.fetched} files fetched ({done.size / 1e6:.1f} MB), {done.present} were there; in {done.folder}")
+    there = f"{done.present} {agree(done.present, 'was', 'were')} there"
+    typer.echo(f"  {how_many(done.fetched, 'file')} fetched ({done.size / 1e6:.1f} MB), {there}; in {done.folder}")
     if name == "lean":
         typer.echo(f"  next: quanticity data import {into}")

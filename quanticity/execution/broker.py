@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = ['BrokerEvent', 'OrderCancelled', 'OrderActivated', 'OrderTriggered', 'SpreadFill', 'Broker', 'ReplayBroker']
 
-# %% ../../nbs/65_execution/66_broker.ipynb #6f6285b6
+# %% ../../nbs/65_execution/66_broker.ipynb #129fc6ef
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 
 from ..core.reasons import Reason
-from ..core.types import Contract, Fill, OptionLeg, OrderTicket, Position, RiskApproved, legs_of
-from .positions import PositionBook
+from ..core.types import Contract, Fill, OptionLeg, OrderTicket, RiskApproved, legs_of
 from ..market.chain import nanoseconds, timestamp
 from ..market.commissions import CommissionSchedule, Executed, order_commission
 from quanticity.market.matching import (
@@ -68,7 +67,7 @@ class SpreadFill:
 
 BrokerEvent = Fill | SpreadFill | OrderCancelled | OrderActivated | OrderTriggered
 
-# %% ../../nbs/65_execution/66_broker.ipynb #8671739e
+# %% ../../nbs/65_execution/66_broker.ipynb #7b94456e
 class Broker(Protocol):
     """What the platform asks of a broker. Every method is idempotent: an order id is one order, however often it is sent."""
 
@@ -80,9 +79,6 @@ class Broker(Protocol):
 
     def events(self) -> list[BrokerEvent]:
         """What happened since the last call, in order; each event is given once."""
-
-    def positions(self) -> list[Position]:
-        """What is held by the broker's account, open positions only."""
 
     def open_orders(self) -> list[WorkingOrder]:
         """The orders that may still fill."""
@@ -128,7 +124,7 @@ def _leg_fill(order: _Charged, k: int, leg: OptionLeg, name: str, quantity: int,
     order.fills[k].append((quantity, price))
     return Fill(name, ticket.id, ticket.signal_id, contract, leg.side, ticket.role, quantity, price, charge.total, ts)
 
-# %% ../../nbs/65_execution/66_broker.ipynb #89189441
+# %% ../../nbs/65_execution/66_broker.ipynb #9f0eee06
 class ReplayBroker:
     """A `Broker` that fills against shown quotes by the rules of `quanticity.market.matching`.
 
@@ -138,7 +134,6 @@ class ReplayBroker:
 
     def __init__(self, engine: MatchingEngine, schedule: CommissionSchedule, monthly_contracts: int = 0) -> None:
         self.engine, self.schedule, self.monthly_contracts = engine, schedule, monthly_contracts
-        self.book = PositionBook()
         self.shown: dict[str, Quote] = {}
         self._day: date | None = None
         self._now = 0
@@ -173,7 +168,6 @@ class ReplayBroker:
             told = _told(self.schedule, order, event, self.monthly_contracts)
             for fill in (told,) if isinstance(told, Fill) else told.fills if isinstance(told, SpreadFill) else ():
                 self.monthly_contracts += fill.quantity
-                self.book.apply(fill)
                 if (quote := quote_of(fill.contract)) is not None:
                     self.shown[fill.id] = quote
             self._events.append(told)
@@ -182,10 +176,6 @@ class ReplayBroker:
         """What happened since the last call, in order."""
         events, self._events = self._events, []
         return events
-
-    def positions(self) -> list[Position]:
-        """Open positions of this session."""
-        return self.book.open_positions()
 
     def open_orders(self) -> list[WorkingOrder]:
         """The orders that may still fill."""

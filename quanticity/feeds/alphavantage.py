@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['IMPORTER', 'AlphaVantageImporter']
 
-# %% ../../nbs/25_feeds/252_alphavantage.ipynb #3795e0bb
+# %% ../../nbs/25_feeds/252_alphavantage.ipynb #1b97403c
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -21,9 +21,10 @@ import numpy as np
 from ..core.clock import NEW_YORK
 from ..core.errors import DataError, UserError
 from .importing import LIMITS, SessionKey, hours_of, missing, number_options, read_bytes, read_json, unpack
+from .option_names import option_symbols
 from .rows import UNTIMED, ChainRows, check_numbers, session_of_rows
 from ..market.chain import FloatArray, IntArray, nanoseconds
-from ..market.listing import by_root, split_symbols
+from ..market.listing import SymbolColumns, by_root
 from ..market.session import MarketSession
 
 # %% ../../nbs/25_feeds/252_alphavantage.ipynb #7148944f
@@ -52,20 +53,28 @@ def _answer(raw: bytes, where: str) -> list[dict[str, Any]]:
             raise DataError(f"{where}, row {number:,}: no contractID or no date", "expected rows of HISTORICAL_OPTIONS or REALTIME_OPTIONS")
     return rows
 
-# %% ../../nbs/25_feeds/252_alphavantage.ipynb #e66f7c3c
+# %% ../../nbs/25_feeds/252_alphavantage.ipynb #5b8425a1
 _NONE = {None: "nan", "": "nan", "-": "nan", "None": "nan", "null": "nan", "N/A": "nan", "NaN": "nan"}
 
 
 def _numbers(rows: list[dict[str, Any]], name: str, where: str) -> FloatArray:
     """A column of texts as float64. DataError naming the first row whose text is no number that can be."""
-    texts = [_NONE.get(text, text) if text is None or isinstance(text, str) else text for text in (row.get(name) for row in rows)]
+    texts = [_text(row.get(name)) for row in rows]
     try:
         values = np.array(texts, dtype=np.float64).reshape(len(texts))
     except (ValueError, TypeError, OverflowError):
         number, text = next((i, t) for i, t in enumerate(texts, 1) if not _is_number(t))
-        raise DataError(f"{where}, row {number:,}: {str(text)[:40]!r} as {name}, expected a number", "mend the row or fetch it again") from None
+        shown = str(text).removesuffix("!")[:40]
+        raise DataError(f"{where}, row {number:,}: {shown!r} as {name}, expected a number", "mend the row or fetch it again") from None
     check_numbers(values, where, name)
     return values
+
+
+def _text(value: Any) -> Any:
+    """A value as NumPy is to read it: words for none as NaN; what Python takes for a number and is none (True, `1_000`) as a text that is none."""
+    if value is None or isinstance(value, str):
+        return _NONE.get(value, value) if "_" not in (value or "") else f"{value}!"
+    return f"{value}!" if isinstance(value, bool) else value
 
 
 def _is_number(text: Any) -> bool:
@@ -74,7 +83,7 @@ def _is_number(text: Any) -> bool:
     except (ValueError, TypeError, OverflowError):
         return False
 
-# %% ../../nbs/25_feeds/252_alphavantage.ipynb #22901d7d
+# %% ../../nbs/25_feeds/252_alphavantage.ipynb #862f4317
 def _days(rows: list[dict[str, Any]], where: str) -> tuple[IntArray, list[date]]:
     """For each row the number of its date in a sorted list of dates, and the list."""
     found: dict[str, date] = {}
@@ -88,6 +97,10 @@ def _days(rows: list[dict[str, Any]], where: str) -> tuple[IntArray, list[date]]
     days = sorted(set(found.values()))
     place = {text: days.index(day) for text, day in found.items()}
     return np.array([place[row["date"]] for row in rows], np.int64), days
+
+
+def _symbols(rows: list[dict[str, Any]], where: str) -> SymbolColumns:
+    return option_symbols([row["contractID"] for row in rows], lambda row: f"{where}, row {row + 1:,}")
 
 
 def _check_terms(rows: list[dict[str, Any]], strike: FloatArray, is_call: "np.ndarray[Any, np.dtype[np.bool_]]", where: str) -> None:
@@ -144,11 +157,11 @@ def _moment(options: Mapping[str, str], day: date) -> int | None:
     except ValueError:
         raise UserError(f"option at of the importer alphavantage: got {text!r}, wants a time of day in New York", "for instance 11:30") from None
 
-# %% ../../nbs/25_feeds/252_alphavantage.ipynb #54490675
+# %% ../../nbs/25_feeds/252_alphavantage.ipynb #af3c6ddf
 def _chain_rows(rows: list[dict[str, Any]], key: SessionKey, where: str) -> ChainRows | None:
     """The rows of one root and date, None where there is none; `ts` is filled in later."""
     at, days = _days(rows, where)
-    symbols = split_symbols([row["contractID"] for row in rows], where)
+    symbols = _symbols(rows, where)
     _check_terms(rows, symbols.strike, symbols.is_call, where)
     values = {field: _numbers(rows, name, where) for name, field in _FIELDS.items()}
     of = by_root(symbols).get(key.symbol, np.empty(0, np.int64))
@@ -158,7 +171,7 @@ def _chain_rows(rows: list[dict[str, Any]], key: SessionKey, where: str) -> Chai
     return ChainRows(np.zeros(len(of), np.int64), symbols.expiry_day[of], symbols.strike[of], symbols.is_call[of],
                      {name: column[of] for name, column in values.items()})
 
-# %% ../../nbs/25_feeds/252_alphavantage.ipynb #a4878171
+# %% ../../nbs/25_feeds/252_alphavantage.ipynb #4f5fd7a2
 @dataclass(frozen=True)
 class AlphaVantageImporter:
     """Alpha Vantage option chains as JSON. Options: `at` (HH:MM in New York, when a realtime chain was taken), `rate`, `dividend`."""
@@ -181,7 +194,7 @@ class AlphaVantageImporter:
         for where, raw in _files(path):
             rows = _answer(raw, where)
             at, days = _days(rows, where)
-            for root, of in by_root(split_symbols([row["contractID"] for row in rows], where)).items():
+            for root, of in by_root(_symbols(rows, where)).items():
                 found |= {SessionKey(root, days[number], self.name) for number in np.unique(at[of]).tolist()}
         return tuple(sorted(found))
 

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['LARGEST', 'IMPORTER', 'read_snapshot', 'session_of', 'CboeImporter']
 
-# %% ../../nbs/25_feeds/251_cboe.ipynb #845fafe5
+# %% ../../nbs/25_feeds/251_cboe.ipynb #8180521c
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ import numpy as np
 from ..core.clock import option_close
 from ..core.errors import DataError, UserError
 from ..core.occ import root_terms
+from ..core.words import agree, how_many
 from .cboe_csv import looks_like_cboe_csv, read_cboe_csv
 from .cboe_json import read_cboe_json
 from .cboe_snapshot import Snapshot, Underlying, rows_moment, session_date
@@ -26,7 +28,7 @@ from ..market.listing import Listed, by_root, list_contracts
 from ..market.session import MarketSession
 from ..market.tape import Bars, Imbalances, Published, Quotes, Trades, empty
 
-# %% ../../nbs/25_feeds/251_cboe.ipynb #91ed776b
+# %% ../../nbs/25_feeds/251_cboe.ipynb #d42d3808
 LARGEST = 256 << 20
 
 
@@ -46,10 +48,10 @@ def _usable_roots(snapshot: Snapshot) -> tuple[dict[str, IntArray], list[str]]:
             root_terms(root)
             out[root] = rows
         except DataError as error:
-            notes.append(f"{len(rows):,} rows left out: {error}")
+            notes.append(f"{how_many(len(rows), 'row')} left out: {error}")
     return out, notes
 
-# %% ../../nbs/25_feeds/251_cboe.ipynb #4bded558
+# %% ../../nbs/25_feeds/251_cboe.ipynb #370430eb
 def _underlying_tapes(head: Underlying, ts: int, is_open: bool) -> tuple[Bars, Quotes, list[str]]:
     """The underlying's bar and quote at a moment, and a note where there is no price."""
     price = head.price if is_open or not head.close > 0 else head.close
@@ -61,9 +63,10 @@ def _underlying_tapes(head: Underlying, ts: int, is_open: bool) -> tuple[Bars, Q
     bars = Bars(np.array([ts]), *(np.array([v]) for v in values))
     if head.index or not is_open or not 0 < head.bid <= head.ask:
         return bars, empty(Quotes), []
-    return bars, Quotes(np.array([ts]), np.zeros(1, np.int64), np.array([head.bid]), np.array([head.ask]), np.zeros(1), np.zeros(1)), []
+    unknown = np.full(1, np.nan)  # sizes
+    return bars, Quotes(np.array([ts]), np.zeros(1, np.int64), np.array([head.bid]), np.array([head.ask]), unknown, unknown), []
 
-# %% ../../nbs/25_feeds/251_cboe.ipynb #8b83b485
+# %% ../../nbs/25_feeds/251_cboe.ipynb #ad1b22c6
 def _tapes(snapshot: Snapshot, listed: Listed, ts: int) -> tuple[Quotes, Published]:
     """The rows of a root at their moment, by contract; those of a contract that had stopped trading by then, at its end."""
     order = np.argsort(listed.index, kind="stable")
@@ -82,10 +85,11 @@ def _not_ended(listed: Listed, opens: int) -> Listed:
     c, row = listed.contracts, np.cumsum(live) - 1
     kept = replace(c, **{name: getattr(c, name)[live] for name in ("strike", "expiry_day", "expires_at", "is_call", "multiplier")})
     of_live = live[listed.index]
-    note = f"{np.count_nonzero(~live):,} contracts had ended before the session and are left out"
+    ended = int(np.count_nonzero(~live))
+    note = f"{how_many(ended, 'contract')} had ended before the session and {agree(ended, 'is', 'are')} left out"
     return Listed(kept, listed.rows[of_live], row[listed.index[of_live]], (*listed.notes, note))
 
-# %% ../../nbs/25_feeds/251_cboe.ipynb #98dcb288
+# %% ../../nbs/25_feeds/251_cboe.ipynb #8a5dd8c5
 def session_of(snapshot: Snapshot, root: str, rows: IntArray, files: dict[str, str], where: str, *, rate: float = 0.0, dividend: float = 0.0,
                delay: timedelta = timedelta(minutes=15)) -> MarketSession:
     """The session of one root of a snapshot: `rows` are its rows. `rate` and `dividend` are continuous, per year. Raises DataError."""
@@ -104,7 +108,7 @@ def session_of(snapshot: Snapshot, root: str, rows: IntArray, files: dict[str, s
     interest[published.index] = published.open_interest
     notes = [_about_time(snapshot.stamp, moment, is_open), *snapshot.notes, *listed.notes, *about]
     if listed.repeated:
-        notes.append(f"{listed.repeated:,} rows name a contract that another row names too")
+        notes.append(f"{how_many(listed.repeated, 'row')} {agree(listed.repeated, 'names', 'name')} a contract that another row names too")
     unknown: FloatArray = np.full(len(listed.contracts), np.nan)
     return MarketSession("cboe", day, opens, closes, listed.contracts, quotes, empty(Trades), bars, underlying_quotes, interest, unknown, rate, dividend,
                          empty(Imbalances), files, tuple(notes), published=published)
@@ -114,7 +118,47 @@ def _about_time(stamp: datetime, moment: datetime, is_open: bool) -> str:
     what = "delayed quotes as of" if is_open else "written after the close: the quotes are those of"
     return f"one snapshot, written {stamp:%Y-%m-%d %H:%M:%S} UTC, {what} {moment:%Y-%m-%d %H:%M:%S} UTC"
 
-# %% ../../nbs/25_feeds/251_cboe.ipynb #54099d15
+# %% ../../nbs/25_feeds/251_cboe.ipynb #17139c15
+def _beginning(path: Path) -> str:
+    """The first 65,536 bytes of a file as text; empty where there is none."""
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                head = file.read(65_536)
+            return decode(head[:len(head) // 4 * 4] if len(head) == 65_536 else head, path.name)
+    except (DataError, OSError, ValueError):
+        pass  # no text: none of Cboe's
+    return ""
+
+
+def _end(path: Path) -> str:
+    """The last 4,096 bytes of a file that has a beginning, any zero bytes (UTF-16) left out."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - 4096, 0))
+        return file.read().replace(b"\x00", b"").decode("latin-1")
+
+# %% ../../nbs/25_feeds/251_cboe.ipynb #756f03f2
+_PAIR = re.compile(r"[A-Z]{1,6}\d{6}C\d{8},.*[A-Z]{1,6}\d{6}P\d{8},")  # a call and a put on one line
+
+
+def _why_not(path: Path, text: str) -> DataError | None:
+    """The error for a file that begins with `text`, is not recognised and is nearly one of Cboe's; None for any other."""
+    lines = [line for line in text.splitlines()[:6] if line.strip(", ")]
+    if '"option"' in text and '"bid"' in text:
+        if not text.lstrip().startswith("{"):
+            return DataError(f"{path}: looks like the JSON of Cboe's delayed quotes, its beginning is cut off", "fetch it again, whole")
+        try:
+            read_snapshot(path)
+        except DataError as error:
+            return error
+    elif any(_PAIR.search(line) for line in lines[:2]):
+        return DataError(f"{path}: looks like the rows of Cboe's quotedata without the lines above them (underlying, date, names of the columns)",
+                         "fetch it again, whole")
+    elif any("Last:" in line for line in lines) or any("Calls," in line and "Last Sale" in line for line in lines):
+        return DataError(f"{path}: looks like Cboe's quotedata, cut off before its first row", "fetch it again, whole")
+    return None
+
+# %% ../../nbs/25_feeds/251_cboe.ipynb #686c2eaa
 @dataclass(frozen=True)
 class CboeImporter:
     """Cboe's delayed quotes, the website's CSV or the network's JSON.
@@ -125,19 +169,15 @@ class CboeImporter:
     name: str = "cboe"
 
     def recognises(self, path: Path) -> bool:
-        """Whether a file begins as such a file does."""
-        try:
-            if not path.is_file():
-                return False
-            with path.open("rb") as file:
-                head = file.read(65_536)
-            text = decode(head[:len(head) // 4 * 4] if len(head) == 65_536 else head, path.name)
-        except (DataError, OSError, ValueError):
-            return False
-        start = text.lstrip()
-        if start.startswith("{"):
-            return '"options"' in text and '"option"' in text and '"timestamp"' in text
+        """Whether a file begins as such a file does (the time of a JSON file may stand at its end)."""
+        text = _beginning(path)
+        if text.lstrip().startswith("{"):
+            return '"options"' in text and '"option"' in text and ('"timestamp"' in text or '"timestamp"' in _end(path))
         return looks_like_cboe_csv(text)
+
+    def why_not(self, path: Path) -> DataError | None:
+        """The error for a file that is nearly one of Cboe's: parts of it are missing."""
+        return _why_not(path, _beginning(path))
 
     def sessions(self, path: Path) -> tuple[SessionKey, ...]:
         """One session a root."""

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['looks_like_cboe_csv', 'read_cboe_csv']
 
-# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #6d1c3291
+# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #403203e9
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
@@ -17,10 +17,11 @@ import numpy as np
 
 from ..core.clock import NEW_YORK
 from ..core.errors import DataError
-from .cboe_snapshot import Snapshot, Underlying, clean, number, numbers
+from ..core.words import agree, how_many
+from .cboe_snapshot import Snapshot, Underlying, absent, clean, number, numbers
 from .importing import LIMITS, decode
+from .option_names import option_symbols
 from ..market.chain import FloatArray
-from ..market.listing import split_symbols
 
 # %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #dede51af
 # English, Spanish, German, French, Italian, Portuguese, Dutch, Russian, Polish and the Nordic languages
@@ -72,13 +73,20 @@ def _written(text: str, where: str) -> datetime:
             pass
     raise DataError(f"{where}: no date and time in {text[:60]!r}", "expected a line like 'Date: November 20, 2026 at 4:15 PM EST'")
 
-# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #0456fa26
-_FIGURE = r"\"?\s*([+\-]?\d[\d,]*(?:\.\d+)?)"
+# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #9d359435
+_VALUE = r"\"?\s*((?:[+\-]?\d[\d,]*(?:\.\d*)?(?![\w.+\-]))|[^,\"]*)"
 
 
-def _figure(line: str, name: str) -> float:
-    found = re.search(rf"\b{name}(?::|,)\s*{_FIGURE}", line)
-    return number(found[1]) if found else float("nan")
+def _figure(line: str, name: str, where: str) -> float:
+    found = re.search(rf"\b{name}(?::|,)\s*{_VALUE}", line)
+    return _sound(found[1].strip().rstrip(","), name, where) if found else float("nan")
+
+
+def _sound(text: str, name: str, where: str) -> float:
+    """A figure of the head; NaN where it is absent. DataError where it is no number."""
+    if not absent(text) and (value := number(text)) != value:
+        raise DataError(f"{where}: {name} of the underlying is {text[:40]!r}, not a finite number", "mend the line or fetch the file again")
+    return number(text)
 
 
 def _head(lines: Sequence[str], where: str) -> tuple[Underlying, datetime]:
@@ -86,28 +94,28 @@ def _head(lines: Sequence[str], where: str) -> tuple[Underlying, datetime]:
     if len(lines) < 2:
         raise DataError(f"{where}: no two lines on the underlying before the header", "fetch the file again, whole")
     first, second = lines[-2].strip().strip(","), lines[-1]
-    price = _figure(first, "Last")
+    price = _figure(first, "Last", where)
     parts = [part.strip().strip('"') for part in first.split(",")]
-    if price != price and len(parts) >= 2:  # name, last, change
-        price = number(parts[-2]) if len(parts) > 2 else number(parts[-1])
+    if price != price and len(parts) >= 2 and "Last:" not in first:  # name, last, change
+        price = _sound(parts[-2] if len(parts) > 2 else parts[-1], "Last", where)
     found = re.match(r"\"?(\^?)([A-Z][A-Z0-9./]*) \(", first)
     name = re.split(r",\s*\"?Last:", first)[0] if "Last:" in first else ",".join(parts[:-2])
     index = bool(found[1]) if found else name.upper().rstrip(' ")').endswith("INDEX")
-    figures = {"price": price, "bid": _figure(second, "Bid"), "ask": _figure(second, "Ask"), "volume": _figure(second, "Vol(?:ume)?")}
+    figures = {"price": price} | {name.lower(): _figure(second, "Vol(?:ume)?" if name == "Volume" else name, where) for name in ("Bid", "Ask", "Volume")}
     present = {name: value if value > 0 else float("nan") for name, value in figures.items()}
     return Underlying(found[2] if found else "", name.strip('" '), index, **present), _written(second, where)
 
-# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #fbbbc95e
+# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #797f0b43
 _NAMES = {"last sale": "last", "last": "last", "bid": "bid", "ask": "ask", "vol": "volume", "volume": "volume", "iv": "volatility",
           "delta": "delta", "gamma": "gamma", "open int": "open_interest", "open interest": "open_interest"}
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the header stands (counted from 0), how many fields it has, and the column of each thing by side."""
+    """Where the header stands (counted from 0), its fields, and the column of each thing by side (calls, puts)."""
 
     line: int
-    fields: int
+    names: tuple[str, ...]
     strike: int | None
     symbol: tuple[int, int]
     columns: tuple[dict[str, int], dict[str, int]]
@@ -124,7 +132,8 @@ def _layout(lines: Sequence[str]) -> _Layout | None:
             sides = ({_NAMES[n]: i for i, n in enumerate(names) if calls < i < puts and n in _NAMES},
                      {_NAMES[n]: i for i, n in enumerate(names) if i > puts and n in _NAMES})
             if all({"bid", "ask"} <= set(side) for side in sides):
-                return _Layout(at, len(names), names.index("strike") if "strike" in names else None, (calls, puts), sides)
+                told = tuple(name.strip().strip('"') for name in line.rstrip(",\r\n ").split(","))
+                return _Layout(at, told, names.index("strike") if "strike" in names else None, (calls, puts), sides)
     return None
 
 
@@ -132,25 +141,27 @@ def looks_like_cboe_csv(text: str) -> bool:
     """Whether the beginning of a text is that of such a file."""
     return _layout(text[:65_536].splitlines()[:12]) is not None
 
-# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #4f836f3c
-def _rows(lines: Sequence[str], layout: _Layout, where: str) -> list[list[str]]:
-    """The fields of each row after the header, as many as it has. DataError naming the line of a row with fewer or more."""
-    rows: list[list[str]] = []
+# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #d5b5db8c
+def _rows(lines: Sequence[str], layout: _Layout, where: str) -> tuple[list[list[str]], list[int]]:
+    """The fields of each row after the header, as many as it has, and the number of its line. DataError naming the line of a row with fewer or more."""
+    rows, at, wanted = list[list[str]](), list[int](), len(layout.names)
+    table = csv.reader(lines[layout.line + 1:], strict=True)
     try:
-        for fields in csv.reader(lines[layout.line + 1:], strict=True):
-            if len(fields) == layout.fields + 1 and not fields[-1].strip():
+        for fields in table:
+            if len(fields) == wanted + 1 and not fields[-1].strip():
                 fields.pop()
-            if len(fields) != layout.fields:
+            if len(fields) != wanted:
                 if not any(f.strip() for f in fields):
                     continue
-                line = layout.line + 2 + len(rows)
-                raise DataError(f"{where}, line {line}: {len(fields)} fields, the header has {layout.fields}", "the file is cut or damaged: fetch it again")
+                raise DataError(f"{where}, line {layout.line + 1 + table.line_num}: {how_many(len(fields), 'field')}, the header has {wanted}",
+                                "the file is cut or damaged: fetch it again")
             rows.append(fields)
+            at.append(layout.line + 1 + table.line_num)
     except csv.Error as error:
-        raise DataError(f"{where}, line {layout.line + 2 + len(rows)}: not CSV ({error})", "fetch it again") from None
+        raise DataError(f"{where}, line {layout.line + 1 + table.line_num}: not CSV ({error})", "fetch it again") from None
     if not rows:
-        raise DataError(f"{where}: no row after its header", "fetch it again")
-    return rows
+        raise DataError(f"{where}: a header and no row after it", "the file is cut, or was saved before its options were loaded: fetch it again")
+    return rows, at
 
 
 def _code(text: str) -> tuple[str, str]:
@@ -160,7 +171,7 @@ def _code(text: str) -> tuple[str, str]:
     code, _, exchange = text.partition("-")
     return code.strip(), exchange.strip()
 
-# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #0a76782d
+# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #7ec5cc28
 def _of_one_exchange(exchanges: list[str]) -> tuple[list[int] | None, list[str]]:
     """The rows to keep (None: all of them) and what to tell of it."""
     kinds = dict.fromkeys(exchanges)
@@ -169,18 +180,24 @@ def _of_one_exchange(exchanges: list[str]) -> tuple[list[int] | None, list[str]]
     chosen = "" if "" in kinds else max(kinds, key=exchanges.count)
     keep = [i for i, exchange in enumerate(exchanges) if exchange == chosen]
     what = "the best of all exchanges" if not chosen else f"exchange {chosen} alone"
-    return keep, [f"quotes are those of {what}: {len(exchanges) - len(keep):,} rows of single exchanges left out"]
+    return keep, [f"quotes are those of {what}: {how_many(len(exchanges) - len(keep), 'row')} of single exchanges left out"]
 
 
-def _disagreeing(rows: list[list[str]], layout: _Layout, strike: FloatArray, where: str) -> list[str]:
+def _disagreeing(rows: list[list[str]], layout: _Layout, strike: FloatArray, place: Callable[[int], str]) -> list[str]:
     """A note where the strike column says other than the symbols (more than rounding), which are believed."""
     if layout.strike is None:
         return []
-    told = numbers([row[layout.strike] for row in rows], where, layout.line + 2, "Strike")
-    wrong = np.count_nonzero(np.abs(np.tile(told, 2) - strike) > 0.01)
-    return [f"{wrong:,} rows whose strike is not that of their symbol: the symbol is believed"] if wrong else []
+    told = numbers([row[layout.strike] for row in rows], place, "Strike")
+    wrong = int(np.count_nonzero(np.abs(np.tile(told, 2) - strike) > 0.01))
+    return [f"{how_many(wrong, 'row')} whose strike is not that of {agree(wrong, 'its', 'their')} symbol: the symbol is believed"] if wrong else []
 
-# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #d6060342
+# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #0d3a7eda
+def _side(rows: list[list[str]], layout: _Layout, side: int, name: str, place: Callable[[int], str]) -> FloatArray:
+    """The figures of a column of the calls (side 0) or the puts, which an error calls as the header does."""
+    at = layout.columns[side][name]
+    return numbers([row[at] for row in rows], place, f"{layout.names[at]} of the {('call', 'put')[side]}")
+
+
 def read_cboe_csv(raw: bytes, where: str) -> Snapshot:
     """A delayed-quotes CSV file as a snapshot, calls first, then puts; `where` is how errors call it.
 
@@ -192,14 +209,18 @@ def read_cboe_csv(raw: bytes, where: str) -> Snapshot:
         raise DataError(f"{where}: {'an empty file' if not raw.strip() else 'no header with Calls, Puts, Bid and Ask in its first lines'}",
                         "expected Cboe's quotedata, or choose another format with --format")
     underlying, stamp = _head([line for line in lines[:layout.line] if line.strip(", \t")], where)
-    rows = _rows(lines, layout, where)
+    rows, at_line = _rows(lines, layout, where)
     codes = [_code(row[at]) for at in layout.symbol for row in rows]
     keep, notes = _of_one_exchange([exchange for _, exchange in codes])
-    options = split_symbols([code for code, _ in codes] if keep is None else [codes[i][0] for i in keep], where)
-    chosen = slice(None) if keep is None else np.array(keep)
-    values = {name: np.concatenate([numbers([row[side[name]] for row in rows], where, layout.line + 2, name) for side in layout.columns])[chosen]
+
+    def place(row: int) -> str:
+        return f"{where}, line {at_line[row]}"
+
+    chosen = np.arange(len(codes)) if keep is None else np.array(keep)
+    options = option_symbols([codes[i][0] for i in chosen.tolist()], lambda row: place(int(chosen[row]) % len(rows)))
+    values = {name: np.concatenate([_side(rows, layout, side, name, place) for side in (0, 1)])[chosen]
               for name in layout.columns[0] if name in layout.columns[1]}
     if keep is None:
-        notes += _disagreeing(rows, layout, options.strike, where)
+        notes += _disagreeing(rows, layout, options.strike, place)
     cleaned, more = clean(values, len(options.strike))
     return Snapshot(stamp, None, underlying, options, cleaned, (*notes, *more, "sizes and trade times are not in this format"))

@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['read_cboe_json']
 
-# %% ../../nbs/25_feeds/2513_cboe_json.ipynb #9b8f7c13
+# %% ../../nbs/25_feeds/2513_cboe_json.ipynb #4ef0fc30
 from datetime import UTC, datetime
 from typing import Any
 
 from ..core.clock import NEW_YORK
 from ..core.errors import DataError
-from .cboe_snapshot import Snapshot, Underlying, clean, number, numbers
+from .cboe_snapshot import Snapshot, Underlying, absent, clean, number, numbers
 from .importing import read_json
-from ..market.listing import split_symbols
+from .option_names import option_symbols
 
 # %% ../../nbs/25_feeds/2513_cboe_json.ipynb #f5a0eb74
 def _stamp(text: Any, where: str) -> datetime:
@@ -33,21 +33,24 @@ def _newest(times: list[Any], stamp: datetime) -> datetime | None:
     except ValueError:
         return None
 
-# %% ../../nbs/25_feeds/2513_cboe_json.ipynb #2d7de56e
+# %% ../../nbs/25_feeds/2513_cboe_json.ipynb #c5f14455
 _FIELDS = {"bid": "bid", "ask": "ask", "bid_size": "bid_size", "ask_size": "ask_size", "last": "last_trade_price", "volume": "volume",
            "open_interest": "open_interest", "volatility": "iv", "delta": "delta", "gamma": "gamma", "theta": "theta", "vega": "vega", "rho": "rho"}
 
 
-def _positive(value: Any) -> float:
-    out = number(value)
-    return out if 0 < out < float("inf") else float("nan")
+def _positive(data: dict[str, Any], name: str, where: str) -> float:
+    """A figure of the head; NaN where it is absent or not above zero. DataError where it is no number."""
+    value = data.get(name)
+    if not absent(value) and (found := number(value)) != found:
+        raise DataError(f"{where}: data.{name} is {str(value)[:40]!r}, not a finite number", "mend it or fetch the file again")
+    return found if not absent(value) and found > 0 else float("nan")
 
 
-def _underlying(data: dict[str, Any]) -> Underlying:
+def _underlying(data: dict[str, Any], where: str) -> Underlying:
     symbol = data.get("symbol")
     symbol = symbol if isinstance(symbol, str) else ""
-    figures = {name: _positive(data.get(name)) for name in ("bid", "ask", "open", "high", "low", "close", "volume")}
-    price = _positive(data.get("current_price"))
+    figures = {name: _positive(data, name, where) for name in ("bid", "ask", "open", "high", "low", "close", "volume")}
+    price = _positive(data, "current_price", where)
     return Underlying(symbol.lstrip("^_"), symbol, symbol[:1] in ("^", "_") or data.get("security_type") == "index",
                       price if price == price else figures["close"], **figures)
 
@@ -67,11 +70,14 @@ def read_cboe_json(raw: bytes, where: str) -> Snapshot:
     if wrong := next((i for i, row in enumerate(rows, 1) if not isinstance(row, dict)), 0):
         raise DataError(f"{where}, row {wrong}: an option is {str(rows[wrong - 1])[:40]!r}", "expected an object with option, bid, ask, ...")
     stamp = _stamp(value.get("timestamp"), where)
-    options = split_symbols([row.get("option") for row in rows], where)
-    found = {name: numbers([row.get(field) for row in rows], where, 1, field) for name, field in _FIELDS.items()
-             if any(field in row for row in rows)}
+
+    def place(row: int) -> str:
+        return f"{where}, row {row + 1:,}"
+
+    options = option_symbols([row.get("option") for row in rows], place)
+    found = {name: numbers([row.get(field) for row in rows], place, field) for name, field in _FIELDS.items() if any(field in row for row in rows)}
     if not {"bid", "ask"} & set(found):
         raise DataError(f"{where}: its options have neither bid nor ask", "expected Cboe's delayed quotes")
     values, notes = clean(found, len(rows))
     newest = _newest([data.get("last_trade_time"), *(row.get("last_trade_time") for row in rows)], stamp)
-    return Snapshot(stamp, newest, _underlying(data), options, values, tuple(notes))
+    return Snapshot(stamp, newest, _underlying(data, where), options, values, tuple(notes))

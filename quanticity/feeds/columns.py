@@ -5,25 +5,26 @@
 # %% auto #0
 __all__ = ['IMPORTER', 'mapped', 'incomplete', 'mapping_for', 'ColumnsImporter']
 
-# %% ../../nbs/25_feeds/253_columns.ipynb #8d33ed7f
+# %% ../../nbs/25_feeds/253_columns.ipynb #254d3e7c
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.config import ColumnNames, ColumnsConfig, DataConfig
 from ..core.errors import ConfigError, DataError, UserError
-from ..core.occ import parse_occ, root_terms
-from .importing import SessionKey, hours_of, missing, number_options
+from ..core.occ import root_terms
+from .importing import SessionKey, encoding_of, hours_of, missing, number_options
 from .moments import UNITS, DistinctColumn, date_words, day_number, when
+from .option_names import option_symbols
 from .rows import PRICES, UNTIMED, VALUES, ChainRows, check_numbers, session_of_rows
 from .tables import Format, Kind, Table, batches, floats, header, row_of, tables
 from ..market.chain import BoolArray, FloatArray, IntArray
-from ..market.listing import split_symbols
+from ..market.listing import SymbolColumns
 from ..market.session import MarketSession
 
 if TYPE_CHECKING:
@@ -91,20 +92,11 @@ def _unmapped(table: Table, mappings: Mapping[str, ColumnsConfig]) -> DataError:
     there = ", ".join(header(table))
     return DataError(f"{table.where}: no column mapping fits its columns {there if len(there) <= 200 else there[:200] + ' ...'}", "add one to data.columns")
 
-# %% ../../nbs/25_feeds/253_columns.ipynb #1a58b634
-def _split(column: DistinctColumn) -> Any:
+# %% ../../nbs/25_feeds/253_columns.ipynb #592d5248
+def _split(column: DistinctColumn) -> SymbolColumns:
     """The different symbols of a column taken apart; DataError naming the row of the first that is none."""
     texts = [str(text).strip().removeprefix("O:") for text in column.values.to_pylist()]
-    try:
-        return split_symbols(texts, column.where)
-    except DataError:
-        for code, text in enumerate(texts):
-            try:
-                parse_occ(text)
-            except DataError as error:
-                row = row_of(code, column.rows, column.first_row)
-                raise DataError(f"{column.where}, row {row:,}: {error.problem} (as {column.name})", error.remedy) from None
-        raise
+    return option_symbols(texts, lambda code: f"{column.where}, row {row_of(code, column.rows, column.first_row):,}, column {column.name}")
 
 
 def _roots(batch: "pa.RecordBatch", names: Mapping[str, str], mapping: ColumnsConfig, where: str, first_row: int) -> tuple[list[str], IntArray]:
@@ -217,7 +209,24 @@ def _mapped(path: Path, mappings: Mapping[str, ColumnsConfig]) -> Iterator[tuple
     if not fits:
         raise _unmapped(first, mappings) if first else DataError(f"{path}: no table in it", "tables end in .csv, .txt, .gz, .zip, .parquet or .pq")
 
-# %% ../../nbs/25_feeds/253_columns.ipynb #d8312d3d
+# %% ../../nbs/25_feeds/253_columns.ipynb #4ab12f4f
+def _like_a_table(table: Table) -> bool:
+    """Whether a text begins with names or values that something parts. DataError where it is no text."""
+    text = table.head[:65536].decode(encoding_of(table.head[:65536], table.where), errors="replace").lstrip("\ufeff \t\r\n")
+    return bool(text) and text[0] not in "{[<" and any(mark in text.splitlines()[0] for mark in ",;\t|")
+
+
+def _why_not(path: Path, mappings: Mapping[str, ColumnsConfig]) -> DataError | None:
+    """The error for a path with a table that no mapping fits, or that is damaged; None where there is no table."""
+    try:
+        table = next(tables(path), None)
+        return _unmapped(table, mappings) if table is not None and (table.kind == "parquet" or _like_a_table(table)) else None
+    except DataError as error:
+        return error
+    except (OSError, ValueError, UserError):
+        return None
+
+# %% ../../nbs/25_feeds/253_columns.ipynb #8ed7f63c
 @dataclass(frozen=True)
 class ColumnsImporter:
     """CSV and Parquet by the mappings of the configuration. Options: `rate` and `dividend`, continuous per year."""
@@ -239,11 +248,17 @@ class ColumnsImporter:
         except (UserError, OSError, ValueError):
             return False
 
+    def why_not(self, path: Path) -> DataError | None:
+        """The error for a file or folder with a table that is not recognised; None where there is none."""
+        return _why_not(path, self.mappings)
+
     def sessions(self, path: Path) -> tuple[SessionKey, ...]:
-        """Every option root and New York date in it."""
+        """Every option root and New York date in it. DataError where it has no row."""
         pairs: set[tuple[str, date]] = set()
         for table, mapping in _mapped(path, self.mappings):
             pairs |= _sessions(table, mapping)
+        if not pairs:
+            raise DataError(f"{path}: a header and no row after it", "check that it was written to its end")
         return tuple(sorted(SessionKey(symbol, day, self.name) for symbol, day in pairs))
 
     def load(self, path: Path, key: SessionKey, options: Mapping[str, str] = {}) -> MarketSession:

@@ -118,7 +118,7 @@ def apart(ts: IntArray, times: Sequence[int], minutes: int = 3) -> BoolArray:
         out &= np.abs(ts - t) >= minutes * _MINUTE
     return out
 
-# %% ../../nbs/25_feeds/286_fault_desk.ipynb #d3488ac2
+# %% ../../nbs/25_feeds/286_fault_desk.ipynb #a1d94a47
 class FaultDesk:
     """What the kinds of faults work with: the session, edits of its tapes, and which contracts are still untouched."""
 
@@ -128,6 +128,8 @@ class FaultDesk:
         self.contracts, self.root = session.contracts, session.contracts.symbol
         self.free = np.ones(len(session.contracts), np.bool_)
         self.pairs_touched: list[int] = []
+        self.needed: list[int] = []  # times at which quotes must be fresh, because a price is planted there that only they can tell
+        self.silenced: list[tuple[int, int]] = []  # stretches of the quotes tape that were taken out
         self.calm: list[int] = []  # times at which the underlying must be left alone, because a jump is planted there
         self.used = {name: np.zeros(len(tape), np.bool_) for name, tape in session.tapes().items()}
         self.opens, self.closes = nanoseconds(session.opens), nanoseconds(session.closes)
@@ -156,6 +158,13 @@ class FaultDesk:
         self.used[name][max(row - 3, 0):row + 4] = True
         edits.touched.append(row)
         return row
+
+    def attended(self, ts: IntArray) -> BoolArray:
+        """Whether times are in no stretch of quotes that was taken out, nor within five minutes after one."""
+        out = np.ones(len(ts), np.bool_)
+        for start, stop in self.silenced:
+            out &= (ts <= start) | (ts > stop + 5 * _MINUTE)
+        return out
 
     def disturbed(self) -> list[int]:
         """Times at which rows of the underlying were touched or taken out."""

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Spot', 'Plant', 'QUOTE_KINDS', 'OTHER_KINDS', 'changed', 'set_to', 'made_from', 'times', 'has_bid', 'has_ask',
-           'levelled', 'jump', 'in_the_money', 'above_all', 'moved', 'repeated', 'expired_quote', 'beside_quotes']
+           'levelled', 'jump', 'in_the_money', 'above_all', 'moved', 'repeated', 'expired_quote', 'beside_quotes',
+           'off_its_quotes']
 
 # %% ../../nbs/25_feeds/286_fault_rows.ipynb #e8630b78
 from collections.abc import Callable
@@ -67,7 +68,7 @@ def has_bid(d: FaultDesk) -> BoolArray:
 def has_ask(d: FaultDesk) -> BoolArray:
     return np.asarray(d.session.quotes.ask > 0)
 
-# %% ../../nbs/25_feeds/286_fault_rows.ipynb #01bc49d3
+# %% ../../nbs/25_feeds/286_fault_rows.ipynb #ceeef7d6
 def levelled(d: FaultDesk) -> BoolArray:
     """Quotes far from worthless, out of the money, whose contract had two-sided quotes a minute and two minutes before."""
     q, c = d.session.quotes, d.contracts
@@ -79,16 +80,19 @@ def levelled(d: FaultDesk) -> BoolArray:
     out = np.zeros(len(q), np.bool_)
     out[order] = near
     spot, strike = d.spot(q.ts), c.strike[q.index]
-    out &= apart(q.ts, d.disturbed())
+    out &= apart(q.ts, d.disturbed()) & d.attended(q.ts)
     return out & np.where(c.is_call[q.index], strike > spot, strike < spot) & (q.bid < 0.05 * spot)
 
 
 def jump(sign: int) -> Plant:
     def change(columns: dict[str, npt.NDArray[Any]], row: int, desk: FaultDesk) -> None:
-        bid, ask = columns["bid"][row], columns["ask"][row]
+        q, width = desk.session.quotes, columns["ask"][row] - columns["bid"][row]
+        before = np.flatnonzero(q.index[:row] == q.index[row])[-1]
         desk.calm.append(int(columns["ts"][row]))
-        by = 1.0 + 0.6 * bid + 12 * (ask - bid) if sign > 0 else -0.7 * bid
-        columns["bid"][row], columns["ask"][row] = round(bid + by, 2), round(ask + by, 2)
+        desk.needed.append(int(columns["ts"][row]))
+        bid = max(columns["bid"][row], q.ask[before]) if sign > 0 else min(columns["bid"][row], q.bid[before])
+        bid = 1.0 + 1.6 * bid + 12 * width if sign > 0 else 0.3 * bid
+        columns["bid"][row], columns["ask"][row] = round(bid, 2), round(bid + width, 2)
 
     return changed("quotes", Reason.PRICE_JUMP, change, levelled)
 
@@ -136,7 +140,7 @@ def expired_quote(desk: FaultDesk, place: str) -> Spot:
     return "quotes", desk.edits["quotes"].add(len(desk.session.quotes) - 1, **{name: column[row] for name, column in desk.edits["quotes"].columns.items()}
                                               | {"ts": desk.session.quotes.ts[-1]}), Reason.EXPIRED
 
-# %% ../../nbs/25_feeds/286_fault_rows.ipynb #c12b1ba3
+# %% ../../nbs/25_feeds/286_fault_rows.ipynb #5e574925
 def beside_quotes(d: FaultDesk) -> BoolArray:
     """Trades whose contract had a two-sided quote at most two minutes before, out of the money, in the session."""
     q, t = d.session.quotes, d.session.trades
@@ -147,7 +151,13 @@ def beside_quotes(d: FaultDesk) -> BoolArray:
     at = np.searchsorted(key, t.index * span + (t.ts - d.opens), side="right") - 1
     known = (at >= 0) & (q.index[both][order][np.maximum(at, 0)] == t.index)
     fresh = known & (t.ts - q.ts[both][order][np.maximum(at, 0)] <= 2 * _MINUTE) & (t.ts > d.opens)
-    return np.asarray(fresh & (t.price > 1.0) & (t.price < 0.05 * d.spot(t.ts)))
+    return np.asarray(fresh & (t.price > 1.0) & (t.price < 0.05 * d.spot(t.ts)) & d.attended(t.ts))
+
+
+def off_its_quotes(columns: dict[str, npt.NDArray[Any]], row: int, desk: FaultDesk) -> None:
+    """Three times the price and twenty dollars."""
+    desk.needed.append(int(columns["ts"][row]))
+    columns["price"][row] = round(3 * columns["price"][row] + 20, 2)
 
 # %% ../../nbs/25_feeds/286_fault_rows.ipynb #20bf2934
 QUOTE_KINDS: dict[str, Plant] = {
@@ -173,9 +183,9 @@ QUOTE_KINDS: dict[str, Plant] = {
     "after_close": moved("quotes", Reason.OUTSIDE_SESSION, at=lambda d: d.closes + 5 * _MINUTE), "expired": expired_quote,
 }
 
-# %% ../../nbs/25_feeds/286_fault_rows.ipynb #340a7937
+# %% ../../nbs/25_feeds/286_fault_rows.ipynb #41a778f3
 OTHER_KINDS: dict[str, Plant] = {
-    "trade_off_quote": changed("trades", Reason.OFF_QUOTE, made_from(price=lambda c, r, d: round(3 * c["price"][r] + 20, 2)), beside_quotes),
+    "trade_off_quote": changed("trades", Reason.OFF_QUOTE, off_its_quotes, beside_quotes),
     "trade_above_bound": changed("trades", Reason.ABOVE_BOUND, made_from(price=above_all)),
     "trade_zero": changed("trades", Reason.NEGATIVE_PRICE, set_to(price=0.0)),
     "trade_negative_size": changed("trades", Reason.NEGATIVE_PRICE, set_to(size=-1.0)),

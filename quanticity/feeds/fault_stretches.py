@@ -69,7 +69,7 @@ def _longest_move(desk: FaultDesk, window: int = 90) -> tuple[tuple[int, int], f
     at = int(np.argmax(np.abs(moves)))
     return (int(grid[at] - desk.opens), int(grid[at] + window * _MINUTE - desk.opens)), float(moves[at])
 
-# %% ../../nbs/25_feeds/286_fault_stretches.ipynb #7666d13a
+# %% ../../nbs/25_feeds/286_fault_stretches.ipynb #a9262f0f
 def silence(tape: str, minutes: int) -> Plant:
     def plant(desk: FaultDesk, place: str) -> Spot:
         ts, edits = desk.session.tapes()[tape].ts, desk.edits[tape]
@@ -78,6 +78,7 @@ def silence(tape: str, minutes: int) -> Plant:
         for start in desk.rng.permutation(starts).tolist():
             out = np.flatnonzero((ts > start) & (ts <= start + minutes * _MINUTE))
             quiet = not tape.startswith("underlying") or bool(apart(ts[out], desk.calm).all())
+            quiet = quiet and not (tape == "quotes" and any(start < t <= start + (minutes + 5) * _MINUTE for t in desk.needed))
             if len(out) and quiet and not desk.used[tape][int(out[0]) - 1:int(out[-1]) + 2].any():
                 break
         else:
@@ -85,6 +86,7 @@ def silence(tape: str, minutes: int) -> Plant:
         after = int(out[-1]) + 1
         edits.gone[out] = True
         edits.touched.append(after)
+        desk.silenced += [(int(ts[out[0]]), int(ts[out[-1]]))] if tape == "quotes" else []
         desk.used[tape][max(int(out[0]) - 3, 0):after + 4] = True
         return tape, after, Reason.GAP
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Progress', 'PinnedFile', 'PinnedSet', 'pinned_sets', 'pinned_licence', 'Fetched', 'fetch', 'pinned_set']
 
-# %% ../../nbs/25_feeds/254_fetch.ipynb #3cafbb0a
+# %% ../../nbs/25_feeds/254_fetch.ipynb #84ea5c5b
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import DataError, DataMissing, NoSpaceError, OutputError, UserError
+from ..core.words import agree, how_many
 
 if TYPE_CHECKING:
     import pooch
@@ -129,7 +130,7 @@ def fetch(pinned: PinnedSet, folder: Path, progress: Progress | None = None, bas
         progress(pinned.size, pinned.size, "")
     return Fetched(counts["fetched"], counts["present"], counts["bytes"], Path(keeper.path))
 
-# %% ../../nbs/25_feeds/254_fetch.ipynb #c9ef2eb2
+# %% ../../nbs/25_feeds/254_fetch.ipynb #3716c43a
 def _keeper(pinned: PinnedSet, folder: Path, base_url: str | None) -> "pooch.Pooch":
     import logging
 
@@ -143,6 +144,8 @@ def _keeper(pinned: PinnedSet, folder: Path, base_url: str | None) -> "pooch.Poo
 def _fetch_one(keeper: "pooch.Pooch", file: PinnedFile, target: Path, counts: dict[str, int], total: int, progress: Progress | None) -> None:
     import shutil
 
+    import requests
+
     part = target.with_name(f".{target.name}.part")
     before = part.stat().st_size if part.is_file() else 0
 
@@ -155,9 +158,15 @@ def _fetch_one(keeper: "pooch.Pooch", file: PinnedFile, target: Path, counts: di
         _download(url, part, file.size, advance)
         shutil.copyfile(part, output_file)
 
+    new = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         keeper.fetch(file.path, downloader=downloader)
+    except requests.RequestException:
+        for folder in new:  # the innermost first; a part that has begun to come keeps its own
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
     except ValueError:
         part.unlink()
         raise DataError(f"{keeper.get_url(file.path)} is not the file that is pinned (sha256 differs)",
@@ -165,11 +174,12 @@ def _fetch_one(keeper: "pooch.Pooch", file: PinnedFile, target: Path, counts: di
     counts["bytes"] += max(file.size - before, 0)
     part.unlink()
 
-# %% ../../nbs/25_feeds/254_fetch.ipynb #37fffe48
+# %% ../../nbs/25_feeds/254_fetch.ipynb #cc21116d
 def _unreachable(error: Exception, url: str, counts: dict[str, int], total: int) -> UserError:
     import requests
 
-    have = f"{counts['fetched'] + counts['present']} of {total} files are there"
+    there = counts["fetched"] + counts["present"]
+    have = f"{there} of {how_many(total, 'file')} {agree(total, 'is', 'are')} there"
     host = url.split("/")[2] if "//" in url else url
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status is not None:

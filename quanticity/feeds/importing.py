@@ -6,7 +6,7 @@
 __all__ = ['LIMITS', 'SessionKey', 'Importer', 'importers', 'Limits', 'read_bytes', 'Unzipped', 'unpack', 'unzip', 'detect',
            'encoding_of', 'decode', 'header_line', 'read_json', 'hours_of', 'missing', 'number_options']
 
-# %% ../../nbs/25_feeds/250_importing.ipynb #e04040ab
+# %% ../../nbs/25_feeds/250_importing.ipynb #92a7bfe0
 import codecs
 import importlib
 import re
@@ -22,6 +22,8 @@ import orjson
 
 from ..core.clock import option_close, session_hours
 from ..core.errors import ConfigError, DataError, DataMissing, UserError
+from ..core.words import how_many
+from .looks import looks_like
 from ..market.session import MarketSession
 
 # %% ../../nbs/25_feeds/250_importing.ipynb #3d320e02
@@ -212,7 +214,7 @@ def _wide(raw: bytes, where: str, limits: Limits) -> list[tuple[str, bytes]]:
                 out.append((info.filename, member.read(info.file_size + 1)))  # a bound: read() alone unpacks all there is
         return out
 
-# %% ../../nbs/25_feeds/250_importing.ipynb #ff450b27
+# %% ../../nbs/25_feeds/250_importing.ipynb #e454be23
 def unpack(raw: bytes, where: str, limits: Limits = LIMITS) -> Unzipped:
     """The files in the bytes of a zip; `where` is how errors call it.
 
@@ -228,7 +230,9 @@ def unpack(raw: bytes, where: str, limits: Limits = LIMITS) -> Unzipped:
             _judge(entries, len(raw), where, limits)
             found = [(entry[0], _body(raw, entry)) for entry in entries]
     except (ValueError, IndexError, struct.error, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError):
-        raise DataError(f"{where}: not a whole zip file (truncated or corrupt, {len(raw):,} bytes)", "fetch it again") from None
+        seems = looks_like(raw[:512])[0] if raw[:2] != b"PK" else ""
+        what = f"not a whole zip file but {seems}" if seems else "not a whole zip file"
+        raise DataError(f"{where}: {what} (truncated or corrupt, {len(raw):,} bytes)", "fetch it again") from None
     except _Understated as error:
         raise DataError(f"{where}: member {error.args[0][:80]!r} unpacks to more than the {error.args[1]:,} bytes that its directory says, as a zip bomb does",
                         "do not trust it") from None
@@ -243,28 +247,30 @@ def unzip(path: Path, limits: Limits = LIMITS) -> Unzipped:
     """The files of a zip file. Raises what `read_bytes` and `unpack` do."""
     return unpack(read_bytes(path, limits.file_bytes), str(path), limits)
 
-# %% ../../nbs/25_feeds/250_importing.ipynb #c9753d1e
+# %% ../../nbs/25_feeds/250_importing.ipynb #0740f2d7
 def _start(path: Path) -> bytes:
-    """The first four bytes of a file. Raises what `read_bytes` does where it is none or cannot be read."""
+    """The first bytes of a file. Raises what `read_bytes` does where it is none or cannot be read."""
     try:
         if path.is_file():
             with path.open("rb") as file:
-                return file.read(4)
+                return file.read(512)
     except (OSError, ValueError):
         pass  # told by read_bytes, one line
-    return read_bytes(path)[:4]
+    return read_bytes(path)[:512]
 
 
-def _unknown(path: Path, limits: Limits = LIMITS) -> str:
-    """What to say of a path that no importer recognises. DataError where it is a zip that nobody should open, saying why."""
-    unknown = "not a format that is known"
+def _look_into(path: Path, limits: Limits = LIMITS) -> tuple[str, str]:
+    """What a path seems to be that no importer recognises, and what to do about it ("": nothing special).
+
+    DataError where it is a zip that nobody should open, saying why.
+    """
     if path.is_dir():
         for file in sorted(path.glob("*.zip"))[:20]:
-            _unknown(file, limits)
-        return unknown
+            _look_into(file, limits)
+        return "", ""
     start = _start(path)
-    if start not in (b"PK\x03\x04", b"PK\x05\x06"):
-        return unknown if start else "an empty file"
+    if start[:4] not in (b"PK\x03\x04", b"PK\x05\x06"):
+        return looks_like(start)
     raw = read_bytes(path, limits.file_bytes)
     try:
         entries = _directory(raw)
@@ -275,11 +281,13 @@ def _unknown(path: Path, limits: Limits = LIMITS) -> str:
         names = [entry[0] for entry in entries]
     else:
         names = list(unpack(raw, str(path), limits).names)
-    return f"a zip of {len(names):,} file{'s' * (len(names) != 1)} ({', '.join(names[:3])[:120]}{' ...' if len(names) > 3 else ''}), {unknown}"
+    if "[Content_Types].xml" in names:
+        return "a workbook (Excel) or another office document", "save the table as CSV"
+    return f"a zip of {how_many(len(names), 'file')} ({', '.join(names[:3])[:120]}{' ...' if len(names) > 3 else ''})", ""
 
-# %% ../../nbs/25_feeds/250_importing.ipynb #5d4be87a
+# %% ../../nbs/25_feeds/250_importing.ipynb #d3f62ba6
 def detect(path: Path, known: Mapping[str, Importer]) -> Importer:
-    """The importer that recognises a path. DataMissing where there is nothing there, DataError where none or several do."""
+    """The importer that recognises a path. DataMissing where there is nothing there, DataError where none or several do, saying what it seems to be."""
     if not path.exists():
         raise DataMissing(f"no such file or folder: {path}", "check the name")
     found = [name for name, importer in known.items() if importer.recognises(path)]
@@ -287,9 +295,16 @@ def detect(path: Path, known: Mapping[str, Importer]) -> Importer:
         return known[found[0]]
     if found:
         raise DataError(f"{path}: could be {' or '.join(found)}", "say which with --format")
-    raise DataError(f"{path}: {_unknown(path)}", f"formats are {', '.join(known) or 'none'}; a new one is an entry in data.importers or data.columns")
+    seems, remedy = _look_into(path)
+    formats = f"formats are {', '.join(known) or 'none'}; a new one is an entry in data.importers or data.columns"
+    if remedy:
+        raise DataError(f"{path}: {seems}" + ("" if seems.startswith(("an empty", "a file of")) else ", not a format that is known"), remedy)
+    for importer in known.values():
+        if (why_not := getattr(importer, "why_not", None)) is not None and (error := why_not(path)) is not None:
+            raise error
+    raise DataError(f"{path}: {seems + ', ' if seems else ''}not a format that is known", formats)
 
-# %% ../../nbs/25_feeds/250_importing.ipynb #3a105aca
+# %% ../../nbs/25_feeds/250_importing.ipynb #a2d7e97e
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
           (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
@@ -307,7 +322,9 @@ def encoding_of(head: bytes, where: str) -> str:
     if max(even, odd) > 0.7 * len(head[1:512:2]) and not min(even, odd):
         return "utf-16-le" if odd else "utf-16-be"
     if found := _BINARY.search(head):
-        raise DataError(f"{where}: not text (byte {found[0][0]} at {found.start():,})", "check that it is the file that is meant")
+        seems = looks_like(head[:512])[0]
+        what = f"not text but {seems}" if seems else "not text"
+        raise DataError(f"{where}: {what} (byte {found[0][0]} at {found.start():,})", "check that it is the file that is meant")
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)  # a letter that is cut at the end is no error
         return "utf-8"
@@ -340,7 +357,7 @@ def header_line(head: bytes, where: str, limits: Limits = LIMITS, delimiter: str
         raise DataError(f"{where}: {'its first line is empty' if head else 'an empty file'}", "a table starts with the names of its columns")
     return line
 
-# %% ../../nbs/25_feeds/250_importing.ipynb #84f77a84
+# %% ../../nbs/25_feeds/250_importing.ipynb #86f488a0
 def read_json(raw: bytes, where: str, limits: Limits = LIMITS) -> Any:
     """The value of a JSON text in any encoding that `decode` knows. DataError with line and column where it is not JSON,
     or with its numbers where it is more than a chain could be."""
@@ -353,7 +370,8 @@ def read_json(raw: bytes, where: str, limits: Limits = LIMITS) -> Any:
         raise DataError(f"{where}: JSON of {len(raw):,} bytes and {values:,} values, at most {limits.json_bytes:,} and "
                         f"{limits.json_values:,} are read", "split it")
     if keys > limits.columns * max(objects, 1):
-        raise DataError(f"{where}: {keys:,} keys in {objects:,} objects, at most {limits.columns:,} an object are read", "check that it is an option chain")
+        told = f"{how_many(keys, 'key')} in {how_many(objects, 'object')}"
+        raise DataError(f"{where}: {told}, at most {limits.columns:,} an object are read", "check that it is an option chain")
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -163,7 +163,7 @@ def _implied(price: FloatArray, spot: float, strike: FloatArray, years: FloatArr
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return np.where(possible, 0.5 * (low + high), np.nan)
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #5b8c4b8a
+# %% ../../nbs/25_feeds/26_lean.ipynb #f317aee6
 @dataclass(frozen=True)
 class _Universe:
     day: date
@@ -189,18 +189,23 @@ def _read_universe(path: Path, root: Path, day: date) -> _Universe:
     name = path.relative_to(root).as_posix()
     underlying: tuple[float, ...] = (math.nan,) * 4
     rows = {}
+
+    def figure(text: str) -> float:
+        if not 0 <= (value := float(text or 0)) < math.inf:
+            raise ValueError(text)
+        return value if text else math.nan
+
     for number, line in enumerate(raw.decode(errors="replace").splitlines(), 1):
         if number == 1 or not line:
             continue
         f = line.split(",")
         try:
             if not f[0]:
-                underlying = tuple(float(x or "nan") for x in f[3:7])
+                underlying = tuple(figure(x) for x in f[3:7])
             else:
-                rows[(f[0], round(float(f[1]) * PRICE_SCALE), 0 if f[2] == "C" else 1)] = (
-                    float(f[3] or "nan"), float(f[6] or "nan"), float(f[7] or "nan"), float(f[8] or "nan"))
+                rows[(f[0], round(figure(f[1]) * PRICE_SCALE), 0 if f[2] == "C" else 1)] = (figure(f[3]), figure(f[6]), figure(f[7]), figure(f[8]))
         except (ValueError, IndexError):
-            raise DataError(f"{name}, line {number}: {line!r}, expected expiry, strike, right, open, high, low, close, "
+            raise DataError(f"{name}, line {number}: {line[:80]!r}, expected expiry, strike, right, open, high, low, close, "
                             "volume, open interest, ...", "mend the line or fetch the file again") from None
     return _Universe(day, name, hashlib.sha256(raw).hexdigest(), underlying, rows)
 
@@ -375,7 +380,31 @@ def load_session(data_dir: Path, symbol: str, day: date, *, rate: float = 0.0, d
     return MarketSession("lean", day, opens, closes, contracts, quotes, trades, bars, underlying_quotes, interest, volatility,
                          rate, dividend, empty(Imbalances), hashes, (*notes, *about_underlying, *about_rate, *about_prior))
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #ab230666
+# %% ../../nbs/25_feeds/26_lean.ipynb #683e5af5
+def _has_members(path: Path) -> bool:
+    """Whether a file is a zip that begins with a member named as LEAN names one of options."""
+    try:
+        with path.open("rb") as file:
+            return re.match(rb"PK\x03\x04.{26}\d{8}_\w+_minute_(quote|trade|openinterest)_", file.read(200), re.DOTALL) is not None
+    except (OSError, ValueError):
+        return False
+
+
+def _why_not(path: Path) -> DataError | None:
+    """The error for a part of LEAN's data; None for what is none."""
+    inside = next((str(above) for above in path.absolute().parents if (above / "option").is_dir() or (above / "indexoption").is_dir()), "")
+    if re.fullmatch(r"\d{8}_(quote|trade|openinterest).*\.zip", path.name) or _has_members(path):
+        return DataError(f"{path}: one file of LEAN's data", f"name the folder of all of it{f': {inside}' if inside else ', that which holds lean/Data'}")
+    if path.is_dir() and inside and next(path.rglob("*_quote*.zip"), None):
+        return DataError(f"{path}: a part of LEAN's data", f"name the folder of all of it: {inside}")
+    try:
+        root = lean_data(path)
+    except (UserError, OSError, ValueError):
+        return None
+    return DataError(f"{path}: LEAN's data without options by the minute or stocks by the tick",
+                     f"expected option/usa/minute, indexoption/usa/minute or equity/usa/tick in {root}")
+
+# %% ../../nbs/25_feeds/26_lean.ipynb #04a4db39
 @dataclass(frozen=True)
 class LeanImporter:
     """LEAN's `Data` folder. Options: `rate` and `dividend`, continuous per year, where the data has none."""
@@ -389,6 +418,10 @@ class LeanImporter:
             return any((root / kind).is_dir() for kind in ("option/usa/minute", "indexoption/usa/minute", "equity/usa/tick"))
         except (UserError, OSError, ValueError):
             return False
+
+    def why_not(self, path: Path) -> DataError | None:
+        """The error for one file or folder of LEAN's data, which says which folder to name."""
+        return _why_not(path)
 
     def sessions(self, path: Path) -> tuple[SessionKey, ...]:
         """Every root and day with option quotes, and every stock and day with ticks (and no option quotes)."""

@@ -6,7 +6,7 @@
 __all__ = ['NEW_YORK', 'MINUTE_NS', 'PRICE_SCALE', 'lean_data', 'LeanFile', 'sha256_of', 'read_lean', 'LeanTable', 'read_table',
            'event_time', 'day_files', 'date_of', 'interest_rate', 'load_daily_bars']
 
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #80b60e7e
+# %% ../../nbs/25_feeds/25_lean_files.ipynb #15169f93
 import hashlib
 import math
 import re
@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ..core.errors import DataError, DataMissing
+from ..core.words import how_many
 from .importing import read_bytes, unpack
 from ..market.chain import FloatArray, IntArray, nanoseconds
 from ..market.tape import Bars
@@ -165,7 +166,7 @@ def read_table(file: LeanFile, columns: Sequence[str], *, keep: Sequence[str] = 
         raise odd
     return LeanTable(numbers, {c: _codes(table[c]) for c in texts if c in wanted}, rows)
 
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #6008dad3
+# %% ../../nbs/25_feeds/25_lean_files.ipynb #0d461bb7
 _NUMBER = re.compile(rb"(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")
 
 
@@ -181,11 +182,13 @@ def _place(file: LeanFile, columns: Sequence[str], texts: Sequence[str]) -> Data
 def _problem(line: bytes, columns: Sequence[str], texts: Sequence[str]) -> str:
     found = line.count(b",") + 1  # counted before it is split: there may be millions
     if found != len(columns):
-        return f"{found:,} columns, expected {len(columns)} ({', '.join(columns)})"
+        return f"{how_many(found, 'column')}, expected {len(columns)} ({', '.join(columns)})"
     fields = line.split(b",")
     for name, value in zip(columns, fields, strict=True):
-        if name not in texts and not (_NUMBER.match(value) or (not value and name != columns[0])):
+        if name not in texts and not (plain := _NUMBER.match(value)) and (value or name == columns[0]):
             return f"{value[:40].decode(errors='replace')!r} as {name}, expected a number of at least 0"
+        if name not in texts and plain and float(value) == math.inf:
+            return f"{value[:40].decode()!r} as {name}, expected a finite number"
     if float(fields[0]) >= _DAY_MS:
         return f"time {fields[0].decode()} is outside the day, expected milliseconds since midnight below 86400000"
     return ""
@@ -219,7 +222,7 @@ def date_of(digits: str, where: str) -> date:
     except ValueError:
         raise DataError(f"{where}: {digits!r} is not a date", "expected YYYYMMDD") from None
 
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #01afbdad
+# %% ../../nbs/25_feeds/25_lean_files.ipynb #227a5fdf
 def interest_rate(data_dir: Path, day: date) -> tuple[float, str] | None:
     """The last rate on or before a day, continuous per year, and the file's name; None where there is none.
 
@@ -234,11 +237,13 @@ def interest_rate(data_dir: Path, day: date) -> tuple[float, str] | None:
         try:
             if number > 1 and line.strip() and date.fromisoformat(line.split(",")[0]) <= day:
                 percent = float(line.split(",")[1])
+                if not -100 < percent < math.inf:
+                    raise ValueError(percent)
         except (ValueError, IndexError):
-            raise DataError(f"{name}, line {number}: {line!r}, expected YYYY-MM-DD,percent", "mend the line") from None
+            raise DataError(f"{name}, line {number}: {line[:80]!r}, expected YYYY-MM-DD,percent", "mend the line") from None
     return None if percent is None else (math.log1p(percent / 100.0), name)
 
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #96d9fc9e
+# %% ../../nbs/25_feeds/25_lean_files.ipynb #f53a5e57
 def load_daily_bars(data_dir: Path, symbol: str, *, since: date = date.min, before: date = date.max) -> Bars:
     """Daily bars of a stock, oldest first, from `since` to the day before `before`; `ts` is midnight after the day.
 
@@ -256,15 +261,19 @@ def load_daily_bars(data_dir: Path, symbol: str, *, since: date = date.min, befo
         for number, line in enumerate(body.decode(errors="replace").splitlines(), 1):
             day = line[:8]
             if line and not (line.count(",") == 5 and day.isdigit()):
-                raise DataError(f"{file.name}, line {number}: {line!r}, expected YYYYMMDD HH:MM,open,high,low,close,volume",
+                raise DataError(f"{file.name}, line {number}: {line[:80]!r}, expected YYYYMMDD HH:MM,open,high,low,close,volume",
                                 "mend the line or fetch the file again")
             if line and first <= day < limit:
                 kept.append(day)
                 values.append(line.split(",")[1:])
     try:
         p = np.array(values, dtype=np.float64).reshape(len(values), 5)
-    except ValueError as error:
-        raise DataError(f"{file.name}: {error}", "fetch the file again") from None
+    except ValueError:
+        p = np.full((1, 5), np.nan)
+    if not ((p >= 0) & (p < np.inf)).all():
+        row = next(i for i, texts in enumerate(values) if not all(_NUMBER.match(text.encode()) and float(text) < math.inf for text in texts))
+        raise DataError(f"{file.name}, bar of {kept[row]}: {','.join(values[row])[:80]!r}, expected five finite numbers of at least 0",
+                        "mend the line or fetch the file again")
     ends = [date_of(day, file.name) + timedelta(days=1) for day in kept]
     zone = ZoneInfo(NEW_YORK)
     ts = np.array([nanoseconds(datetime(d.year, d.month, d.day, tzinfo=zone)) for d in ends], np.int64)

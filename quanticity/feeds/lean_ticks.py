@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EquityTicks', 'load_equity_ticks', 'available_ticks', 'load_tick_session']
 
-# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #2393720f
+# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #ea1f1944
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core.clock import session_hours
 from ..core.errors import DataError, DataMissing
+from ..core.words import agree, how_many
 from .lean_files import PRICE_SCALE, LeanFile, LeanTable, day_files, event_time, lean_data, read_lean, read_table
 from ..market.chain import BoolArray, Contracts, FloatArray, IntArray
 from ..market.session import MarketSession
@@ -112,7 +113,7 @@ def load_equity_ticks(data_dir: Path, symbol: str, day: date) -> EquityTicks:
     return EquityTicks(symbol.upper(), day, trades, quotes, dropped_trades + dropped_quotes, int(np.count_nonzero(quotes.bid > quotes.ask)), unchanged,
                        {f.name: f.sha256 for f in (trade_file, quote_file)})
 
-# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #031bf24f
+# %% ../../nbs/25_feeds/260_lean_ticks.ipynb #46c014c0
 def available_ticks(data_dir: Path) -> list[tuple[str, date]]:
     """The stocks and days with both trades and quotes by the tick, in order. Raises DataMissing (no such folder)."""
     root = lean_data(data_dir)
@@ -127,8 +128,10 @@ def load_tick_session(data_dir: Path, symbol: str, day: date) -> MarketSession:
         raise DataError(f"ticks of {symbol} for {day}, when the market was closed", "check the file's date")
     none, whole = np.empty(0), np.empty(0, np.int64)
     listed = Contracts(ticks.symbol, ticks.symbol, none, whole, whole, np.empty(0, np.bool_), none)
-    counted = ((ticks.suspicious, "suspicious rows were dropped"), (ticks.crossed, "rows of crossed quotes"),
-               (ticks.unchanged, "quotes that changed nothing but the exchange were left out"))
-    notes = tuple(f"{count:,} {what}" for count, what in counted if count)
+    dropped, crossed, unchanged = ticks.suspicious, ticks.crossed, ticks.unchanged
+    counted = ((dropped, f"{how_many(dropped, 'suspicious row')} {agree(dropped, 'was', 'were')} dropped"),
+               (crossed, f"{how_many(crossed, 'row')} of crossed quotes"),
+               (unchanged, f"{how_many(unchanged, 'quote')} that changed nothing but the exchange {agree(unchanged, 'was', 'were')} left out"))
+    notes = tuple(said for count, said in counted if count)
     return MarketSession("lean", day, hours.opens, hours.closes, listed, empty(Quotes), empty(Trades), empty(Bars), ticks.quotes, none, none, 0.0, 0.0,
                          empty(Imbalances), ticks.files, notes, ticks.trades)

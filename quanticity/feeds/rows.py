@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['UNTIMED', 'PRICES', 'PUBLISHED', 'VALUES', 'check_numbers', 'ChainRows', 'last_moments', 'session_of_rows']
 
-# %% ../../nbs/25_feeds/251_rows.ipynb #b88c8db2
+# %% ../../nbs/25_feeds/251_rows.ipynb #b81d8f91
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from datetime import datetime
 import numpy as np
 
 from ..core.errors import DataError
+from ..core.words import agree, how_many
 from .importing import SessionKey
 from ..market.chain import BoolArray, FloatArray, IntArray, nanoseconds
 from ..market.listing import list_contracts
@@ -55,7 +56,7 @@ class ChainRows:
         found = self.values.get(name)
         return np.full(len(self.ts), np.nan) if found is None else found
 
-# %% ../../nbs/25_feeds/251_rows.ipynb #b679c19d
+# %% ../../nbs/25_feeds/251_rows.ipynb #bd616984
 def _there(price: FloatArray) -> BoolArray:
     return (price != 0) & ~np.isnan(price)
 
@@ -68,7 +69,7 @@ def _quotes(rows: ChainRows, index: IntArray) -> Quotes:
 
     def side(price: FloatArray, size: FloatArray) -> tuple[FloatArray, FloatArray]:
         there = _there(price)
-        return np.where(there, price, np.nan)[of], np.where(there & ~np.isnan(size), size, 0.0)[of]
+        return np.where(there, price, np.nan)[of], np.where(there, size, 0.0)[of]
 
     bid, bid_size = side(bid, rows.get("bid_size"))
     ask, ask_size = side(ask, rows.get("ask_size"))
@@ -80,7 +81,10 @@ def _trades(rows: ChainRows, index: IntArray) -> tuple[Trades, list[str]]:
     price, size = rows.get("trade_price"), rows.get("trade_size")
     of = _there(price) & _there(size)
     without = int(np.count_nonzero(_there(price) & ~of))
-    return Trades(rows.ts[of], index[of], price[of], size[of]), [f"{without:,} prices of trades without a size: no trades"] if without else []
+    return Trades(rows.ts[of], index[of], price[of], size[of]), [f"{how_many(without, 'price')} of trades without a size: no trades"] if without else []
+
+
+_BELOW_ZERO = ("volume, open interest or volatility", "volumes, open interests or volatilities")
 
 
 def _published(rows: ChainRows, index: IntArray) -> tuple[Published, list[str]]:
@@ -92,10 +96,10 @@ def _published(rows: ChainRows, index: IntArray) -> tuple[Published, list[str]]:
     count = sum(int(np.count_nonzero(mask)) for mask in odd.values())
     columns |= {name: np.where(mask, np.nan, columns[name]) for name, mask in odd.items()}
     of = ~np.all([np.isnan(column) for column in columns.values()], axis=0)
-    notes = [f"{count:,} volumes, open interests or volatilities below zero: taken as not published"] if count else []
+    notes = [f"{count:,} {agree(count, *_BELOW_ZERO)} below zero: taken as not published"] if count else []
     return Published(rows.ts[of], index[of], *(column[of] for column in columns.values())), notes
 
-# %% ../../nbs/25_feeds/251_rows.ipynb #e0743212
+# %% ../../nbs/25_feeds/251_rows.ipynb #f75c498e
 def _underlying(rows: ChainRows) -> tuple[Bars, list[str]]:
     """A bar of one price for each moment, and a note where rows of one moment did not agree. `rows` are in order of time."""
     price = rows.get("underlying_price")
@@ -105,7 +109,7 @@ def _underlying(rows: ChainRows) -> tuple[Bars, list[str]]:
     moments, first, count = np.unique(ts[order], return_index=True, return_counts=True)
     chosen = price[order][first + (count - 1) // 2]
     apart = int(np.count_nonzero(price[order][first] != price[order][first + count - 1]))
-    notes = [f"at {apart:,} moments the rows do not agree on the underlying's price: the middle one is taken"] if apart else []
+    notes = [f"at {how_many(apart, 'moment')} the rows do not agree on the underlying's price: the middle one is taken"] if apart else []
     return Bars(moments, chosen, chosen, chosen, chosen, np.zeros(len(moments))), notes
 
 
@@ -126,7 +130,7 @@ def last_moments(expires_at: IntArray, opens: int, closes: int) -> IntArray:
     moments: IntArray = np.where((expires_at > opens) & (expires_at < closes), expires_at, closes)
     return moments
 
-# %% ../../nbs/25_feeds/251_rows.ipynb #9ea84cce
+# %% ../../nbs/25_feeds/251_rows.ipynb #7a93d3d1
 def session_of_rows(rows: ChainRows, key: SessionKey, hours: tuple[datetime, datetime], *, rate: float = 0.0, dividend: float = 0.0,
                     files: Mapping[str, str] = {}, notes: tuple[str, ...] = ()) -> MarketSession:
     """The session that the rows of one root and day make.
@@ -146,11 +150,12 @@ def session_of_rows(rows: ChainRows, key: SessionKey, hours: tuple[datetime, dat
         about.append(f"no price of the underlying {listed.contracts.underlying}: it is to be implied by parity")
     outside = int(np.count_nonzero((rows.ts > nanoseconds(hours[1])) | (rows.ts < nanoseconds(hours[0]))))
     if outside:
-        about.append(f"{outside:,} of {len(rows):,} rows are outside the session's hours ({hours[0]:%H:%M} to {hours[1]:%H:%M} UTC)")
+        verb = agree(outside, "is", "are")
+        about.append(f"{outside:,} of {how_many(len(rows), 'row')} {verb} outside the session's hours ({hours[0]:%H:%M} to {hours[1]:%H:%M} UTC)")
     if ended := int(np.count_nonzero(ends <= nanoseconds(hours[0]))):
-        about.append(f"{ended:,} of {len(rows):,} rows are of contracts that stopped trading before the session")
+        about.append(f"{ended:,} of {how_many(len(rows), 'row')} {agree(ended, 'is', 'are')} of contracts that stopped trading before the session")
     if {"bid", "ask"} & set(rows.values) and not {"bid_size", "ask_size"} & set(rows.values):
-        about.append("no sizes of quotes: they are 0")
+        about.append("no sizes of quotes: they are not known")
     published, about_published = _published(rows, index)
     trades, about_trades = _trades(rows, index)
     interest = _first_known(published.ts, published.open_interest, published.index, len(listed.contracts))

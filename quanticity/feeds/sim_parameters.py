@@ -163,7 +163,7 @@ class OptionParameters(UnderlyingParameters):
     spread: float = 0.25  # of the calibrated spread, which is that of a stock few made markets in
     stickiness: float = 0.4  # a quote stays while its value moves by less than this part of the half spread
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #243eddbb
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #29eaf335
 @dataclass(frozen=True)
 class FlowParameters(OptionParameters):
     """And who trades, who holds what, how dealers hedge."""
@@ -177,7 +177,7 @@ class FlowParameters(OptionParameters):
     dealer_gamma: float = 0.0  # part of it that they are long in both (negative: short)
     # dealers' hedging
     feedback: bool = True
-    impact: float = 8.0  # log return in daily volatilities, over shares in daily volumes
+    impact: float = 2.0  # log return in daily volatilities, over shares in daily volumes
     hedge_seconds: float = 120.0  # time in which dealers work off most of an imbalance
 
 # %% ../../nbs/25_feeds/281_sim_parameters.ipynb #b72528fe

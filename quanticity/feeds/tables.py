@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SUFFIXES', 'Kind', 'Table', 'tables', 'header', 'Format', 'batches', 'floats', 'codes', 'integers', 'row_of']
 
-# %% ../../nbs/25_feeds/2525_tables.ipynb #0749206d
+# %% ../../nbs/25_feeds/2525_tables.ipynb #a3bad815
 import csv
 import hashlib
 import io
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..core.errors import DataError, DataMissing
+from ..core.words import how_many
 from .importing import LIMITS, Limits, encoding_of, header_line, unzip
 from ..market.chain import FloatArray, IntArray
 
@@ -236,7 +237,7 @@ def _csv_batches(table: Table, wanted: Mapping[str, Kind], written: Format, foun
             convert_options=arrow_csv.ConvertOptions(column_types={name: kinds[kind] for name, kind in wanted.items()}, include_columns=list(wanted),
                                                      null_values=list(written.missing), strings_can_be_null=True, decimal_point=written.decimal))
 
-# %% ../../nbs/25_feeds/2525_tables.ipynb #59ff1894
+# %% ../../nbs/25_feeds/2525_tables.ipynb #aaff3a40
 def _look(table: Table, wanted: Mapping[str, Kind], written: Format, found: Sequence[str]) -> None:
     """Raise the DataError that names the row and column that is wrong; return where nothing is found."""
     at = [(name, found.index(name)) for name, kind in wanted.items() if kind != "text"]
@@ -246,7 +247,8 @@ def _look(table: Table, wanted: Mapping[str, Kind], written: Format, found: Sequ
             rows = (row for row in csv.reader(text, delimiter=written.delimiter) if row)
             for number, row in enumerate(rows):
                 if number and len(row) != len(found):
-                    raise DataError(f"{table.where}, row {number:,}: {len(row)} columns, its header has {len(found)}", "mend the row or fetch the file again")
+                    raise DataError(f"{table.where}, row {number:,}: {how_many(len(row), 'column')}, its header has {len(found)}",
+                                    "mend the row or fetch the file again")
                 for name, place in at if number else ():
                     if row[place] not in written.missing and not _is_number(row[place], written.decimal):
                         raise DataError(f"{table.where}, row {number:,}: {row[place][:40]!r} as {name}, expected a number",

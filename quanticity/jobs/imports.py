@@ -6,7 +6,7 @@
 __all__ = ['Progress', 'LARGE', 'Give', 'Door', 'Admitted', 'admit', 'ImportReport', 'OtherFiles', 'import_session',
            'ImportSummary', 'import_many', 'seal']
 
-# %% ../../nbs/80_jobs/849_imports.ipynb #92d410b0
+# %% ../../nbs/80_jobs/849_imports.ipynb #ea3871ab
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -17,6 +17,7 @@ import numpy as np
 
 from ..core.clock import NEW_YORK, monotonic
 from ..core.errors import DataError, NoSpaceError, UserError
+from ..core.words import how_many
 from ..feeds.importing import Importer, SessionKey
 from ..feeds.recording import QUARANTINE, discard, finish_session, recover
 from ..feeds.session_tables import Refused, tape_table
@@ -124,7 +125,7 @@ def _in_batches(session: MarketSession, limits: QualityParameters, previous_clos
             kept[name], quarantine[name] = tape.where(keep), (rows_refused, tape.where(~keep))
     return Screened(replace(session, **kept) if kept else session, findings, quarantine, session_score(session, findings))
 
-# %% ../../nbs/80_jobs/849_imports.ipynb #ef9a619e
+# %% ../../nbs/80_jobs/849_imports.ipynb #a279cf3b
 @dataclass(frozen=True)
 class ImportReport:
     """What became of a session: its manifest, whether anything was written (False: it was there already), and the seconds of each step."""
@@ -146,10 +147,10 @@ class ImportReport:
         return sum(int(both["refused"]) for both in self.manifest.attributes["counts"].values())
 
     def __str__(self) -> str:
-        what = f"{self.accepted:,} rows, {self.refused:,} refused, {self.manifest.bytes / 1e6:.2f} MB" if self.written else "already there"
+        what = f"{how_many(self.accepted, 'row')}, {self.refused:,} refused, {self.manifest.bytes / 1e6:.2f} MB" if self.written else "already there"
         return f"{self.key}: {what} in {sum(self.seconds.values()):.2f} s{self.replaced and f', replaces {self.replaced} from other files'}"
 
-# %% ../../nbs/80_jobs/849_imports.ipynb #86658f95
+# %% ../../nbs/80_jobs/849_imports.ipynb #f4367f7c
 class OtherFiles(DataError):
     """A session of the same symbol, day and source is in the archive, made from other files: it is not replaced unasked."""
 
@@ -161,7 +162,7 @@ def _told(there: Manifest) -> str:
     ends = [min(first), max(last)] if first and last else []
     clock = dict.fromkeys(f"{datetime.fromtimestamp(ns // 10**9, NEW_YORK):%H:%M}" for ns in ends)
     rows = sum(int(both["accepted"]) for both in there.attributes["counts"].values())
-    return f"{' to '.join(clock)} New York, {rows:,} row{'s' * (rows != 1)}" if clock else f"{rows:,} rows"
+    return f"{' to '.join(clock)} New York, {how_many(rows, 'row')}" if clock else how_many(rows, "row")
 
 
 def _there(session: MarketSession, key: SessionKey, archive: Archive, replace: bool) -> tuple[str, str]:

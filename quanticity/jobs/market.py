@@ -57,7 +57,7 @@ def quality_document(chain: OptionChain, score: QualityScore) -> bytes:
     values = {"quality": score.total, **{f"quality_{name}": value for name, value in score.parts.items()}}
     return metric_document(timestamp(chain.ts), chain.id, values, {name: Reason.NO_QUOTE for name, value in values.items() if value != value}, "quality")
 
-# %% ../../nbs/80_jobs/810_market.ipynb #4bc7962a
+# %% ../../nbs/80_jobs/810_market.ipynb #e75a2300
 class MarketJob:
     """Keeps the chain of one session and publishes it; `reader` and `metrics` are given what is published, `limits` are the door's."""
 
@@ -116,4 +116,9 @@ class MarketJob:
         row, state = self._row.get(contract.occ), self.chain_state
         if row is None or state.quote_time[row] == 0:
             return None
-        return Quote(int(state.quote_time[row]), float(state.bid[row]), float(state.ask[row]), int(state.bid_size[row]), int(state.ask_size[row]))
+        return Quote(int(state.quote_time[row]), float(state.bid[row]), float(state.ask[row]), _size(state.bid_size[row]), _size(state.ask_size[row]))
+
+
+def _size(value: float) -> float:
+    """Whole contracts; NaN where no source told the size."""
+    return int(value) if value == value else float("nan")

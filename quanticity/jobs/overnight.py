@@ -41,7 +41,7 @@ def reconciled(carried: Carried, broker: Broker, opens: datetime) -> Carried:
         w.entry_open = w.entry_open and (order_id(w.signal.id, OrderRole.ENTRY) in known or w.signal.expires_at > opens)
     return replace(carried, working={name: w for name, w in carried.working.items() if not w.over})
 
-# %% ../../nbs/80_jobs/824_overnight.ipynb #36bef076
+# %% ../../nbs/80_jobs/824_overnight.ipynb #d1a8b2f7
 def begin(desk: Desk, broker: Broker, carried: Carried | None) -> Carried:
     """What the session begins with: what is given, else what the state remembers. The state remembers it from here on."""
     stored = {} if carried is not None else desk.state.get_hash(execution_memory(desk.symbol))
@@ -52,7 +52,8 @@ def begin(desk: Desk, broker: Broker, carried: Carried | None) -> Carried:
         get_logger("quanticity.execution").warning(why, remembered=day.isoformat(), session=desk.session)
         return Carried()
     if day == desk.date:
-        return carried_of(stored["opening"].partition(b"\n")[2])
+        opening, latest = (carried_of(stored[name].partition(b"\n")[2]) for name in ("opening", "now"))
+        return replace(opening, quotes=latest.quotes, spot=latest.spot, last=latest.last)  # prices are no part of what the ledger is played over again
     if day is not None:
         carried = reconciled(carried_of(remembered.partition(b"\n")[2]), broker, desk.opens)
     began = carried or Carried()

@@ -44,14 +44,14 @@ from ..store.state import State
 STAGES = ("market", "broker", "analytics", "signals", "execution", "distribution")
 PROFILES = 9
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #297f6c2b
+# %% ../../nbs/80_jobs/845_replay.ipynb #44a1ab49
 @dataclass
 class SessionRun:
     """What came of a session: ledger lines, a row a step, profiles at selected steps, money, counts and seconds by stage.
 
     `pnl` is the session's own; `opening` and `totals` are the money of the whole run before and after it, and so is that of the `rows`. `unsettled` positions
     should have been settled and could not, `held` ones go on to the next session, `marks` value them at the close, and `spot` the shares that
-    were delivered. `shown` is the quote behind each fill, by the fill's id.
+    were delivered. `shown` is the quote behind each fill, by the fill's id. In `without_bid` steps a bought contract could not be sold and counted 0.
     """
 
     desk: Desk
@@ -70,6 +70,7 @@ class SessionRun:
     marks: list[Mark] = field(default_factory=list)
     spot: float = math.nan
     shown: dict[str, Quote] = field(default_factory=dict)
+    without_bid: int = 0
 
 
 Progress = Callable[[int, int, str], None]
@@ -140,7 +141,7 @@ class Book:
     schedule: CommissionSchedule | None = None
     watch: Watch | None = None
 
-# %% ../../nbs/80_jobs/845_replay.ipynb #9e6c2cee
+# %% ../../nbs/80_jobs/845_replay.ipynb #7d9dece9
 class _Account:
     """One book over one session: its exchange, the jobs that decide, act and tell, and what came of them."""
 
@@ -182,6 +183,7 @@ class _Account:
         self._timed("execution", lambda: self.execution.step(now))
         self._timed("distribution", lambda: self.distribution.step(now))
         t = self.execution.totals
+        self.run.without_bid += any(mark.quantity > 0 and mark.reason not in (None, Reason.EXPIRED) for mark in self.execution.marks)
         self.run.rows.append(row | {"realized": t.realized, "unrealized": t.unrealized, "commission": t.commission,
                                     "open_positions": len(self.execution.book.open_positions())})
 

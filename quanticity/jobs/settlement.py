@@ -7,9 +7,9 @@ __all__ = ['OPENING_LEVELS', 'Floor', 'SettlementPrice', 'level_between', 'openi
            'settle_expired', 'end_leg', 'evening_of', 'dividends_of', 'exercise_early', 'underlying_quote',
            'tend_shares', 'shares_note']
 
-# %% ../../nbs/80_jobs/822_settlement.ipynb #8613ba47
+# %% ../../nbs/80_jobs/822_settlement.ipynb #51dc6001
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -18,7 +18,7 @@ import orjson
 
 from ..core.clock import next_session
 from ..core.events import Event, EventKind
-from ..core.keys import execution_done, market_bars, market_underlying, options_chain
+from ..core.keys import Key, execution_done, market_bars, market_underlying, options_chain
 from ..core.logs import get_logger
 from ..core.occ import root_terms
 from ..core.types import Contract, Exercise, OrderRole, Settlement, Side, plain
@@ -34,7 +34,7 @@ from ..market.commissions import CommissionSchedule, share_commission
 from ..market.session import MarketSession
 from ..risk.brackets import order_id
 from ..store.ledger import record
-from ..store.state import Transaction
+from ..store.state import Entry, State, Transaction
 
 
 class Floor(Protocol):
@@ -55,7 +55,7 @@ class Floor(Protocol):
     def save(self, tx: Transaction) -> None:
         """Queue what must outlive the process."""
 
-# %% ../../nbs/80_jobs/822_settlement.ipynb #1b4c5930
+# %% ../../nbs/80_jobs/822_settlement.ipynb #8f458653
 OPENING_LEVELS: Mapping[str, str] = {"SPX": "SET", "NDX": "NDS", "RUT": "RLS", "DJX": "DJS", "VIX": "VRO"}
 """By index, the symbol under which its opening settlement value is published."""
 
@@ -77,15 +77,30 @@ def level_between(session: MarketSession, name: str, first: int, last: int, late
     return float(tape.value[rows[-1 if latest else 0]]) if len(rows) else math.nan
 
 
+def _entries(state: State, stream: Key, first: str, page: int = 500) -> Iterator[Entry]:
+    """The entries of a stream from an id on, read as they are asked for."""
+    while entries := state.stream_range(stream, first=first, count=page):
+        yield from entries
+        first = f"({entries[-1].id}"
+
+
+def _latest(state: State, stream: Key, first: str, page: int = 500) -> Iterator[Entry]:
+    """The entries of a stream down to an id, the newest first, read as they are asked for."""
+    last = "+"
+    while entries := state.stream_last(stream, page, first, last):
+        yield from entries
+        last = f"({entries[-1].id}"
+
+
 def _first_traded(floor: Floor, opens: int) -> SettlementPrice | None:
     """The underlying's first trade of the session, else the opening of its first bar; None where neither is known yet."""
     state, symbol, start = floor.desk.state, floor.desk.symbol, f"{opens // 1_000_000}-0"
-    for entry in state.stream_range(market_underlying(symbol), first=start, count=500):
+    for entry in _entries(state, market_underlying(symbol), start):
         ts, prices = np.frombuffer(entry.fields["trade_ts"], "<i8"), np.frombuffer(entry.fields["price"], "<f8")
         rows = np.flatnonzero((ts >= opens) & (prices > 0))
         if len(rows):
             return SettlementPrice(float(prices[rows[0]]), "the underlying's first trade", False)
-    for entry in state.stream_range(market_bars(symbol), first=start, count=50):
+    for entry in _entries(state, market_bars(symbol), start):
         if int(entry.fields["ts"]) > opens and float(entry.fields["open"]) > 0:
             return SettlementPrice(float(entry.fields["open"]), "the opening of the underlying's first bar", False)
     return None
@@ -229,11 +244,10 @@ def _take_back(floor: Floor, working: Working) -> None:
     for name in working.exits.sent:
         floor.broker.cancel(name)
 
-# %% ../../nbs/80_jobs/822_settlement.ipynb #1fe68654
+# %% ../../nbs/80_jobs/822_settlement.ipynb #c6e52b8f
 def underlying_quote(floor: Floor, since: int, now: int) -> tuple[float, float] | None:
     """The latest two-sided quote of the underlying (bid, ask) that came in this session; None where there is none."""
-    entries = floor.desk.state.stream_range(market_underlying(floor.desk.symbol), first=f"{since // 1_000_000}-0", count=5_000)
-    for entry in reversed(entries):
+    for entry in _latest(floor.desk.state, market_underlying(floor.desk.symbol), f"{since // 1_000_000}-0"):
         ts, bid, ask = (np.frombuffer(entry.fields[name], kind) for name, kind in (("quote_ts", "<i8"), ("bid", "<f8"), ("ask", "<f8")))
         rows = np.flatnonzero((ts <= now) & (bid > 0) & (ask >= bid))
         if len(rows):

@@ -6,9 +6,9 @@
 __all__ = ['Door', 'Screened', 'screen_session', 'session_score', 'Findings', 'QualityParameters', 'QualityScore', 'Severity',
            'chain_quality', 'finding_lines', 'join_findings']
 
-# %% ../../nbs/20_market/26_quality.ipynb #b9e4d48a
+# %% ../../nbs/20_market/26_quality.ipynb #70f7f68e
 from dataclasses import dataclass, fields, replace
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -17,14 +17,14 @@ import numpy.typing as npt
 
 from ..core.clock import NEW_YORK, session_hours
 from ..core.reasons import Reason
-from .chain import Contracts, IntArray, nanoseconds
+from .chain import BoolArray, Contracts, IntArray, nanoseconds
 from .chain_quality import QualityScore, chain_quality, combine
 from .contract_checks import check_listing
 from .findings import TAPES, Findings, FindingsBuilder, Severity, finding_lines, join_findings
 from .option_door import OptionDoor
 from .quality_parameters import QualityParameters
 from .row_checks import Screening
-from .sequence_checks import GapWatch, TapeClock
+from .sequence_checks import NEVER, GapWatch, TapeClock
 from .session import Batch, MarketSession
 from .tape import NoticeKind, Notices, Quotes, Tape
 from .tape_door import RepeatWatch, UnderlyingDoor, refuse_contracts, refuse_faulty
@@ -36,7 +36,7 @@ _FOREVER = 1 << 62
 _WATCHED = ("quotes", "underlying_bars", "underlying_quotes")
 _IN_A_BATCH = tuple(f.name for f in fields(Batch) if f.name != "now")
 
-# %% ../../nbs/20_market/26_quality.ipynb #6db67f44
+# %% ../../nbs/20_market/26_quality.ipynb #57b11de0
 def _clocks(opens: int, closes: int, p: QualityParameters) -> dict[str, TapeClock]:
     """A clock a tape: options keep the option session's hours, the rest may come from early morning to evening."""
     start, stop = opens - int(p.before_hours * 3600e9), closes + int(p.after_hours * 3600e9)
@@ -50,13 +50,21 @@ def _gap_watches(opens: int, closes: int, day: date, p: QualityParameters) -> di
     return {name: GapWatch(opens, closes if name == "quotes" else until, p) for name in _WATCHED}
 
 
+def _snapshot(watched: Iterable[GapWatch]) -> bool:
+    """Whether rows have come, and all of each tape at one moment."""
+    watches = list(watched)
+    return any(w.moment != NEVER for w in watches) and not any(w.moving for w in watches)
+
+
 def _silences(watched: Mapping[str, GapWatch], seen: Mapping[str, int], now: int, halts: IntArray, builder: FindingsBuilder) -> None:
-    """Notes on tapes that have been silent until `now`, each at the row that did not come."""
+    """Notes on tapes that have been silent until `now`, each at the row that did not come; none for a snapshot."""
+    if _snapshot(watched.values()):
+        return
     for name, watch in watched.items():
         if minutes := watch.silence(now, halts):
             builder.add(name, Severity.NOTE, Reason.GAP, seen[name], watch.last, -1, minutes, watch.shortest / _MINUTE)
 
-# %% ../../nbs/20_market/26_quality.ipynb #29796862
+# %% ../../nbs/20_market/26_quality.ipynb #b6f046a1
 def _halts(screened: Mapping[str, Screening]) -> IntArray:
     """The times at which trading was halted, by the notices that were accepted."""
     if "notices" not in screened:
@@ -66,8 +74,11 @@ def _halts(screened: Mapping[str, Screening]) -> IntArray:
     return notices.ts[notices.kind == NoticeKind.HALT]
 
 
-def _remark(s: Screening) -> None:
-    """Notes on quotes that are kept but poor: locked, one-sided, empty, without size."""
+def _remark(s: Screening, sized: bool) -> bool:
+    """Notes on quotes that are kept but poor: locked, one-sided, empty, without size.
+
+    `sized`: whether the tape has told a size before. Returned is whether it has now.
+    """
     q = s.tape
     assert isinstance(q, Quotes)
     no_bid, no_ask = q.bid != q.bid, q.ask != q.ask
@@ -76,6 +87,18 @@ def _remark(s: Screening) -> None:
     for reason, mask in ((Reason.LOCKED_QUOTE, q.bid == q.ask), (Reason.NO_BID, no_bid & ~nothing), (Reason.NO_ASK, no_ask & ~nothing),
                          (Reason.EMPTY_QUOTE, nothing), (Reason.ZERO_SIZE, zero)):
         s.note(reason, np.flatnonzero(mask if s.clean else mask & s.keep))
+    return _unsized(s, q, no_bid, no_ask, sized)
+
+
+def _unsized(s: Screening, q: Quotes, no_bid: BoolArray, no_ask: BoolArray, sized: bool) -> bool:
+    unknown_bid, unknown_ask = (q.bid_size != q.bid_size) & ~no_bid, (q.ask_size != q.ask_size) & ~no_ask
+    unknown = unknown_bid | unknown_ask
+    if sized and not unknown.any():
+        return True
+    told = s.keep & ((q.bid_size > 0) | (q.ask_size > 0))
+    before = np.logical_or.accumulate(np.append(sized, told))
+    s.note(Reason.NOT_A_NUMBER, np.flatnonzero(unknown & s.keep & before[:-1]))
+    return bool(before[-1])
 
 # %% ../../nbs/20_market/26_quality.ipynb #07badc6c
 def _alone(s: Screening, now: int, contracts: Contracts, level_names: int, verdict: npt.NDArray[np.int8], clock: TapeClock, repeats: RepeatWatch) -> None:
@@ -85,7 +108,7 @@ def _alone(s: Screening, now: int, contracts: Contracts, level_names: int, verdi
     clock.screen(s, now)
     repeats.screen(s)
 
-# %% ../../nbs/20_market/26_quality.ipynb #c89fe354
+# %% ../../nbs/20_market/26_quality.ipynb #9a9d5a76
 class Door:
     """Screens one session of an option root, batch by batch, in order of arrival.
 
@@ -108,7 +131,7 @@ class Door:
         self._repeats = {name: RepeatWatch(name, len(contracts), self.opens) for name in _IN_A_BATCH}
         self._underlying = UnderlyingDoor(p, previous_close)
         self._options = OptionDoor(contracts, self.opens, self.closes, rate, self._verdict, p)
-        self._seen, self._halts = dict.fromkeys(TAPES, 0), np.empty(0, np.int64)
+        self._seen, self._halts, self._sized = dict.fromkeys(TAPES, 0), np.empty(0, np.int64), False
 
     def screen(self, batch: Batch) -> tuple[Batch, Findings]:
         """The rows of a batch that are accepted, and what was found."""
@@ -139,8 +162,11 @@ class Door:
         self._options.screen(screened, self._underlying.path, builder)
         for name in [n for n in _WATCHED if n in screened]:
             self._gaps[name].screen(screened[name], self._halts)
+        if not _snapshot(self._gaps.values()):
+            for watch in self._gaps.values():
+                watch.release(builder)
         if "quotes" in screened:
-            _remark(screened["quotes"])
+            self._sized = _remark(screened["quotes"], self._sized)
         for name, tape in tapes.items():
             self._seen[name] += len(tape)
         return screened
@@ -177,18 +203,28 @@ def screen_session(session: MarketSession, parameters: QualityParameters | None 
     quarantine = {name: (np.flatnonzero(~s.keep), s.tape.where(~s.keep)) for name, s in refused.items()}
     return Screened(replace(session, **accepted) if accepted else session, findings, quarantine, session_score(session, findings))
 
-# %% ../../nbs/20_market/26_quality.ipynb #25fc147c
+# %% ../../nbs/20_market/26_quality.ipynb #6787664d
+def _course(session: MarketSession) -> bool:
+    """Whether a session has rows of several moments, or none at all: else it is a snapshot."""
+    times = [ts for ts in (getattr(session, name).ts for name in _WATCHED) if len(ts)]
+    return not times or any(int(ts[0]) != int(ts[-1]) or bool((ts != ts[0]).any()) for ts in times)
+
+
 def session_score(session: MarketSession, findings: Findings) -> QualityScore:
-    """What a session is worth by its findings: parts `accepted`, `two_sided`, `moving`, `unbroken`, `listing`, `in_time`, each in 0..1."""
+    """What a session is worth by its findings: parts `accepted`, `two_sided`, `moving`, `unbroken`, `listing`, `in_time`, each in 0..1.
+
+    `unbroken` is NaN for a snapshot.
+    """
     refused, quotes = findings.quarantined, len(session.quotes)
     rows = sum(len(tape) for tape in session.tapes().values())
     minutes = max((nanoseconds(session.closes) - nanoseconds(session.opens)) / _MINUTE, 1.0)
     silent = float(np.sum(findings.of(Reason.GAP, tape="quotes").where(findings.of(Reason.GAP, tape="quotes").index < 0).value))
     poor = len(findings.notes.of(Reason.NO_BID, Reason.NO_ASK, Reason.EMPTY_QUOTE, tape="quotes"))
     lost = len(refused) - len(refused.of(tape="contracts")) - len(refused.of(tape="session"))
+    unbroken = max(1 - silent / minutes, 0.0) if _course(session) else float("nan")
     unquoted = 0.0 if len(session.contracts) else float("nan")  # a stock alone has no option quotes to be judged by
     return combine({
         "accepted": 1 - lost / rows if rows else float("nan"), "two_sided": 1 - poor / quotes if quotes else unquoted,
-        "moving": 1 - len(findings.notes.of(Reason.UNCHANGED_QUOTE)) / quotes if quotes else unquoted, "unbroken": max(1 - silent / minutes, 0.0),
+        "moving": 1 - len(findings.notes.of(Reason.UNCHANGED_QUOTE)) / quotes if quotes else unquoted, "unbroken": unbroken,
         "listing": 1 - len(np.unique(refused.of(tape="contracts").index)) / max(len(session.contracts), 1),
         "in_time": 0.5 if len(findings.of(Reason.CLOCK_SKEW, tape="session")) else 1.0}, {"two_sided": 0.25, "accepted": 4.0, "listing": 2.0})

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 
 from ..core.errors import ConfigError
 
-# %% ../../nbs/20_market/260_quality_parameters.ipynb #bf398ad3
+# %% ../../nbs/20_market/260_quality_parameters.ipynb #dace3f7a
 @dataclass(frozen=True)
 class QualityParameters:
     """Limits of the door. Shares are of the underlying's price where nothing else is said; spreads are of the quotes compared."""
@@ -18,7 +18,8 @@ class QualityParameters:
     jump_spreads: float = 4.0  # a quote jumps when it clears the last one by more than this many spreads,
     jump_share: float = 0.2  # and by more than this share of its time value (of its price where there is no spot),
     jump_floor: float = 0.15  # and by more than this many dollars
-    leverage: float = 8.0  # delta of an option out of the money is at most so many times its price over its distance to the strike
+    widening: float = 0.35  # each dollar by which the underlying moves changes the width that options expect by at most so many
+    leverage: float = 8.0  # a trade follows the underlying by at most so many times its price over its distance to the strike
     settle_seconds: float = 180.0  # a level that is older than this cannot refuse anything any more
     drift: float = 0.005  # the underlying may have moved by this share in a minute since it was seen, times the root of the minutes
     spot_age_seconds: float = 300.0  # an older price of the underlying yields to the one that the options imply

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['QuoteBlock', 'QuoteMemory', 'take_quotes', 'prevailing', 'take_trades']
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #b0bba46e
+# %% ../../nbs/20_market/263_quote_memory.ipynb #e4c6b9ff
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..core.types import Exercise
 from .quality_parameters import QualityParameters
 from .row_checks import Screening
 from .tape import Quotes, Trades
+from .time_value import reach
 
 _MINUTE = 60_000_000_000.0
 _NOTHING = 1e-6  # dollars: less than any price step, more than what binary fractions make of one (12 less 8 is 4, not more)
@@ -38,7 +39,13 @@ def _starts(index: IntArray) -> IntArray:
     places = np.arange(len(index))
     return np.maximum.accumulate(np.where(np.diff(index, prepend=-1) != 0, places, 0))
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #1554000b
+# %% ../../nbs/20_market/263_quote_memory.ipynb #5b7d84da
+def _told(sizes: FloatArray) -> FloatArray:
+    """Sizes with -1 for those that nobody told, so that two of them are equal."""
+    unknown = sizes != sizes
+    return np.where(unknown, -1.0, sizes) if unknown.any() else sizes
+
+
 class QuoteBlock:
     """Rows of one stretch of the quotes tape, sorted by contract where one has several.
 
@@ -62,7 +69,7 @@ class QuoteBlock:
         no_bid, no_ask = bid != bid, ask != ask
         self.lo, self.hi = np.where(no_bid, 0.0, bid), np.where(no_ask, np.inf, ask)
         self.two = ~(no_bid | no_ask)
-        self.bid_size, self.ask_size = quotes.bid_size[at], quotes.ask_size[at]
+        self.bid_size, self.ask_size = _told(quotes.bid_size[at]), _told(quotes.ask_size[at])
         self.ts = (quotes.ts[at] - opens).astype(np.float64)
         self.memory = memory
         self._held: dict[int, FloatArray] = {}
@@ -136,7 +143,7 @@ class QuoteMemory:
             return np.empty(0, np.int64)
         return np.flatnonzero((self.out_minutes >= self.p.parity_epochs) & (self.memory[_ROWS] == 0))
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #a7c360c3
+# %% ../../nbs/20_market/263_quote_memory.ipynb #d7df4dc1
 def _duplicates(b: QuoteBlock) -> BoolArray:
     """Rows that repeat the contract's row before them to the nanosecond."""
     again = b.ts == b.before(b.ts, _TS)
@@ -150,35 +157,41 @@ def _jumps(m: QuoteMemory, b: QuoteBlock) -> tuple[BoolArray, BoolArray, FloatAr
     """Which rows are beyond the band, which of them are refused; the excess and the band, dollars (of rows that clear their level)."""
     low, high = b.before(b.lo, _LEVEL_LO, b.two), b.before(b.hi, _LEVEL_HI, b.two)
     clear = np.maximum(b.lo - high, low - b.hi)
-    over = np.zeros(len(b), np.bool_)
+    over, refused = np.zeros(len(b), np.bool_), np.zeros(len(b), np.bool_)
     if not len(some := (clear > m.p.jump_floor).nonzero()[0]):
-        return over, over, clear, clear
+        return over, refused, clear, clear
+    spreads = np.maximum(high[some] - low[some], np.where(b.two[some], b.hi[some] - b.lo[some], 0.0))
+    if not len(some := some[clear[some] > m.p.jump_spreads * spreads]):
+        return over, refused, clear, clear
     band = np.full(len(b), np.nan)
-    up, down, age, band[some] = _explained(m, b, some, low[some], high[some])
-    clear[some] = np.maximum(b.lo[some] - high[some] - up, low[some] - down - b.hi[some])
+    age, clear[some], band[some] = _unexplained(m, b, some, low[some], high[some])
     over[some] = clear[some] > band[some]
-    refused = over.copy()
-    refused[some] &= (age < m.p.settle_seconds * 1e9) & (b.before(_steady(b, over), _STEADY, b.two)[some] > 0)
+    if over.any():
+        refused[some] = over[some] & (age < m.p.settle_seconds * 1e9) & (b.before(_steady(b, over), _STEADY, b.two)[some] > 0)
     return over, refused, clear, band
 
 
-def _explained(m: QuoteMemory, b: QuoteBlock, some: IntArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Of some rows: how far up and down the underlying explains a move, the age of the level (nanoseconds), and the band; dollars."""
+def _unexplained(m: QuoteMemory, b: QuoteBlock, some: IntArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Of some rows: the age of the level (nanoseconds), what of the distance to it the underlying does not explain, and the band; dollars."""
     ts, spot, strike, sign = b.ts[some], b.spot[some], m.strike[b.index[some]], m.sign[b.index[some]]
-    level_ts, then = b.before(b.ts, _LEVEL_TS, b.two)[some], b.before(b.spot, _LEVEL_SPOT, b.two)[some]
-    seen, age = b.before(b.seen, _LEVEL_SEEN, b.two)[some], ts - level_ts
-    move = sign * (spot - then)
-    known = move == move
-    doubt = np.where(known, m.drift(spot, ts - b.seen[some] + level_ts - seen), m.drift(strike, age))
-    middle, outside = (low + high) / 2, np.minimum(sign * (strike - spot), sign * (strike - then))
-    delta = _most_delta(m, middle, outside)
-    worth = np.maximum(middle - np.fmax(sign * (then - strike), 0.0), 0.0)
+    level_ts, level_spot = b.before(b.ts, _LEVEL_TS, b.two)[some], b.before(b.spot, _LEVEL_SPOT, b.two)[some]
+    age, then, now = ts - level_ts, sign * (level_spot - strike), sign * (spot - strike)
+    doubt = m.drift(spot, ts - b.seen[some] + level_ts - b.before(b.seen, _LEVEL_SEEN, b.two)[some])
+    worth = np.maximum((low + high) / 2 - np.fmax(then, 0.0), 0.0)
     wide = np.maximum(m.p.jump_spreads * np.maximum(high - low, np.where(b.two[some], b.hi[some] - b.lo[some], 0.0)),
                       np.maximum(m.p.jump_share * worth, m.p.jump_floor))
-    left = np.maximum(m.ends[b.index[some]] - ts, 0.0)
-    kept = np.divide(left, left + age, out=np.ones_like(left), where=left + age > 0)  # at its very end, and at once after its level: nothing is lost to time
-    band = wide * np.sqrt(np.maximum(age / _MINUTE, 1.0)) + worth * (1 - np.sqrt(kept))
-    return delta * (np.fmax(move, 0.0) + doubt), delta * (np.fmax(-move, 0.0) + doubt), age, band
+    band = wide * np.sqrt(np.maximum(age / _MINUTE, 1.0))
+    inside, lo, hi = np.maximum(then, 0.0), b.lo[some], b.hi[some]
+    excess = np.maximum(lo - high - np.maximum(np.maximum(now + doubt, 0.0) - inside, 0.0), low - hi - np.maximum(inside - np.maximum(now - doubt, 0.0), 0.0))
+    if len(far := (~(excess <= band)).nonzero()[0]):  # more than the intrinsic value has moved
+        left = np.maximum(m.ends[b.index[some[far]]] - ts[far], 0.0)  # at its very end, and at once after its level, nothing is lost to time
+        left = np.divide(left, left + age[far], out=np.ones_like(left), where=left + age[far] > 0)
+        up, down = reach(low[far], high[far], then[far], now[far], doubt[far], left, m.p.widening)
+        if not (known := up == up).all():
+            anyhow = m.drift(strike[far], age[far])
+            up, down = np.where(known, up, anyhow), np.where(known, down, anyhow + worth[far] * (1 - np.sqrt(left)))
+        excess[far] = np.maximum(lo[far] - high[far] - up, low[far] - down - hi[far])
+    return age, excess, band
 
 
 def _most_delta(m: QuoteMemory, price: FloatArray, outside: FloatArray) -> FloatArray:

@@ -19,20 +19,20 @@ from .tape import Bars, Depth, Imbalances, IndexLevels, Published, Quotes, Tape,
 
 Fault = tuple[Reason, BoolArray, FloatArray | IntArray | None]
 
-# %% ../../nbs/20_market/261_row_checks.ipynb #ef377ad0
+# %% ../../nbs/20_market/261_row_checks.ipynb #12a86d83
 def quote_suspects(q: Quotes, contracts: int) -> BoolArray:
     """Rows that have at least one fault of their own; `contracts` is the number listed."""
     bid, ask = q.bid, q.ask
     suspect: BoolArray = (bid > ask) | (bid <= 0) | (ask <= 0) | (bid == np.inf) | (ask == np.inf)
-    suspect |= ~(np.minimum(q.bid_size, q.ask_size) >= 0)
-    suspect |= np.maximum(q.bid_size, q.ask_size) == np.inf
+    suspect |= (q.bid_size < 0) | (q.ask_size < 0)
+    suspect |= (q.bid_size == np.inf) | (q.ask_size == np.inf)
     suspect |= _unknown(q.index, contracts)
     return suspect
 
 
 def quote_faults(q: Quotes, contracts: int) -> list[Fault]:
     """All faults of quote rows in the order in which they count: reason, mask, and the measure."""
-    bad = np.isinf(q.bid) | np.isinf(q.ask) | ~np.isfinite(q.bid_size) | ~np.isfinite(q.ask_size)
+    bad = np.isinf(q.bid) | np.isinf(q.ask) | np.isinf(q.bid_size) | np.isinf(q.ask_size)
     return [(Reason.UNKNOWN_CONTRACT, _unknown(q.index, contracts), q.index), (Reason.NOT_A_NUMBER, bad, None),
             (Reason.NEGATIVE_PRICE, (q.bid <= 0) | (q.ask <= 0) | (q.bid_size < 0) | (q.ask_size < 0), np.fmin(q.bid, q.ask)),
             (Reason.CROSSED_QUOTE, q.bid > q.ask, np.subtract(q.bid, q.ask, where=~bad, out=np.full(len(q), np.nan)))]

@@ -6,13 +6,14 @@
 __all__ = ['MOST_GROUPS', 'equity_figure', 'market_figure', 'exposure_figure', 'exposure_groups', 'exposure_by_figure',
            'with_room', 'group_figure', 'costs_figure']
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #66898a14
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #5c7f6ae7
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
+from ..core.words import how_many
 from ..market.chain import FloatArray
 
 from .backtest_run import BacktestRun
@@ -39,12 +40,15 @@ def _stacked(axis: SessionAxis, titles: tuple[str, ...]) -> dict[str, Any]:
 def _on(number: int) -> dict[str, Any]:
     return {} if number == 0 else {"xaxis": f"x{number + 1}", "yaxis": f"y{number + 1}"}
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #e41a5630
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #1cc19f5b
 def equity_figure(run: BacktestRun) -> Any:
     """Profit or loss of the whole book so far, and under it how far it is below its highest."""
     rows, axis = run.rows(), run.axis
+    steps = sum(int(day.get("without_bid", 0)) for day in run.summary["days"])
+    notes = [f"In {how_many(steps, 'step')} an option that was held had no bid that it could be sold at: risk, and the money at a close, count it as 0 at once, and the "
+             "curve shows it at its last bid for up to market.max_quote_age_seconds, then at 0, so it may drop and come back."] if steps else []
     figure = _figure(
-        "Profit and loss, and drawdown", "equity.parquet: ts, book_net, drawdown", height=480, **_stacked(axis, ("net, dollars", "drawdown, dollars"))
+        "Profit and loss, and drawdown", "equity.parquet: ts, book_net, drawdown", notes, height=480, **_stacked(axis, ("net, dollars", "drawdown, dollars"))
     )
     figure.add_trace(_over(axis, run.times(rows), run.column("book_net", rows), "net of all costs", BLUE, line={"shape": "hv"}))
     figure.add_trace(_over(axis, run.times(rows), -run.column("drawdown", rows), "below the peak", RED, fill="tozeroy", **_on(1)))

@@ -7,7 +7,7 @@ __all__ = ['BLACK', 'ORANGE', 'SKY', 'GREEN', 'YELLOW', 'BLUE', 'RED', 'PURPLE',
            'exposure_figure', 'strike_figure', 'strike_map', 'volatility_figure', 'smile_figure', 'reasons_figure',
            'pnl_figure', 'why_quiet', 'timeline_figure', 'coverage_figure']
 
-# %% ../../nbs/75_reports/76_figures.ipynb #abc1e87c
+# %% ../../nbs/75_reports/76_figures.ipynb #3eb96351
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ..core.events import Event, EventKind
 from ..core.reasons import Reason
+from ..core.words import how_many
 from .run import Run, counted, new_york
 
 # %% ../../nbs/75_reports/76_figures.ipynb #aab3f828
@@ -257,13 +258,16 @@ def reasons_figure(run: Run) -> Any:
 def _words(reason: str) -> str:
     return Reason(reason).text if reason in {r.value for r in Reason} else reason.replace("_", " ")
 
-# %% ../../nbs/75_reports/76_figures.ipynb #2a14df25
+# %% ../../nbs/75_reports/76_figures.ipynb #de0cdbc2
 def pnl_figure(run: Run) -> Any:
     """Realized, unrealized and net profit or loss over the day, dollars. Plotly figure or `Note`."""
     realized, unrealized, commission = (np.nan_to_num(run.column(name)) for name in ("realized", "unrealized", "commission"))
     if not run.of(EventKind.FILL):
         return Note(f"Nothing was filled, so profit and loss stayed at zero. {why_quiet(run)}")
-    figure = _figure("Profit and loss", "snapshots.parquet: ts, realized, unrealized, commission (net = realized + unrealized - commission)",
+    steps = int(run.summary.get("without_bid", 0))  # a run of before this was counted has none
+    notes = [f"In {steps:,} of {how_many(len(run.times), 'snapshot')} an option that was held had no bid that it could be sold at: it counts 0 there, here and "
+             "to risk, so the line drops, and comes back with the bid."] if steps else []
+    figure = _figure("Profit and loss", "snapshots.parquet: ts, realized, unrealized, commission (net = realized + unrealized - commission)", notes,
                      xaxis=_CLOCK | {"title": {"text": "New York time"}}, yaxis={"title": {"text": "dollars"}, "tickformat": ",.6~f"})
     for values, label, colour, dash in ((realized, "realized", GREEN, "dash"), (unrealized, "unrealized", SKY, "dot"),
                                         (realized + unrealized - commission, "net of commission", BLACK, "solid")):

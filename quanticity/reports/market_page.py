@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['EXPIRY_HEAD', 'FindingLine', 'finding_summary', 'new_york_times', 'coverage_over_time', 'strikes_over_time',
-           'spread_by_moneyness', 'volume_figure', 'percent', 'expiry_rows', 'gap_rows', 'market_page']
+           'spread_by_moneyness', 'volume_figure', 'percent', 'expiry_rows', 'no_holes', 'gap_rows', 'market_page']
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #dd2e97fe
+# %% ../../nbs/75_reports/771_market_page.ipynb #2be52edc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,8 +20,8 @@ from ..market.findings import Severity, finding_lines
 from ..market.quality import Screened
 from ..market.session import MarketSession
 from .figures import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
-from .market_view import (Gap, Map, expiry_profile, gaps, spread_map, strike_map, strike_reference, time_profile,
-                                            two_sided_share, underlying_rows, volume_by_strike)
+from .market_view import (Gap, Map, contract_volume, expiry_profile, gaps, one_moment, spread_map, strike_map, strike_reference,
+                                            time_profile, two_sided_share, underlying_rows, volume_by_strike)
 
 _NEW_YORK = ZoneInfo("America/New_York")
 
@@ -50,7 +50,7 @@ def new_york_times(ns: Sequence[int]) -> list[datetime]:
     """Nanoseconds UTC as naive New York wall-clock times, which is what an axis shows."""
     return [datetime.fromtimestamp(t // 1_000_000_000, UTC).astimezone(_NEW_YORK).replace(tzinfo=None) for t in ns]
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #f635cb80
+# %% ../../nbs/75_reports/771_market_page.ipynb #53060fbc
 _SHADES = "Viridis"
 
 
@@ -66,29 +66,46 @@ _LABELS = {"quotes": "option quotes", "trades": "option trades", "underlying_bar
            "levels": "index levels", "notices": "notices"}
 
 
-def coverage_over_time(session: MarketSession) -> Any:
-    """By time: option quote rows and contracts quoted, the share with both sides, option trades, and the spot; of a stock alone its own quotes and trades."""
+def _curve(x: Sequence[Any], y: Any, name: str, colour: str) -> Any:
+    """A line over time; of one point alone, through which no line can be drawn, a dot."""
     import plotly.graph_objects as go
+
+    mode = "lines" if int(np.count_nonzero(np.isfinite(y) & (np.asarray(y) != 0))) > 1 else "markers"
+    return go.Scatter(x=list(x), y=y, name=name, mode=mode, line={"color": colour, "width": 1.6}, marker={"color": colour, "size": 8})
+
+
+def coverage_over_time(session: MarketSession) -> Any:
+    """By time: option quote rows and contracts quoted, the share with both sides, option trades, and the spot; of a stock alone its own quotes and trades.
+
+    What the session has nothing of has no panel.
+    """
     from plotly.subplots import make_subplots
 
     p = time_profile(session)
     x, none = new_york_times(p.ends.tolist()), np.zeros(len(p.ends), np.int64)
     quotes, trades = ("quotes", "trades") if len(session.contracts) else ("underlying_quotes", "underlying_trades")
-    figure = make_subplots(rows=4, cols=1, shared_xaxes=True, vertical_spacing=0.045, row_heights=[0.36, 0.16, 0.16, 0.32])
+    panels = (("rows", 0.36, True), ("two-sided", 0.16, np.isfinite(p.two_sided).any()), ("trades", 0.16, p.rows.get(trades, none).any()),
+              ("spot", 0.32, np.isfinite(p.spot).any()))
+    shown = {name: share for name, share, there in panels if there}
+    at, share = {name: row for row, name in enumerate(shown, 1)}, sum(shown.values())
+    figure = make_subplots(rows=len(at), cols=1, shared_xaxes=True, vertical_spacing=0.045, row_heights=[height / share for height in shown.values()])
     figure.add_bar(x=x, y=p.rows.get(quotes, none), name=_LABELS[quotes], marker_color=BLUE, row=1, col=1)
-    figure.add_scatter(x=x, y=p.contracts, name="contracts quoted", mode="lines", line={"color": GREEN, "width": 1.6}, row=1, col=1)
-    figure.add_scatter(x=x, y=p.two_sided, name="two-sided share", mode="lines", line={"color": PURPLE, "width": 1.6}, row=2, col=1)
-    figure.add_bar(x=x, y=p.rows.get(trades, none), name=_LABELS[trades], marker_color=ORANGE, row=3, col=1)
-    figure.add_trace(go.Scatter(x=x, y=p.spot, name="spot", mode="lines", line={"color": RED, "width": 1.6}), row=4, col=1)
-    for row, title in enumerate((f"rows in {p.minutes:.3g} min", "two-sided", "trades", "spot, $"), 1):
-        figure.update_yaxes(title_text=title, row=row, col=1)
-    figure.update_yaxes(rangemode="nonnegative", row=1, col=1)
-    figure.update_yaxes(tickformat=".0%", range=[0, 1.05], row=2, col=1)
-    figure.update_yaxes(rangemode="nonnegative", row=3, col=1)
-    figure.update_xaxes(tickformat="%H:%M", row=4, col=1, title_text="New York time")
-    return _look(figure, "Coverage over the day", 620)
+    figure.add_trace(_curve(x, p.contracts, "contracts quoted", GREEN), row=1, col=1)
+    figure.update_yaxes(rangemode="nonnegative", title_text=f"rows in {p.minutes:.3g} min", row=1, col=1)
+    if row := at.get("two-sided"):
+        figure.add_trace(_curve(x, p.two_sided, "two-sided share", PURPLE), row=row, col=1)
+        figure.update_yaxes(tickformat=".0%", range=[0, 1.05], title_text="two-sided", row=row, col=1)
+    if row := at.get("trades"):
+        figure.add_bar(x=x, y=p.rows[trades], name=_LABELS[trades], marker_color=ORANGE, row=row, col=1)
+        figure.update_yaxes(rangemode="nonnegative", title_text="trades", row=row, col=1)
+    if row := at.get("spot"):
+        figure.add_trace(_curve(x, p.spot, "spot", RED), row=row, col=1)
+        figure.update_yaxes(title_text="spot, $", row=row, col=1)
+    edge = (x[-1] - x[0]) / 40
+    figure.update_xaxes(tickformat="%H:%M", range=[x[0] - edge, x[-1] + edge], row=len(at), col=1, title_text="New York time")
+    return _look(figure, "Coverage over the day", 110 + round(510 * share))
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #1dadc49f
+# %% ../../nbs/75_reports/771_market_page.ipynb #c53ae20e
 def _heat(table: Map, title: str, shown: str, columns: Sequence[Any], height: int, text: str = "") -> Any:
     import plotly.graph_objects as go
 
@@ -132,9 +149,9 @@ def volume_figure(session: MarketSession) -> Any:
     figure.update_layout(barmode="relative")
     figure.update_yaxes(title_text="contracts, puts downwards")
     figure.update_xaxes(title_text="strike")
-    return _look(figure, "Volume by strike", 380)
+    return _look(figure, "Volume by strike, as the vendor publishes it" if contract_volume(session)[1] else "Volume by strike", 380)
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #20797c92
+# %% ../../nbs/75_reports/771_market_page.ipynb #b8820651
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> str:
     if not rows:
         return f"<p class='none'>{escape(empty)}</p>"
@@ -160,11 +177,19 @@ def expiry_rows(session: MarketSession) -> list[list[str]]:
 EXPIRY_HEAD = ("expiry", "days", "contracts", "quoted", "quote rows", "two-sided", "spread", "trades", "volume", "open interest")
 
 
+def no_holes(session: MarketSession) -> str:
+    """What to say where no tape has a hole."""
+    moment = one_moment(session)
+    if moment is not None:
+        return f"One moment of the day, {new_york_times([moment])[0]:%H:%M:%S} New York: nothing in it can break off."
+    return "No tape is silent for five minutes or longer."
+
+
 def gap_rows(found: Sequence[Gap], most: int = 20) -> list[list[str]]:
     """The longest holes as rows of text: tape, from, to, minutes."""
     return [[_LABELS[g.tape], *(f"{t:%H:%M:%S}" for t in new_york_times([g.start, g.end])), f"{g.minutes:.1f}"] for g in found[:most]]
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #8dce3676
+# %% ../../nbs/75_reports/771_market_page.ipynb #b25ba1a5
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c1e21;--soft:#5f6670;--paper:#fff;--card:#f5f6f8;--line:#d9dde3;--grid:#e3e6eb}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#9aa3ad;--paper:#14171b;--card:#1e2227;--line:#343a42;--grid:#2c323a}}
@@ -193,7 +218,9 @@ addEventListener('load',paint);dark.addEventListener('change',paint);
 def _tiles(session: MarketSession, score: Mapping[str, float]) -> str:
     p = expiry_profile(session)
     counted = {"contracts": len(session.contracts), "expiries": len(p.expiry), "quote rows": len(session.quotes), "trades": len(session.trades),
-               "rows of the underlying": underlying_rows(session), "volume": int(session.trades.size.sum())}
+               "rows of the underlying": underlying_rows(session)}
+    volume, published = contract_volume(session)
+    counted["volume, as published" if published else "volume"] = int(np.nansum(volume))
     shown = [*((name, f"{value:,}") for name, value in counted.items()), ("two-sided", percent(two_sided_share(session)))]
     shown += [(name, f"{value:.2f}") for name, value in score.items()]
     return "<div class='tiles'>" + "".join(f"<div class='tile'><b>{escape(v)}</b><span>{escape(k)}</span></div>" for k, v in shown) + "</div>"
@@ -204,21 +231,22 @@ def _head(session: MarketSession) -> str:
     return (f"<h1>{escape(session.symbol)} {session.date:%Y-%m-%d}</h1><p class='sub'>{session.date:%A}, {opens:%H:%M} to {closes:%H:%M} New York, "
             f"{escape(session.source)}; underlying {escape(session.contracts.underlying)}</p>")
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #84f7ad60
+# %% ../../nbs/75_reports/771_market_page.ipynb #8d9cb686
 def market_page(session: MarketSession, findings: Sequence[FindingLine] = (), score: Mapping[str, float] | None = None, licence: str = "") -> str:
     """The day as one HTML page that needs no network. `findings` and `score` (0 to 1 by part) are those of the quality checks, `licence` the data's."""
     import plotly.io as pio
     from plotly.offline import get_plotlyjs
 
-    of_options: tuple[Callable[[MarketSession], Any], ...] = (strikes_over_time, spread_by_moneyness, volume_figure) if len(session.contracts) else ()
-    builders = (coverage_over_time, *of_options)
+    of_options: tuple[Callable[[MarketSession], Any], ...] = (strikes_over_time, spread_by_moneyness) if len(session.contracts) else ()
+    traded: tuple[Callable[[MarketSession], Any], ...] = (volume_figure,) if len(volume_by_strike(session)[0]) else ()
+    builders = (coverage_over_time, *of_options, *traded)
     figures = [pio.to_html(build(session), full_html=False, include_plotlyjs=False, config={"displayModeBar": False, "responsive": True}) for build in builders]
     outside = [f"{rows:,} {_LABELS[name]}" for name, rows in time_profile(session).outside.items() if rows]
     found = [[f.reason.replace("_", " "), f.done, f"{f.rows:,}", f.example] for f in findings]
     parts = [
         _head(session), _tiles(session, score or {}), figures[0],
         f"<p class='sub'>Outside the session: {escape(', '.join(outside))}.</p>" if outside else "",
-        "<h2>Holes</h2>", _table(("tape", "from", "to", "minutes"), gap_rows(gaps(session)), "No tape is silent for five minutes or longer."),
+        "<h2>Holes</h2>", _table(("tape", "from", "to", "minutes"), gap_rows(gaps(session)), no_holes(session)),
         "<h2>Expiries</h2>", _table(EXPIRY_HEAD, expiry_rows(session), "No contracts are listed."),
         *figures[1:],
         "<h2>What the door found</h2><div class='words'>", _table(("reason", "done", "rows", "the first of them"), found, "Nothing was found wrong."), "</div>",

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['sparkline', 'shade', 'print_market']
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #dba495a4
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #b1874fd2
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -14,8 +14,8 @@ import numpy as np
 
 from ..market.chain import FloatArray
 from ..market.session import MarketSession
-from .market_page import EXPIRY_HEAD, FindingLine, expiry_rows, gap_rows, percent
-from .market_view import (Map, expiry_profile, gaps, reference_spot, spread_map, strike_map, strike_reference, time_profile,
+from .market_page import EXPIRY_HEAD, FindingLine, expiry_rows, gap_rows, no_holes, percent
+from .market_view import (Map, contract_volume, expiry_profile, gaps, reference_spot, spread_map, strike_map, strike_reference, time_profile,
                                             two_sided_share, underlying_rows, volume_by_strike)
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _profiles(session: MarketSession, bins: int) -> list[tuple[str, str, str]]:
     lines.append(("spot", sparkline(p.spot, low=None), f"{spot.min():,.2f} to {spot.max():,.2f}" if len(spot) else unseen))
     return lines
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #e81fc5d9
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #959d6bf4
 def _print_maps(session: MarketSession, console: "Console", bins: int) -> None:
     from rich.text import Text
 
@@ -134,9 +134,11 @@ def _print_maps(session: MarketSession, console: "Console", bins: int) -> None:
         most = float((calls + puts)[top[0]])
         bar = ["█" * max(1, round(30 * v / most)) for v in (calls + puts).tolist()]
         rows = [[f"{strikes[i]:g}", f"{calls[i]:,.0f}", f"{puts[i]:,.0f}", bar[i]] for i in np.sort(top)[::-1].tolist()]
-        console.print(_rich_table("Volume, the ten busiest strikes", ("strike", "calls", "puts", ""), rows))
+        published = ", as the vendor publishes it" if contract_volume(session)[1] else ""
+        which = ", the ten busiest strikes" if len(strikes) > len(rows) else " by strike"
+        console.print(_rich_table(f"Volume{which}{published}", ("strike", "calls", "puts", ""), rows))
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #e3d405b5
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #d1e4f16f
 def print_market(session: MarketSession, console: "Console", findings: Sequence[FindingLine] = (), score: Mapping[str, float] | None = None,
                  licence: str = "") -> None:
     """Draw a session on a terminal: coverage, holes, expiries, strikes over time, spreads, volume, and what the door found; `licence` is the data's."""
@@ -156,7 +158,7 @@ def print_market(session: MarketSession, console: "Console", findings: Sequence[
         console.print(Text(f"{name:<18}{bars}  {said}"), no_wrap=True, overflow="ellipsis")
     console.print()
     holes = gap_rows(gaps(session), 8)
-    silent = _rich_table("Holes", ("tape", "from", "to", "minutes"), holes) if holes else Text("No tape is silent for five minutes or longer.\n")
+    silent = _rich_table("Holes", ("tape", "from", "to", "minutes"), holes) if holes else Text(f"{no_holes(session)}\n")
     console.print(silent)
     if len(session.contracts):
         _print_expiries(session, console)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Costs', 'strategies_from', 'Day', 'Backtest', 'Setup', 'backtest', 'backtest_together', 'parameters_of', 'prove']
 
-# %% ../../nbs/85_research/895_backtest.ipynb #a50e2d7d
+# %% ../../nbs/85_research/895_backtest.ipynb #54c416ef
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ from ..core.errors import ConfigError, UserError
 from ..core.events import Event, EventKind, parse_event
 from ..core.words import agree, how_many
 from ..jobs.replay import Book, Moment, Progress, SessionRun, Watch, run_books
-from ..jobs.run import replay_state
+from ..jobs.run import replay_state, scratch_folder
 from ..jobs.wiring import LoadedStrategy, load_strategies, strategy_named, strategy_of
 from ..market.chain import FloatArray
 from ..market.commissions import CommissionSchedule
@@ -89,10 +89,13 @@ def _strategy(named: Any, config: Config) -> LoadedStrategy:
         return named
     return strategy_named(named, config) if isinstance(named, str) else strategy_of(named)
 
-# %% ../../nbs/85_research/895_backtest.ipynb #8d6f1911
+# %% ../../nbs/85_research/895_backtest.ipynb #7ae44e8c
 @dataclass(frozen=True)
 class Day:
-    """One session of a backtest: what it was, and the money it made (dollars; `net` after commission, marked at its close)."""
+    """One session of a backtest: what it was, and the money it made (dollars; `net` after commission, marked at its close).
+
+    In `without_bid` steps a bought contract could not be sold.
+    """
 
     symbol: str
     date: date
@@ -106,6 +109,7 @@ class Day:
     commission: float
     held: int
     ledger_sha256: str
+    without_bid: int = 0
 
 # %% ../../nbs/85_research/895_backtest.ipynb #ca01e474
 @dataclass(frozen=True, eq=False)
@@ -189,7 +193,7 @@ def backtest(
     """
     return backtest_together(sessions, [Setup(config or load_config(), strategies, costs)], state, folder, progress, check)[0]
 
-# %% ../../nbs/85_research/895_backtest.ipynb #1dab620a
+# %% ../../nbs/85_research/895_backtest.ipynb #9c09edbe
 def backtest_together(
     sessions: Iterable[MarketSession],
     setups: Sequence[Setup],
@@ -203,8 +207,8 @@ def backtest_together(
         with replay_state(setups[0].config) as own:
             return backtest_together(sessions, setups, own, folder, progress, check)
     if folder is None:
-        with tempfile.TemporaryDirectory(prefix="quanticity-backtest-") as temporary:
-            return backtest_together(sessions, setups, state, Path(temporary), progress, check)
+        with scratch_folder(Path(tempfile.gettempdir()) / "quanticity-backtest") as temporary:
+            return backtest_together(sessions, setups, state, temporary, progress, check)
     configs = [setup.costs.applied(setup.config) for setup in setups]
     loaded = [strategies_from(setup.strategies, config) for setup, config in zip(setups, configs, strict=True)]
     recorders, seen = [(BookRecorder(), ExposureRecorder()) for _ in setups], list[_About]()
@@ -293,7 +297,7 @@ def _folded(
         prove(made, events)
     return made
 
-# %% ../../nbs/85_research/895_backtest.ipynb #5d1482cf
+# %% ../../nbs/85_research/895_backtest.ipynb #ec0ad575
 def parameters_of(strategy: LoadedStrategy) -> dict[str, Any]:
     """A strategy's parameters by name."""
     from dataclasses import fields
@@ -321,6 +325,7 @@ def _day(run: SessionRun, session: _About) -> Day:
         p["commission"],
         run.held,
         ledger_digest(run.lines),
+        run.without_bid,
     )
 
 # %% ../../nbs/85_research/895_backtest.ipynb #0568fcc2

@@ -324,7 +324,7 @@ def run_id(result: Backtest) -> str:
     span = f"{first:%Y%m%d}" + (f"-{last:%Y%m%d}" if last != first else "")
     return f"{'+'.join(result.symbols)}-{span}-{result.days[0].source}-{sha256(orjson.dumps(inputs, option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]}"
 
-# %% ../../nbs/85_research/896_run_folder.ipynb #2c62b988
+# %% ../../nbs/85_research/896_run_folder.ipynb #1ae8ae0a
 def run_backtest(request: BacktestRequest, config: Config, progress: Progress | None = None) -> dict[str, Any]:
     """Run a backtest into `request.out` and return its summary. UserError for what the user can mend; nothing half-written."""
     started = monotonic()
@@ -334,7 +334,7 @@ def run_backtest(request: BacktestRequest, config: Config, progress: Progress | 
     days = session_days(request, config)
     feed = sessions_of(request, days, config)
     first: list[MarketSession] = []
-    with staged(request.out) as stage, replay_state(config, lambda: first.append(next(feed))) as state:
+    with staged(request.out, "backtest") as stage, replay_state(config, lambda: first.append(next(feed))) as state:
         loaded = monotonic() - started
         result = backtest(_chained(first, feed), config, strategies, request.costs, state, None, _overall(progress, days) if progress else None)
         ran = monotonic() - started

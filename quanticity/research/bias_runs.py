@@ -5,14 +5,17 @@
 # %% auto #0
 __all__ = ['MakeStrategy', 'fresh_strategy', 'Failed', 'Run', 'row_at', 'Reference', 'reference_run']
 
-# %% ../../nbs/85_research/8913_bias_runs.ipynb #0cc06de4
+# %% ../../nbs/85_research/8913_bias_runs.ipynb #90255567
 import importlib.util
 import math
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.abc import InspectLoader
-from types import CodeType, MappingProxyType
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import CodeType, MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,40 +29,82 @@ from ..playbooks.playbook import Playbook
 from .bias_findings import _clock
 from .decisions import Answer, SessionSteps, Step, chosen, decide, with_indicators
 
-# %% ../../nbs/85_research/8913_bias_runs.ipynb #f1edd8d8
+# %% ../../nbs/85_research/8913_bias_runs.ipynb #41e2ec75
 MakeStrategy = Callable[[], LoadedStrategy]
+_PLATFORM, _INSTALLED = MarketSession.__module__.partition(".")[0], ("site-packages", "dist-packages")
 
 
+def _beside(name: str) -> dict[str, ModuleType]:
+    """The loaded modules that belong to a strategy's module, itself included."""
+    module, top = sys.modules.get(name), name.partition(".")[0]
+    if module is None or top == _PLATFORM or not getattr(module, "__file__", None):
+        return {name: module} if module is not None else {}
+    file = Path(str(module.__file__)).absolute()
+    root = file.parents[name.count(".") + (file.name == "__init__.py")]
+    folder, alone = f"{root}{os.sep}", any(part in _INSTALLED for part in root.parts)
+
+    def own(other: str, where: object) -> bool:
+        first = other.partition(".")[0]
+        if first == top or alone or not isinstance(where, str) or not where.startswith(folder):
+            return first == top
+        return first not in (_PLATFORM, "__main__") and first not in sys.stdlib_module_names and not any(part in _INSTALLED for part in Path(where).parts)
+
+    return {other: loaded for other, loaded in list(sys.modules.items()) if own(other, getattr(loaded, "__file__", None))}
+
+# %% ../../nbs/85_research/8913_bias_runs.ipynb #a11d21eb
+class _Loader(SourceFileLoader):
+    code: CodeType
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.code
+
+
+class _ReadOnce(MetaPathFinder):
+    """Imports modules again from the code that they had at first."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, tuple[CodeType, ModuleSpec]] = {}
+
+    def keep(self, modules: Mapping[str, ModuleType]) -> None:
+        """Read the code of the modules that are not known yet; what has none (a built library) is imported as ever."""
+        for name, module in modules.items():
+            spec = getattr(module, "__spec__", None)
+            if name not in self.known and spec is not None and isinstance(spec.loader, SourceFileLoader) and (code := spec.loader.get_code(name)):
+                self.known[name] = code, spec
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if fullname not in self.known:
+            return None
+        code, spec = self.known[fullname]
+        loader = _Loader(fullname, str(spec.origin))
+        loader.code = code
+        return importlib.util.spec_from_file_location(fullname, spec.origin, loader=loader, submodule_search_locations=spec.submodule_search_locations)
+
+# %% ../../nbs/85_research/8913_bias_runs.ipynb #b4634a78
 def fresh_strategy(path: str, parameters: Mapping[str, Any] = MappingProxyType({}), playbook: Playbook | None = None, key: str = "strategy") -> MakeStrategy:
-    """A function that loads the strategy at a module or `module:Class` anew at each call, its module's state included.
+    """A function that loads the strategy at a module or `module:Class` anew at each call, with the state of its module and of the user's modules that it imports.
 
-    What other modules keep for it is not renewed. ConfigError, one line beginning with `key`, where it does not fit.
+    What installed modules keep for it is not renewed. ConfigError, one line beginning with `key`, where it does not fit.
     """
-    name = path.partition(":")[0]
-    parent, _, last = name.rpartition(".")
-    compiled: list[CodeType] = []
-
-    def renew() -> None:
-        spec = importlib.util.find_spec(name)
-        if spec is None or not isinstance(spec.loader, InspectLoader):
-            return  # strategy_at imports it, or says that it cannot
-        if not compiled and (code := spec.loader.get_code(name)):
-            compiled.append(code)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        exec(compiled[0], module.__dict__)  # noqa: S102 (what an import does, without compiling it each time)
+    name, finder = path.partition(":")[0], _ReadOnce()
 
     def make() -> LoadedStrategy:
-        before = sys.modules.pop(name, None)
+        if name not in sys.modules:
+            strategy_at(path, parameters, playbook, key)  # says what does not fit
+        before = _beside(name)
+        finder.keep(before)
+        for other in before:
+            del sys.modules[other]
+        sys.meta_path.insert(0, finder)
         try:
-            if before is not None:  # once it could be imported
-                renew()
             return strategy_at(path, parameters, playbook, key)
         finally:
-            if before is not None:
-                sys.modules[name] = before
+            sys.meta_path.remove(finder)
+            sys.modules.update(before)
+            for other, module in before.items():
+                parent, _, last = other.rpartition(".")
                 if parent in sys.modules:
-                    setattr(sys.modules[parent], last, before)
+                    setattr(sys.modules[parent], last, module)
 
     return make
 

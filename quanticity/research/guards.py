@@ -6,9 +6,9 @@
 __all__ = ['FloatArray', 'LEVEL', 'MOST_OVERFITTING', 'LEAST_COST_MULTIPLE', 'best_trial', 'chosen_returns', 'path_sharpes',
            'Guards', 'judge']
 
-# %% ../../nbs/85_research/8950_guards.ipynb #67eba8a8
+# %% ../../nbs/85_research/8950_guards.ipynb #2953e503
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ def path_sharpes(returns_by_trial: npt.ArrayLike, labels: Labels, groups: int = 
         ratios.append(sharpe_ratio(np.concatenate(pieces)).value if pieces else math.nan)
     return np.array(ratios)
 
-# %% ../../nbs/85_research/8950_guards.ipynb #f2f5fa85
+# %% ../../nbs/85_research/8950_guards.ipynb #095c0b35
 @dataclass(frozen=True)
 class Guards:
     """What the guards say of a chosen trial. Ratios are per period (a `unit`: a day, a trade); a guard that could not be asked is None, `warnings` say why.
@@ -93,29 +93,35 @@ class Guards:
 
     def lines(self) -> list[tuple[str, str]]:
         """Name and text of each guard, for people."""
-        out = [("Sharpe ratio", self._ratio()),
-               ("as the only trial", f"- ({self.unknown})" if self.unknown else f"{self.probabilistic:.3f} probable to be above 0"),
-               ("after all trials", f"- ({self.unknown})" if self.unknown else
-                f"{self.deflated:.3f} probable to be above {self.expected_maximum:.3f}, expected of the best of {self.trials:,} by luck"),
-               ("overfitting", _told(self.overfitting, "{:.2f} probable that the best in sample is below the middle out of sample")),
-               ("walked forward", _told(self.walk_forward.value if self.walk_forward else None, f"{{:+.3f}} a {self.unit} out of sample")),
-               ("purged paths", _told(self.paths_losing, "{:.0%} of them lose")),
-               ("trades", f"{self.trades:,}, of which {self.independent:,} do not overlap"),
-               ("costs", "it loses without costs, too" if (self.cost_multiple or 0.0) < 0 else
-                _told(self.cost_multiple, "the profit is gone at {:.1f} times the costs"))]
-        return out + [("warning", text) for text in self.warnings] + [("verdict", "passes every guard" if self.passed else "does not pass")]
+        return _lines(self)
 
-    def _ratio(self) -> str:
-        """The ratio with what it is a ratio of; where there is none, why."""
-        count = how_many(self.periods, self.unit)
-        if math.isnan(self.sharpe.value):
-            why = "it needs at least 2" if self.periods < 2 else f"nothing was traded, or no {self.unit} differed from another"
-            return f"none over {count}: {why}"
-        low, high = self.sharpe.interval()
-        interval = f"without an interval: {self.unknown}" if self.unknown else f"95% interval {low:.3f} to {high:.3f}"
-        return f"{self.sharpe.value:.3f} a {self.unit} ({count}), {interval}"
+# %% ../../nbs/85_research/8950_guards.ipynb #d5d53e9f
+def _lines(guards: Guards) -> list[tuple[str, str]]:
+    """Name and text of each guard, for people."""
+    out = [("Sharpe ratio", _ratio(guards)),
+           ("as the only trial", f"- ({guards.unknown})" if guards.unknown else f"{guards.probabilistic:.3f} probable to be above 0"),
+           ("after all trials", f"- ({guards.unknown})" if guards.unknown else
+            f"{guards.deflated:.3f} probable to be above {guards.expected_maximum:.3f}, expected of the best of {guards.trials:,} by luck"),
+           ("overfitting", _told(guards.overfitting, "{:.2f} probable that the best in sample is below the middle out of sample")),
+           ("walked forward", _told(guards.walk_forward.value if guards.walk_forward else None, f"{{:+.3f}} a {guards.unit} out of sample")),
+           ("purged paths", _told(guards.paths_losing, "{:.0%} of them lose")),
+           ("trades", f"{guards.trades:,}, of which {guards.independent:,} do not overlap"),
+           ("costs", "it loses without costs, too" if (guards.cost_multiple or 0.0) < 0 else
+            _told(guards.cost_multiple, "the profit is gone at {:.1f} times the costs"))]
+    return out + [("warning", text) for text in guards.warnings] + [("verdict", "passes every guard" if guards.passed else "does not pass")]
 
-# %% ../../nbs/85_research/8950_guards.ipynb #5d74d386
+
+def _ratio(guards: Guards) -> str:
+    """The ratio with what it is a ratio of; where there is none, why."""
+    count = how_many(guards.periods, guards.unit)
+    if math.isnan(guards.sharpe.value):
+        why = "it needs at least 2" if guards.periods < 2 else f"nothing was traded, or no {guards.unit} differed from another"
+        return f"none over {count}: {why}"
+    low, high = guards.sharpe.interval()
+    interval = f"without an interval: {guards.unknown}" if guards.unknown else f"95% interval {low:.3f} to {high:.3f}"
+    return f"{guards.sharpe.value:.3f} a {guards.unit} ({count}), {interval}"
+
+
 def _told(value: float | None, words: str) -> str:
     return "not to be told" if value is None else words.format(value)
 
@@ -125,15 +131,15 @@ def _json_number(value: Any) -> Any:
         return [_json_number(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
-# %% ../../nbs/85_research/8950_guards.ipynb #ebaeaa48
+# %% ../../nbs/85_research/8950_guards.ipynb #e7133d71
 def judge(returns_by_trial: npt.ArrayLike, chosen: int, trials: int, variance: float, trade_starts: npt.ArrayLike = (), trade_ends: npt.ArrayLike = (),
           labels: Labels | None = None, embargo: int = 0, profit: float | None = None, costs: float | None = None,
-          least_trades: int = LEAST_TRADES, unit: str = "period") -> Guards:
+          least_trades: int = LEAST_TRADES, unit: str = "period", underlyings: Sequence[str] = ()) -> Guards:
     """Ask every guard about column `chosen` of a matrix of returns or profits (a row a period in order of time, a column a trial).
 
     `trials` and `variance` are the ledger's for the whole family (at least the columns here count; of the variance what luck can explain).
     `labels`: each period's start and end (default: periods do not overlap). `profit` (net) and `costs` of the chosen trial in one currency.
-    `unit` is what a period is called where people read of it: `day`, `trade`.
+    `unit` is what a period is called where people read of it: `day`, `trade`. `underlyings`, one a trade, says which trades cannot be one bet.
     UserError where the matrix has no such column.
     """
     matrix = np.asarray(returns_by_trial, np.float64)
@@ -151,7 +157,7 @@ def judge(returns_by_trial: npt.ArrayLike, chosen: int, trials: int, variance: f
                         f"{alone}not significant after {count:,} trial{'' if count == 1 else 's'}")
     over = _overfitting(matrix, warnings, unit)
     forward, losing = _out_of_sample(matrix, labels or Labels(np.arange(periods), np.arange(periods)), embargo, warnings, unit)
-    number, independent = len(np.asarray(trade_starts)), independent_trades(trade_starts, trade_ends)
+    number, independent = len(np.asarray(trade_starts)), independent_trades(trade_starts, trade_ends, underlyings)
     warnings += [text for text in (too_few_trades(independent, least_trades), too_few_losses(matrix[:, chosen], unit=unit)) if text]
     multiple = None if profit is None or not costs or costs <= 0 else (profit + costs) / costs
     if multiple is not None and multiple < LEAST_COST_MULTIPLE:

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['CutRun', 'sampled', 'cut_off', 'other_futures', 'check_look_ahead']
 
-# %% ../../nbs/85_research/8915_look_ahead.ipynb #4892fc7c
+# %% ../../nbs/85_research/8915_look_ahead.ipynb #80d7d3b3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.clock import NEW_YORK, monotonic
+from ..core.clock import NEW_YORK
 from ..market.chain import timestamp
 from ..market.session import MarketSession, known_at
 from .bias_compare import ANSWERS, BiasSettings, CheckResult, Comparison, Walk
@@ -20,7 +20,7 @@ from .bias_runs import Failed, MakeStrategy, Reference, Run, row_at
 from .decisions import Answer, SessionSteps
 from .variations import scrambled_after
 
-# %% ../../nbs/85_research/8915_look_ahead.ipynb #540fbeb8
+# %% ../../nbs/85_research/8915_look_ahead.ipynb #93993202
 @dataclass(eq=False)
 class CutRun:
     """What a strategy computed and answered on data cut off at each decision; None where it was not asked or failed.
@@ -36,12 +36,11 @@ class CutRun:
     error: str = ""
 
 
-def sampled(reference_seconds: float, steps: int, settings: BiasSettings) -> list[int]:
-    """The steps at which data is cut off: all, or a seeded sample where the indicators take too long."""
-    affordable = round(settings.seconds / max(reference_seconds / 2, 1e-9))  # half a day's data on average
-    if affordable >= steps:
+def sampled(steps: int, settings: BiasSettings) -> list[int]:
+    """The steps at which data is cut off: all, or the settings' number of them, by its seed; the last one always."""
+    if settings.decisions is None or settings.decisions >= steps:
         return list(range(steps))
-    some = np.random.default_rng(settings.seed).choice(steps, min(steps, max(24, affordable)), replace=False)
+    some = np.random.default_rng(settings.seed).choice(steps, settings.decisions, replace=False)
     return sorted({*some.tolist(), steps - 1})
 
 
@@ -62,7 +61,7 @@ def cut_off(comparison: Comparison, make: MakeStrategy, session: MarketSession, 
         tick()
     return out
 
-# %% ../../nbs/85_research/8915_look_ahead.ipynb #ef556465
+# %% ../../nbs/85_research/8915_look_ahead.ipynb #817be4d3
 def other_futures(comparison: Comparison, make: MakeStrategy, session: MarketSession, settings: BiasSettings, tick: Callable[[], None]) -> int:
     """All decisions up to a step after which the future is another, at several steps; how many of these runs failed."""
     count, failures = len(comparison.steps), 0
@@ -88,10 +87,7 @@ def _at(steps: SessionSteps, number: int) -> str:
 def check_look_ahead(make: MakeStrategy, reference: Reference, steps: SessionSteps, session: MarketSession, settings: BiasSettings,
                      tick: Callable[[], None] = lambda: None) -> tuple[CheckResult, CutRun]:
     """Whether anything at a decision depends on what came after it; and the run on cut data."""
-    comparison = Comparison(Check.LOOK_AHEAD, reference, steps)
-    began = monotonic()
-    Run(make, steps).indicators(session)
-    at = sampled(monotonic() - began, len(steps), settings)
+    comparison, at = Comparison(Check.LOOK_AHEAD, reference, steps), sampled(len(steps), settings)
     cut = cut_off(comparison, make, session, at, tick)
     failures = other_futures(comparison, make, session, settings, tick)
     cut.sound = ANSWERS not in comparison.found

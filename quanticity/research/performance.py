@@ -7,14 +7,16 @@ __all__ = ['DRAWS', 'TRADING_DAYS', 'UNCOUNTED', 'Trials', 'Statistic', 'trade_s
            'cost_sensitivity', 'Uncounted', 'project_trials', 'Significance', 'code_of', 'settings_of', 'engine_of',
            'significance', 'spread_of', 'Performance', 'perform', 'warnings_of']
 
-# %% ../../nbs/85_research/896_performance.ipynb #ab7e3e88
+# %% ../../nbs/85_research/896_performance.ipynb #361b70c7
 import math
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ import orjson
 
 from ..core.config import Config, differences
 from ..core.events import EventKind
-from ..core.provenance import code_hash
+from ..core.provenance import code_hash, imported_modules, is_own
 from ..jobs.wiring import LoadedStrategy
 from ..market.chain import FloatArray, nanoseconds
 from .attribution import Group, attribution
@@ -205,7 +207,7 @@ def project_trials(config: Config) -> TrialLedger:
 def _ledger(result: Backtest, trials: Trials) -> TrialLedger | None:
     return project_trials(result.config) if trials is None else trials if isinstance(trials, TrialLedger) else None
 
-# %% ../../nbs/85_research/896_performance.ipynb #5b7fd45c
+# %% ../../nbs/85_research/896_performance.ipynb #8918a0f2
 @dataclass(frozen=True)
 class Significance:
     """What is left of a strategy's Sharpe ratio (per day) once chance and the number of trials are allowed for; probabilities 0..1.
@@ -227,17 +229,36 @@ class Significance:
     losses: int = 0
     reason: str = ""
 
-
+# %% ../../nbs/85_research/896_performance.ipynb #d625e68d
 def code_of(strategy: LoadedStrategy) -> str:
-    """A hash of a strategy's code: of its module's file, or of the byte code of what a notebook defined."""
+    """A hash of a strategy's code: of its module's file, or of the byte code of what a notebook defined, and of the modules of one's own that it imports."""
     import inspect
-    import sys
 
     module = sys.modules.get(type(strategy.parameters).__module__)
-    file = getattr(module, "__file__", None)
-    if file is not None and module is not None:
-        return sha256(inspect.getsource(module).encode()).hexdigest()[:16]
-    return sha256("\n".join(text for function in (strategy.propose, strategy.indicators) for text in _said(function, set())).encode()).hexdigest()[:16]
+    functions = (strategy.propose, strategy.indicators)
+    if module is not None and getattr(module, "__file__", None) is not None:
+        name = _module_name(module)
+        others = {getattr(getattr(function, "__func__", function), "__module__", None) or "" for function in functions}
+        texts = [inspect.getsource(module), *_own_code({name, *others}, without=name)]
+    else:
+        texts = [text for function in functions for text in _said(function, set())]
+    return sha256("\n".join(texts).encode()).hexdigest()[:16]
+
+
+def _module_name(module: ModuleType) -> str:
+    """A module's name as others would import it, that of a script as well."""
+    return Path(str(module.__file__)).stem if module.__name__ == "__main__" else module.__name__
+
+
+def _own_code(names: Iterable[str], without: str = "") -> list[str]:
+    """A text that changes with the user's own modules among some and what they import of such, but for one; none where there is none."""
+    begin = sorted(name for name in names if name.partition(".")[0] != _PLATFORM and is_own(name.partition(".")[0]))
+    found = imported_modules(begin, lambda first: first != _PLATFORM and is_own(first))
+    left = {name: code for name, code in found.items() if name != without}
+    return [orjson.dumps(left).decode()] if left else []
+
+
+_PLATFORM = "quanticity"
 
 
 def _said(function: Any, seen: set[int]) -> Iterator[str]:
@@ -250,6 +271,8 @@ def _said(function: Any, seen: set[int]) -> Iterator[str]:
     seen.add(id(code))
     known = getattr(function, "__globals__", {})
     named = {name: known[name] for name in code.co_names if name in known} | (dict(vars(type(owner))) if owner is not None else {})
+    modules = {value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) or "" for value in named.values()}
+    yield from _own_code(modules - {known.get("__name__", "")})
     yield code.co_code.hex()
     yield repr([*code.co_names, *(_plainly(c) for c in code.co_consts), *(f"{name} {_plainly(value)}" for name, value in sorted(named.items()))])
     own = [value for value in named.values() if getattr(value, "__module__", None) == known.get("__name__", "")]
@@ -264,7 +287,7 @@ def _plainly(value: Any) -> str:
         return repr(sorted(parts) if isinstance(value, frozenset) else parts)
     return repr(value) if isinstance(value, int | float | str | bytes | None) else ""
 
-# %% ../../nbs/85_research/896_performance.ipynb #774279ea
+# %% ../../nbs/85_research/896_performance.ipynb #8b9708a7
 _CHOSEN = ("market", "analytics", "signals", "risk", "execution")
 _IN_COSTS = frozenset(f"execution.{name}" for name in ("slippage_spread", "slippage_ticks", "slippage_tick", "latency_steps", "commissions"))
 
@@ -281,7 +304,7 @@ def settings_of(config: Config, strategies: Sequence[str]) -> dict[str, Any]:
 
 def engine_of(strategies: Sequence[LoadedStrategy] = ()) -> str:
     """A hash of the platform's code that a backtest runs on, the modules of its strategies among it (as the files are now)."""
-    return code_hash([__name__, *(type(s.parameters).__module__ for s in strategies)])[:16]
+    return code_hash([__name__, *(type(s.parameters).__module__ for s in strategies)], is_own)[:16]
 
 # %% ../../nbs/85_research/896_performance.ipynb #49bf9569
 def significance(result: Backtest, trials: Trials = None, strategies: Sequence[LoadedStrategy] = ()) -> list[Significance]:
@@ -359,7 +382,7 @@ def _costs(result: Backtest) -> dict[str, Any]:
         "commissions": own.name if own else e.commissions,
     }
 
-# %% ../../nbs/85_research/896_performance.ipynb #5a0ae50e
+# %% ../../nbs/85_research/896_performance.ipynb #9d663c26
 @dataclass(frozen=True, eq=False)
 class Performance:
     """What is to be said of a backtest; intervals at `level`. `capital` dollars are what returns and drawdowns are shares of.
@@ -396,14 +419,15 @@ def perform(result: Backtest, trials: Trials = None, strategies: Sequence[Loaded
     sensitivity = cost_sensitivity(trades, result.config.execution.slippage_tick, level, seed)
     counted = _ledger(result, trials)
     found = significance(result, counted or UNCOUNTED, strategies)
-    independent = sum(_independent([t for t in trades if t.symbol == symbol], end) for symbol in result.symbols)
+    independent = _independent(trades, end)
     made = Performance(level, capital, independent, (*trade_statistics(trades, end, level, seed), *over_time), tuple(sensitivity), tuple(found),
                        tuple(attribution(trades, result.book, level, seed)), (), counted.folder if counted else None)
     return Performance(**{**{f.name: getattr(made, f.name) for f in fields(made)}, "warnings": tuple(warnings_of(result, made))})
 
 
 def _independent(trades: Sequence[Trade], end: int) -> int:
-    return independent_trades([nanoseconds(t.opened) for t in trades], [nanoseconds(t.closed) if t.closed else end for t in trades]) if trades else 0
+    ends = [nanoseconds(t.closed) if t.closed else end for t in trades]
+    return independent_trades([nanoseconds(t.opened) for t in trades], ends, [t.underlying for t in trades])
 
 # %% ../../nbs/85_research/896_performance.ipynb #97eaa52d
 def warnings_of(result: Backtest, performance: Performance) -> list[str]:

@@ -9,10 +9,10 @@ __all__ = ['FloatArray', 'LEAST_FOR_INTERVAL', 'LEAST_DAYS', 'LEAST_TRADES', 'LE
            'block_length', 'bootstrap_rows', 'bootstrap_interval', 'too_few_for_interval', 'wilson_interval',
            'independent_trades', 'too_few_trades', 'too_few_losses']
 
-# %% ../../nbs/85_research/894_significance.ipynb #3c036501
+# %% ../../nbs/85_research/894_significance.ipynb #b0be7844
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -300,16 +300,22 @@ def wilson_interval(successes: int, count: int, level: float = 0.95) -> tuple[fl
     middle, half = (share + bend / 2) / (1 + bend), z * math.sqrt(share * (1 - share) / count + bend / (4 * count)) / (1 + bend)
     return (0.0 if successes == 0 else middle - half), (1.0 if successes == count else middle + half)
 
-# %% ../../nbs/85_research/894_significance.ipynb #49aa4532
+# %% ../../nbs/85_research/894_significance.ipynb #7ab62be7
 LEAST_TRADES = 30
 LEAST_LOSSES = 10
 
 
-def independent_trades(starts: npt.ArrayLike, ends: npt.ArrayLike) -> int:
-    """How many trades do not overlap in time, at most: `starts` and `ends` in any one unit, an end at the next one's start is no overlap."""
+def independent_trades(starts: npt.ArrayLike, ends: npt.ArrayLike, underlyings: Sequence[str] = ()) -> int:
+    """How many trades do not overlap in time, at most: `starts` and `ends` in any one unit, an end at the next one's start is no overlap.
+
+    With `underlyings`, one a trade, those of each are counted by themselves, and the counts added.
+    """
     first, last = np.asarray(starts), np.asarray(ends)
-    if first.shape != last.shape or first.ndim != 1 or np.any(last < first):
-        raise UserError("a trade's end stands beside its start and is not before it", "give two columns of equal length")
+    if first.shape != last.shape or first.ndim != 1 or np.any(last < first) or len(underlyings) not in (0, len(first)):
+        raise UserError("a trade's end stands beside its start and is not before it", "give columns of equal length")
+    if len(set(underlyings)) > 1:
+        names = np.asarray(underlyings)
+        return sum(independent_trades(first[names == name], last[names == name]) for name in np.unique(names))
     count, free = 0, None
     for row in np.lexsort((first, last)).tolist():
         if free is None or first[row] >= free:

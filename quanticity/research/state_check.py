@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['check_state']
 
-# %% ../../nbs/85_research/8918_state_check.ipynb #b2d132b3
+# %% ../../nbs/85_research/8918_state_check.ipynb #ad7a5269
 from collections.abc import Callable
 
-from ..core.clock import monotonic
 from ..market.session import MarketSession
 from .bias_compare import BiasSettings, CheckResult, Comparison, Walk
 from .bias_findings import Check
@@ -16,7 +15,7 @@ from .bias_runs import Failed, MakeStrategy, Reference, Run, row_at
 from .decisions import SessionSteps
 from .look_ahead import sampled
 
-# %% ../../nbs/85_research/8918_state_check.ipynb #8ec2f57f
+# %% ../../nbs/85_research/8918_state_check.ipynb #ee85659b
 def check_state(make: MakeStrategy, reference: Reference, steps: SessionSteps, session: MarketSession, settings: BiasSettings,
                 tick: Callable[[], None] = lambda: None) -> CheckResult:
     """Whether an answer depends on the calls before it, other than by what the strategy holds."""
@@ -30,10 +29,8 @@ def check_state(make: MakeStrategy, reference: Reference, steps: SessionSteps, s
         else:
             walk.step(number, *row_at(table, steps.steps[number].now))
 
-    began = monotonic()
-    ask(len(steps) - 1)
-    at = sampled(2 * (monotonic() - began), len(steps), settings)
-    for number in at[:-1]:  # the last one has been asked
+    at = sampled(len(steps), settings)
+    for number in at:
         ask(number)
         tick()
     return comparison.result(f"asked at {len(at)} of {len(steps)} decisions" if len(at) < len(steps) else "")

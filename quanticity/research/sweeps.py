@@ -7,10 +7,10 @@ __all__ = ['MOST_TRIALS', 'MOST_TOGETHER', 'Keep', 'Backend', 'Range', 'paramete
            'groups_for', 'run_trials', 'run_trial', 'in_worker', 'configured', 'sweep_tasks', 'in_processes', 'Sweep',
            'run_sweep']
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #ffd866e0
+# %% ../../nbs/85_research/898_sweeps.ipynb #9a4c6191
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import product
@@ -22,6 +22,7 @@ import orjson
 
 from ..core.config import Config, differences, with_values
 from ..core.errors import OutputError, UserError
+from ..core.words import how_many
 from ..jobs.replay import Progress, _refuse_adjusted, market_part
 from ..jobs.wiring import LoadedStrategy, strategy_named
 from ..market.chain import FloatArray, nanoseconds
@@ -176,7 +177,7 @@ def run_trials(tasks: Sequence[TrialTask]) -> list[dict[str, Any]]:
         found |= {id(task): _record(task, *made) for task, made in zip(group, zip(loaded, results, strict=True), strict=True)}
     return [found[id(task)] for task in tasks]
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #8fb26a61
+# %% ../../nbs/85_research/898_sweeps.ipynb #94dac212
 def run_trial(task: TrialTask) -> dict[str, Any]:
     """`run_trials` of one."""
     return run_trials([task])[0]
@@ -229,9 +230,10 @@ def _spans(result: Backtest) -> dict[str, list[int]]:
 
 
 def _trades(result: Backtest) -> list[dict[str, Any]]:
-    """Opened and closed (nanoseconds; what is still open: the last close), net and costs of each trade."""
+    """Opened and closed (nanoseconds; what is still open: the last close), underlying, net and costs of each trade."""
     last = max(nanoseconds(day.closes) for day in result.days)
-    return [{"opened": nanoseconds(t.opened), "closed": nanoseconds(t.closed) if t.closed else last, "net": t.net, "costs": t.costs} for t in result.trades]
+    return [{"opened": nanoseconds(t.opened), "closed": nanoseconds(t.closed) if t.closed else last, "underlying": t.underlying, "net": t.net,
+             "costs": t.costs} for t in result.trades]
 
 # %% ../../nbs/85_research/898_sweeps.ipynb #05f19c15
 _NO_RESULT = frozenset({"paths", "redis", "logging", "secrets", "distribution"})
@@ -315,7 +317,7 @@ def _config_part(config: Config) -> str:
     left = {name: value for name, value in config.public().items() if name not in _NO_KEY}
     return sha256(orjson.dumps(left, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #1fa29265
+# %% ../../nbs/85_research/898_sweeps.ipynb #f543bafb
 Keep = Callable[[dict[str, Any]], None]
 Backend = Callable[[Sequence[TrialTask], Keep], None]
 
@@ -326,9 +328,11 @@ def in_processes(jobs: int = 1, together: int | None = None) -> Backend:
 
     def run(tasks: Sequence[TrialTask], keep: Keep) -> None:
         groups = groups_for(tasks, jobs, together)
-        for records in map(run_trials, groups) if jobs == 1 else in_order_of_end(in_worker, groups, min(jobs, len(groups))):
-            for record in records:
-                keep(record)
+        made = (run_trials(group) for group in groups) if jobs == 1 else in_order_of_end(in_worker, groups, min(jobs, len(groups)))
+        with closing(made):  # whatever happens here, the workers end
+            for records in made:
+                for record in records:
+                    keep(record)
 
     return run
 
@@ -369,11 +373,12 @@ class Sweep:
                             "counted": self.counted, "days": list(self.days), "best": {n: best[n] for n in ("given", "parameters", "net", "daily")},
                             "guards": self.guards.record(), "table": self.table(), "notes": best["notes"]}))
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #c009e0f3
+# %% ../../nbs/85_research/898_sweeps.ipynb #f1812d72
 def run_sweep(tasks: Sequence[TrialTask], out: Path, ledger: TrialLedger, backend: Backend | None = None, progress: Progress | None = None) -> Sweep:
     """Run the trials that `out` does not hold yet, record every one in the ledger, and judge the best.
 
-    `out/trials` has a file a trial and `out/sweep.json` the summary. OutputError where `out` holds something else or cannot be written.
+    `out/trials` has a file a trial and `out/sweep.json` the summary. OutputError where `out` holds something else or cannot be written. When it is
+    interrupted (Ctrl-C), the KeyboardInterrupt says how far it has come.
     """
     folder = _prepared(out)
     missing = [task for task in tasks if not (folder / f"{task.key}.json").exists()]
@@ -390,7 +395,10 @@ def run_sweep(tasks: Sequence[TrialTask], out: Path, ledger: TrialLedger, backen
     if progress:
         progress(done, len(tasks), "")
     if missing:
-        (backend or in_processes())(missing, keep)
+        try:
+            (backend or in_processes())(missing, keep)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped with {done:,} of {how_many(len(tasks), 'set')} kept in {out}; run the same again to go on") from None
     # a trial that an earlier sweep made may have been named by other parameters
     records = [orjson.loads((folder / f"{task.key}.json").read_bytes()) | {"given": dict(task.given)} for task in tasks]
     for record in records:
@@ -426,7 +434,7 @@ def _write(path: Path, content: bytes) -> None:
             part.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror}", "make room, then run the same command again: what is done is kept") from error
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #f4fb174c
+# %% ../../nbs/85_research/898_sweeps.ipynb #8e07e8fd
 _DAY = 86_400 * 1_000_000_000
 
 
@@ -442,5 +450,6 @@ def _judged(records: Sequence[dict[str, Any]], ledger: TrialLedger, made: int) -
     chosen = records[best]["trades"]
     variance = spread_of(ledger, family, sharpe_ratio(profits[:, best]))
     guards = judge(profits, best, ledger.count(family), variance, [t["opened"] for t in chosen], [t["closed"] for t in chosen],
-                   Labels(spans[:, 0], ends), _DAY, records[best]["net"], sum(t["costs"] for t in chosen), unit="day")
+                   Labels(spans[:, 0], ends), _DAY, records[best]["net"], sum(t["costs"] for t in chosen), unit="day",
+                   underlyings=[t["underlying"] for t in chosen])
     return Sweep(records[0]["strategy"], family, tuple(records), tuple(days), profits, best, guards.trials, guards, made)

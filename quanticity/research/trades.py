@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Leg', 'LegSums', 'at_risk', 'Trade', 'trades_of', 'undone', 'not_done']
 
-# %% ../../nbs/85_research/8951_trades.ipynb #4fa58bb4
+# %% ../../nbs/85_research/8951_trades.ipynb #b62aaf3f
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from ..core.events import Event, EventKind
+from ..core.occ import INDEX_OF
 from ..core.types import Contract, Fill, OptionLeg, OrderRole, Side, contract_from_plain, fill_from_plain
 from ..execution.positions import delivered_shares
 from ..market.matching import Quote
@@ -125,7 +126,7 @@ def at_risk(legs: Sequence[Leg]) -> float:
     units = max(leg.quantity for leg in legs) * legs[0].contract.multiplier
     return max(premium - units * worst_payoff([OptionLeg(leg.contract, leg.side) for leg in legs]), 0.0)
 
-# %% ../../nbs/85_research/8951_trades.ipynb #b8291c62
+# %% ../../nbs/85_research/8951_trades.ipynb #52de8275
 @dataclass(frozen=True)
 class Trade(LegSums):
     """What a strategy put on at one moment: its legs, at least one of which was filled. Money is the legs' sum, in dollars."""
@@ -140,6 +141,11 @@ class Trade(LegSums):
         """What the entries put at risk, before commission: what bought options cost, what spreads can lose."""
         signals = dict.fromkeys(leg.signal_id for leg in self.legs)
         return round(sum(at_risk([leg for leg in self.legs if leg.signal_id == name]) for name in signals), 6)
+
+    @property
+    def underlying(self) -> str:
+        """What it is a bet on: SPX for SPXW, the root itself where it is no index's."""
+        return INDEX_OF.get(self.symbol, self.symbol)
 
     @property
     def proposed(self) -> datetime:

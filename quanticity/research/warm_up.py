@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['check_warm_up']
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #6cbc4add
+# %% ../../nbs/85_research/8916_warm_up.ipynb #42e1da24
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -20,34 +19,37 @@ from ..market.session import MarketSession, known_at
 from .bias_compare import ANSWERS, BiasSettings, CheckResult, Comparison
 from .bias_findings import Check, Value, differing, first_difference, shown_answer
 from .bias_runs import Failed, MakeStrategy, Reference, Run, row_at
-from .decisions import SessionSteps
+from .decisions import Answer, SessionSteps
 from .look_ahead import CutRun
 from .variations import shifted, starting_at
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #81124b4f
-@dataclass(frozen=True, eq=False)
+# %% ../../nbs/85_research/8916_warm_up.ipynb #e16e3de2
 class _LateStart:
-    """What differs at a decision when data and calls begin some nanoseconds before it: features, and where there is none, a part of the answer."""
+    """What differs at a decision when data begin some nanoseconds before it: features, and where there is none, a part of the answer."""
 
-    make: MakeStrategy
-    reference: Reference
-    steps: SessionSteps
-    session: MarketSession
-    cut: CutRun
-    tolerance: float
+    def __init__(self, make: MakeStrategy, reference: Reference, steps: SessionSteps, session: MarketSession, cut: CutRun, tolerance: float) -> None:
+        self.make, self.reference, self.steps, self.session = make, reference, steps, session
+        self.rows, self.answers, self.sound, self.tolerance = list(cut.rows), list(cut.answers), cut.sound, tolerance
+
+    def measure(self, k: int) -> tuple[Mapping[str, float], Answer | None]:
+        """What it computes and answers on all data known at the decision; None where it fails."""
+        if (measured := self.rows[k]) is None:
+            step, run = self.steps.steps[k], Run(self.make, self.steps)
+            table = run.indicators(known_at(self.session, step.now))
+            measured, since = row_at(None if isinstance(table, Failed) else table, step.now)
+            answer = run.ask(step, measured, since, self.reference.held[k])
+            self.rows[k], self.answers[k] = measured, None if isinstance(answer, Failed) else answer
+        return measured, self.answers[k]
 
     def __call__(self, k: int, nanos: int) -> tuple[dict[str, tuple[Value, Value]], tuple[str, Value, Value] | None]:
-        steps, run = self.steps.steps, Run(self.make, self.steps)
-        now, measure, answer = steps[k].now, self.cut.rows[k] or {}, self.cut.answers[k]
-        table = run.indicators(starting_at(known_at(self.session, now), now - nanos))
-        for j in range(k):
-            if steps[j].now >= now - nanos:
-                run.ask(steps[j], self.cut.rows[j] or self.reference.rows[j], self.reference.known[j], self.reference.held[j])
-        row, known = row_at(None if isinstance(table, Failed) else table, now)
+        step, run = self.steps.steps[k], Run(self.make, self.steps)
+        measure, answer = self.measure(k)
+        table = run.indicators(starting_at(known_at(self.session, step.now), step.now - nanos))
+        row, known = row_at(None if isinstance(table, Failed) else table, step.now)
         different = differing(measure, row, self.reference.scales, self.tolerance)
-        if different or answer is None or not self.cut.sound:
+        if different or answer is None or not self.sound:
             return different, None
-        after = run.ask(steps[k], measure or row, known, self.reference.held[k])
+        after = run.ask(step, measure or row, known, self.reference.held[k])
         return {}, ("propose", shown_answer(answer), str(after)) if isinstance(after, Failed) else first_difference(answer, after)
 
 
@@ -55,7 +57,7 @@ def _spread(numbers: Sequence[int], count: int) -> list[int]:
     """At most `count` of the numbers, evenly."""
     return [numbers[i] for i in np.unique(np.linspace(0, len(numbers) - 1, count).astype(np.int64)).tolist()] if numbers else []
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #23791f33
+# %% ../../nbs/85_research/8916_warm_up.ipynb #976f0eaa
 def check_warm_up(make: MakeStrategy, reference: Reference, steps: SessionSteps, session: MarketSession, cut: CutRun, settings: BiasSettings,
                   tick: Callable[[], None] = lambda: None) -> CheckResult:
     """Whether decisions after the warm-up depend on when the data started."""
@@ -65,7 +67,7 @@ def check_warm_up(make: MakeStrategy, reference: Reference, steps: SessionSteps,
     nanos = max(round(minutes * 60e9), step)
     some = _spread(_able(late, nanos), settings.late_starts)
     if not minutes:
-        return comparison.result(_unstated(comparison, late, some, step, tick))
+        return comparison.result(_unstated(comparison, late, some, step, settings.late_starts, tick))
     for k in some:
         features, answer = late(k, nanos)
         comparison.compared += 1
@@ -86,17 +88,18 @@ def _part(answer: tuple[str, Value, Value], step: int) -> tuple[str, int, Value,
 
 
 def _able(late: _LateStart, nanos: int) -> list[int]:
-    """Decisions before which a start so late leaves something out, and that were asked on cut data."""
+    """Decisions before which a start so late leaves something out."""
     first = nanoseconds(late.steps.opens)
-    return [k for k, step in enumerate(late.steps.steps) if step.now - nanos > first and late.cut.rows[k] is not None and late.cut.answers[k] is not None]
+    return [k for k, step in enumerate(late.steps.steps) if step.now - nanos > first]
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #98049f64
+# %% ../../nbs/85_research/8916_warm_up.ipynb #14a93acc
 _STARTS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 150, 180, 240, 300)  # minutes
+_FEWEST = 3  # decisions: of fewer nothing is said
 _NOT_YET = (Reason.OUTSIDE_WINDOW, Reason.TOO_EARLY, Reason.FEATURE_MISSING, Reason.TOO_LITTLE_HISTORY)
 _Witness = tuple[int, Value, Value, str, float]  # step, both values, the part of the answer, minutes of the start
 
 
-def _unstated(comparison: Comparison, late: _LateStart, some: Sequence[int], step: int, tick: Callable[[], None]) -> str:
+def _unstated(comparison: Comparison, late: _LateStart, some: Sequence[int], step: int, often: int, tick: Callable[[], None]) -> str:
     witness: dict[str, _Witness] = {}
     differs: dict[str, None] = {}
 
@@ -113,8 +116,7 @@ def _unstated(comparison: Comparison, late: _LateStart, some: Sequence[int], ste
         ask(k, step)
         comparison.compared += 1
         tick()
-    often = 20 if ANSWERS in differs else 4  # numbers tell at once; answers are often the same by chance
-    settled = _settling(late, _spread(some[len(some) // 3 :], often), step, ask, differs) if differs else {}
+    settled = _settling(late, often, step, ask, differs) if differs else {}
     open_ended = []
     for name in differs:
         minutes = settled.get(name)
@@ -130,17 +132,17 @@ def _unstated(comparison: Comparison, late: _LateStart, some: Sequence[int], ste
             comparison.tell(part, k, before, after, told, name)
     return "no warm-up stated" + (f"; {', '.join(open_ended)} depends on the session since its open" if open_ended else "")
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #17a047f6
-def _settling(late: _LateStart, ends: Sequence[int], step: int, ask: Callable[[int, int], set[str]], names: Iterable[str]) -> dict[str, float | None]:
+# %% ../../nbs/85_research/8916_warm_up.ipynb #562d78e4
+def _settling(late: _LateStart, often: int, step: int, ask: Callable[[int, int], set[str]], names: Iterable[str]) -> dict[str, float | None]:
     """The minutes after which a start does not matter any more, for each feature; None where there is no such number."""
     starts = [m for m in _STARTS if m * 60_000_000_000 > step]
     out: dict[str, float | None] = dict.fromkeys(names)
     for minutes in starts:
         nanos = minutes * 60_000_000_000
-        able = [k for k in _able(late, nanos) if k in ends]
-        if len(able) < 3:
+        able = _able(late, nanos)
+        if len(able) < _FEWEST:
             break
-        different = {name for k in able for name in ask(k, nanos)}
+        different = {name for k in _spread(able, often) for name in ask(k, nanos)}
         for name in {*out, *different}:
             out[name] = None if name in different else out.get(name) or float(minutes)
     return out
@@ -148,17 +150,20 @@ def _settling(late: _LateStart, ends: Sequence[int], step: int, ask: Callable[[i
 
 def _used_early(late: _LateStart, name: str, minutes: float) -> bool:
     """Whether there are decisions with the feature in the first quarter of the minutes that it takes to settle."""
-    asked = [k for k, answer in enumerate(late.cut.answers) if answer is not None and not (isinstance(answer, Skip) and answer.reason is Reason.OUTSIDE_WINDOW)]
-    first = late.steps.steps[asked[0]].now if name == ANSWERS and asked else nanoseconds(late.steps.opens)
-    for k in asked:
-        row, answer = late.cut.rows[k] or {}, late.cut.answers[k]
-        if late.steps.steps[k].now - first <= minutes / 4 * 60e9 + late.steps.step_seconds * 1e9:
-            there = not (isinstance(answer, Skip) and answer.reason in _NOT_YET) if name == ANSWERS else math.isfinite(row.get(name, math.nan))
-            if there:
-                return True
+    first = nanoseconds(late.steps.opens) if name != ANSWERS else None
+    for k, step in enumerate(late.steps.steps):
+        if first is not None and step.now - first > minutes / 4 * 60e9 + late.steps.step_seconds * 1e9:
+            return False
+        row, answer = late.measure(k)
+        reason = answer.reason if isinstance(answer, Skip) else None
+        if answer is None or reason is Reason.OUTSIDE_WINDOW:
+            continue
+        first = step.now if first is None else first  # an answer's minutes begin where it is first asked
+        if reason not in _NOT_YET if name == ANSWERS else math.isfinite(row.get(name, math.nan)):
+            return True
     return False
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #71b78d42
+# %% ../../nbs/85_research/8916_warm_up.ipynb #f5f94cf0
 _ANSWERS_TO = 0.5  # standard deviations of the column over the day
 
 
@@ -166,8 +171,8 @@ def _since_open(late: _LateStart, name: str, minutes: float) -> bool:
     """Whether a feature, or the answer, late in the day still answers to the session's first quarter, which ended more than `minutes` ago."""
     first, minute = nanoseconds(late.steps.opens), 60_000_000_000
     quarter = (nanoseconds(late.steps.closes) - first) // 4
-    ends = [k for k in _able(late, minute) if late.steps.steps[k].now - first > 3 * quarter and math.isfinite((late.cut.rows[k] or {}).get(name, 0.0))]
-    for k in _spread(ends, 4):
+    afternoon = _spread([k for k in _able(late, minute) if late.steps.steps[k].now - first > 3 * quarter], 16)
+    for k in _spread([k for k in afternoon if math.isfinite(late.measure(k)[0].get(name, 0.0))], 4):
         now = late.steps.steps[k].now
         until = min(first + quarter, now - round(minutes * 60e9))
         for side in (1.0, -1.0):
@@ -187,7 +192,7 @@ def _answers_to(late: _LateStart, name: str, k: int, one: MarketSession, other: 
         if isinstance(table, Failed):
             return False
         row, known = row_at(table, step.now)
-        values.append(run.ask(step, late.cut.rows[k] or row, known, late.reference.held[k]) if name == ANSWERS else row.get(name, math.nan))
+        values.append(run.ask(step, late.measure(k)[0] or row, known, late.reference.held[k]) if name == ANSWERS else row.get(name, math.nan))
     before, after = values
     if isinstance(before, float) and isinstance(after, float):
         return abs(after - before) > _ANSWERS_TO * late.reference.scales.get(name, 0.0)

@@ -125,7 +125,7 @@ class _Streams(Keyed):
         with_group = (("XGROUP", "CREATE", name, group, "0", "MKSTREAM"), take)
         return Command((take,), _claimed, otherwise=("NOGROUP", Command(with_group, _claimed, result=1)))
 
-# %% ../../nbs/10_store/11_functions.ipynb #22e4c442
+# %% ../../nbs/10_store/11_functions.ipynb #09738845
 class _StreamReads(Keyed):
     """Looking at streams without a group."""
 
@@ -142,9 +142,9 @@ class _StreamReads(Keyed):
         return Command((("XRANGE", self.name(stream), first, last, *some),), _entries)
 
     @function
-    def stream_last(self, stream: Key, count: int = 1) -> Command[list[Entry]]:
-        """The last entries, newest first."""
-        return Command((("XREVRANGE", self.name(stream), "+", "-", "COUNT", count),), _entries)
+    def stream_last(self, stream: Key, count: int = 1, first: str = "-", last: str = "+") -> Command[list[Entry]]:
+        """The last entries, newest first; of those with ids from `first` to `last`, both included (`"(id"` excludes it)."""
+        return Command((("XREVRANGE", self.name(stream), last, first, "COUNT", count),), _entries)
 
     @function
     def stream_length(self, stream: Key) -> Command[int]:

@@ -1,7 +1,7 @@
 """Small files of every format that can be imported: one market day, written as each vendor would.
 
 A `Sample` writes its day anew for each test: `write(folder)` gives the path to import, `seed` another order of rows and contracts,
-`bid` another text (or number) in the place of one bid, `day` another day. All but LEAN's are of SPX and SPXW.
+`bid` another text (or number) in the place of one bid (or of what `field` names), `day` another day. All but LEAN's are of SPX and SPXW.
 """
 
 import json
@@ -83,7 +83,14 @@ def zip_of(path: Path, members: dict[str, str | bytes]) -> Path:
     return path
 
 
-def write_lean(folder: Path, *, seed: int = 0, bid: str = "", day: date = DAY) -> Path:
+def _line(names: tuple[str, ...], values: tuple[object, ...], field: str, text: str) -> str:
+    return ",".join(text if name == field and text else str(value) for name, value in zip(names, values, strict=True))
+
+
+_LEAN_QUOTE = ("time", "bid open", "bid high", "bid low", "bid", "bid size", "ask open", "ask high", "ask low", "ask", "ask size")
+
+
+def write_lean(folder: Path, *, seed: int = 0, bid: str = "", day: date = DAY, field: str = "bid") -> Path:
     """LEAN's tree of one day of XYZ: quotes by the minute, trades, open interest, the stock."""
     data, digits = folder / "lean" / "Data", f"{day:%Y%m%d}"
     members: dict[str, dict[str, str]] = {kind: {} for kind in ("quote", "trade", "openinterest")}
@@ -94,31 +101,34 @@ def write_lean(folder: Path, *, seed: int = 0, bid: str = "", day: date = DAY) -
             quotes = []
             for minute in range(5):
                 low, high = worth + 100 * minute, worth + 100 * minute + 1000
-                here = bid if bid and (strike, right, minute) == (100, "put", 2) else low
-                quotes.append(f"{34_200_000 + 60_000 * minute},{low},{low},{low},{here},{3 + minute},{high},{high},{high},{high},{4 + minute}")
+                values = (34_200_000 + 60_000 * minute, low, low, low, low, 3 + minute, high, high, high, high, 4 + minute)
+                quotes.append(_line(_LEAN_QUOTE, values, field, bid if (strike, right, minute) == (100, "put", 2) else ""))
             members["quote"][name.format("quote")] = "\n".join(quotes) + "\n"
-            members["trade"][name.format("trade")] = f"34260000,{worth},{worth},{worth},{worth},7\n"
-            members["openinterest"][name.format("openinterest")] = f"23460000,{strike}\n"
+            here = bid if (strike, right) == (100, "put") else ""
+            bar = ("trade time", "trade open", "trade high", "trade low", "trade close", "trade volume")
+            members["trade"][name.format("trade")] = _line(bar, (34_260_000, worth, worth, worth, worth, 7), field, here) + "\n"
+            members["openinterest"][name.format("openinterest")] = _line(("interest time", "open interest"), (23_460_000, strike), field, here) + "\n"
     for kind, files in members.items():
         zip_of(data / f"option/usa/minute/xyz/{digits}_{kind}_american.zip", dict(mixed(list(files.items()), seed)))
-    bars = "".join(f"{34_200_000 + 60_000 * m},1000000,1001000,999000,{1_000_000 + 100 * m},50\n" for m in range(5))
+    bar = ("stock time", "stock open", "stock high", "stock low", "stock close", "stock volume")
+    bars = "".join(_line(bar, (34_200_000 + 60_000 * m, 1_000_000, 1_001_000, 999_000, 1_000_000 + 100 * m, 50), field, bid if m == 3 else "") + "\n" for m in range(5))
     zip_of(data / f"equity/usa/minute/xyz/{digits}_trade.zip", {f"{digits}_xyz_minute_trade.csv": bars})
     return folder
 
 
 # ---------------------------------------------------------------------------------------------------------------- Cboe
 
-def write_cboe_json(folder: Path, *, seed: int = 0, bid: str = "", day: date = DAY, encoding: str = "utf-8") -> Path:
+def write_cboe_json(folder: Path, *, seed: int = 0, bid: str = "", day: date = DAY, encoding: str = "utf-8", field: str = "bid") -> Path:
     """Cboe's delayed quotes as its content network gives them; written at 13:29 in New York."""
     options = []
     for i, r in enumerate(market(day)):
         options.append({"option": r.occ, "bid": r.bid, "bid_size": float(r.bid_size), "ask": r.ask, "ask_size": float(r.ask_size), "iv": r.volatility,
                         "open_interest": float(r.open_interest), "volume": float(r.volume), **GREEKS, "last_trade_price": r.bid, "theo": r.bid,
                         "last_trade_time": f"{day}T13:1{i % 4}:00"})
-    if bid:
-        options[3]["bid"] = "BID"
+    if bid and field != "current_price":
+        options[3][field] = "BID"
     answer = {"timestamp": f"{utc(day, 13, 29):%Y-%m-%d %H:%M:%S}", "symbol": "^SPX",
-              "data": {"options": mixed(options, seed), "symbol": "^SPX", "security_type": "index", "current_price": SPOT, "bid": SPOT - 1, "ask": SPOT + 1,
+              "data": {"options": mixed(options, seed), "symbol": "^SPX", "security_type": "index", "current_price": "BID" if bid and field == "current_price" else SPOT, "bid": SPOT - 1, "ask": SPOT + 1,
                        "open": 6960.0, "high": 6980.0, "low": 6955.0, "close": SPOT, "volume": 0, "last_trade_time": f"{day}T13:14:00"}}
     path = folder / "_SPX.json"
     path.write_bytes(json.dumps(answer).replace('"BID"', bid or '"BID"').encode(encoding))
@@ -128,14 +138,20 @@ def write_cboe_json(folder: Path, *, seed: int = 0, bid: str = "", day: date = D
 _CBOE = "Expiration Date,Calls,Last Sale,Net,Bid,Ask,Volume,IV,Delta,Gamma,Open Interest,Strike,Puts,Last Sale,Net,Bid,Ask,Volume,IV,Delta,Gamma,Open Interest"
 
 
-def write_cboe_csv(folder: Path, *, seed: int = 0, bid: str = "", day: date = DAY, encoding: str = "utf-8") -> Path:
+_SIDE = ("Puts", "Last Sale", "Net", "Bid", "Ask", "Volume", "IV", "Delta", "Gamma", "Open Interest")
+
+
+def write_cboe_csv(folder: Path, *, seed: int = 0, bid: str = "", day: date = DAY, encoding: str = "utf-8", field: str = "Bid") -> Path:
     """Cboe's delayed quotes as its website gives them since 2021."""
     pairs, lines = market(day), []
     for i in range(0, len(pairs), 2):
         call, put = pairs[i:i + 2]
-        sides = [f"{r.occ},{r.bid},0,{bid if bid and i == 4 and r is put else r.bid},{r.ask},{r.volume},{r.volatility},0.5,0.0025,{r.open_interest}" for r in (call, put)]
-        lines.append(f"{call.expiry:%a %b %d %Y},{sides[0]},{call.strike:.2f},{sides[1]}")
-    head = f'\nS&P 500 INDEX,Last: {SPOT},Change:  9.25\n"Date: {day:%B} {day.day}, {day.year} at 1:29 PM EST",Bid: {SPOT - 1},Ask: {SPOT + 1},Size: 1*1,Volume: 0\n'
+        here = bid if i == 4 else ""
+        sides = [_line(_SIDE, (r.occ, r.bid, 0, r.bid, r.ask, r.volume, r.volatility, 0.5, 0.0025, r.open_interest), field, here if r is put else "") for r in (call, put)]
+        strike = here if here and field == "Strike" else f"{call.strike:.2f}"
+        lines.append(f"{call.expiry:%a %b %d %Y},{sides[0]},{strike},{sides[1]}")
+    last = bid if bid and field == "Last" else SPOT
+    head = f'\nS&P 500 INDEX,Last: {last},Change:  9.25\n"Date: {day:%B} {day.day}, {day.year} at 1:29 PM EST",Bid: {SPOT - 1},Ask: {SPOT + 1},Size: 1*1,Volume: 0\n'
     path = folder / "spx_quotedata.csv"
     path.write_bytes((head + "\n".join([_CBOE, *mixed(lines, seed)]) + "\n").encode(encoding))
     return path
@@ -154,14 +170,14 @@ def write_cboe_2013(folder: Path, **_: object) -> Path:
 
 # ------------------------------------------------------------------------------------------------------- Alpha Vantage
 
-def write_alphavantage(folder: Path, *, seed: int = 0, bid: str = "", day: date = DAY, encoding: str = "utf-8") -> Path:
+def write_alphavantage(folder: Path, *, seed: int = 0, bid: str = "", day: date = DAY, encoding: str = "utf-8", field: str = "bid") -> Path:
     """The answer to HISTORICAL_OPTIONS: every value a text."""
     rows = [{"contractID": r.occ, "symbol": "SPX", "expiration": f"{r.expiry}", "strike": f"{r.strike:.2f}", "type": "call" if r.right is Right.CALL else "put",
              "last": f"{r.bid:.2f}", "mark": f"{r.bid + 0.25:.2f}", "bid": f"{r.bid:.2f}", "bid_size": str(r.bid_size), "ask": f"{r.ask:.2f}",
              "ask_size": str(r.ask_size), "volume": str(r.volume), "open_interest": str(r.open_interest), "date": f"{day}",
              "implied_volatility": f"{r.volatility:.5f}", **{name: f"{value:.5f}" for name, value in GREEKS.items()}} for r in market(day)]
-    if bid:
-        rows[3]["bid"] = bid
+    if bid or field != "bid":
+        rows[3][field] = bid
     path = folder / "options.json"
     path.write_bytes(json.dumps({"endpoint": "Historical Options", "message": "success", "data": mixed(rows, seed)}, indent=1).encode(encoding))
     return path
@@ -184,26 +200,26 @@ def _table(day: date) -> list[dict[str, object]]:
              "und": (SPOT + m) * 100, "unused": "x"} for m in MINUTES for r in market(day, m)]
 
 
-def write_columns_csv(folder: Path, *, seed: int = 0, bid: str = "", day: date = DAY, encoding: str = "utf-8") -> Path:
+def write_columns_csv(folder: Path, *, seed: int = 0, bid: str = "", day: date = DAY, encoding: str = "utf-8", field: str = "bid_px") -> Path:
     """A desk's own CSV: prices in cents, strikes in thousandths, volatility in percent, local time."""
     rows = _table(day)
     if bid:
-        rows[7]["bid_px"] = bid
+        rows[7][field] = bid
     path = folder / "quotes.csv"
     lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in mixed(rows, seed))]
     path.write_bytes(("\n".join(lines) + "\n").encode(encoding))
     return path
 
 
-def write_columns_parquet(folder: Path, *, seed: int = 0, bid: str = "", day: date = DAY) -> Path:
+def write_columns_parquet(folder: Path, *, seed: int = 0, bid: str = "", day: date = DAY, field: str = "b") -> Path:
     """Quotes by OCC symbol with nanoseconds since 1970, as Parquet."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rows = [(int(utc(day, 9, m).timestamp()) * 10**9 + i, r.occ, r.bid, r.ask, r.bid_size, r.ask_size) for m in MINUTES for i, r in enumerate(market(day, m))]
-    if bid:
-        rows[7] = (*rows[7][:2], float(bid), *rows[7][3:])
     names = ("sip", "ticker", "b", "a", "bs", "as")
+    if bid:
+        rows[7] = tuple(float(bid) if name == field else value for name, value in zip(names, rows[7], strict=True))
     path = folder / "quotes.parquet"
     pq.write_table(pa.table(dict(zip(names, map(list, zip(*mixed(rows, seed), strict=True)), strict=True))), path, row_group_size=40)
     return path
@@ -246,16 +262,28 @@ class Sample:
     files: Callable[[Path], list[Path]] = _itself
     encodings: bool = False  # it is text, which may come in any encoding
     old: Callable[..., Path] = field(default=lambda folder: folder)
+    fields: dict[str, str] = field(default_factory=dict)  # what the format calls each figure: its own name -> that of a tape's column
 
 
 _COLUMNS = columns.IMPORTER.configured(MAPPINGS)
 _TICKS = tuple(utc(DAY, 9, m) for m in MINUTES)
 SAMPLES = (
-    Sample("lean", lean.IMPORTER, write_lean, tuple(utc(DAY, 9, 31 + m) for m in range(5)), roots=("XYZ",), files=_inside("*_quote_*.zip", "*.zip"), old=partial(write_lean, day=OLD_DAY)),
-    Sample("cboe json", cboe.IMPORTER, write_cboe_json, (utc(DAY, 13, 14),), encodings=True, old=partial(write_cboe_json, day=OLD_DAY)),
-    Sample("cboe csv", cboe.IMPORTER, write_cboe_csv, (utc(DAY, 13, 14),), encodings=True, old=write_cboe_2013),
-    Sample("alphavantage", alphavantage.IMPORTER, write_alphavantage, (utc(DAY, 16, 15),), (utc(DAY, 16, 0),), encodings=True, old=partial(write_alphavantage, day=OLD_DAY)),
-    Sample("columns csv", _COLUMNS, write_columns_csv, _TICKS, encodings=True, old=partial(write_columns_csv, day=OLD_DAY)),
-    Sample("columns parquet", _COLUMNS, write_columns_parquet, _TICKS, old=partial(write_columns_parquet, day=OLD_DAY)),
+    Sample("lean", lean.IMPORTER, write_lean, tuple(utc(DAY, 9, 31 + m) for m in range(5)), roots=("XYZ",), files=_inside("*_quote_*.zip", "*.zip"), old=partial(write_lean, day=OLD_DAY),
+           fields={"time": "", "bid open": "", "bid": "bid", "bid size": "bid_size", "ask": "ask", "ask size": "ask_size", "trade close": "price",
+                   "trade volume": "size", "open interest": "interest", "stock close": "close", "stock volume": ""}),
+    Sample("cboe json", cboe.IMPORTER, write_cboe_json, (utc(DAY, 13, 14),), encodings=True, old=partial(write_cboe_json, day=OLD_DAY),
+           fields={"bid": "bid", "ask": "ask", "bid_size": "bid_size", "ask_size": "ask_size", "iv": "volatility", "last_trade_price": "last", "current_price": "close",
+                   **{name: name for name in ("open_interest", "volume", "delta", "gamma", "theta", "vega", "rho")}}),
+    Sample("cboe csv", cboe.IMPORTER, write_cboe_csv, (utc(DAY, 13, 14),), encodings=True, old=write_cboe_2013,
+           fields={"Bid": "bid", "Ask": "ask", "IV": "volatility", "Last Sale": "last", "Open Interest": "open_interest", "Volume": "volume", "Delta": "delta",
+                   "Gamma": "gamma", "Strike": "", "Last": "close"}),
+    Sample("alphavantage", alphavantage.IMPORTER, write_alphavantage, (utc(DAY, 16, 15),), (utc(DAY, 16, 0),), encodings=True, old=partial(write_alphavantage, day=OLD_DAY),
+           fields={"implied_volatility": "volatility", "strike": "", **{name: name for name in (
+               "bid", "ask", "bid_size", "ask_size", "last", "volume", "open_interest", "delta", "gamma", "theta", "vega", "rho")}}),
+    Sample("columns csv", _COLUMNS, write_columns_csv, _TICKS, encodings=True, old=partial(write_columns_csv, day=OLD_DAY),
+           fields={"bid_px": "bid", "ask_px": "ask", "bid_qty": "bid_size", "ask_qty": "ask_size", "vol": "volume", "oi": "open_interest", "iv": "volatility", "k": "",
+                   "und": "close"}),
+    Sample("columns parquet", _COLUMNS, write_columns_parquet, _TICKS, old=partial(write_columns_parquet, day=OLD_DAY),
+           fields={"b": "bid", "a": "ask", "bs": "bid_size", "as": "ask_size"}),
     Sample("recording", recording.IMPORTER, write_recording, _TICKS, files=_inside("*.parquet", "*.json"), old=partial(write_recording, day=OLD_DAY)),
 )

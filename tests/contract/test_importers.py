@@ -1,9 +1,11 @@
 """What every importer promises: one suite, run over each format that the configuration names."""
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import date
@@ -66,7 +68,7 @@ def keeps_the_rules(session: MarketSession, exact: bool = True) -> None:
     q = session.quotes
     for price, size in ((q.bid, q.bid_size), (q.ask, q.ask_size)):
         absent = np.isnan(price)
-        assert (price[~absent] > 0).all() and (size >= 0).all() and (size[absent] == 0).all()
+        assert (price[~absent] > 0).all() and (np.isnan(size) | (size >= 0)).all() and (size[absent] == 0).all()
     assert (session.trades.price > 0).all() and (session.trades.size > 0).all()
     assert len(session.open_interest) == len(session.prior_volatility) == len(contracts)
     assert (session.open_interest[~np.isnan(session.open_interest)] >= 0).all()
@@ -335,6 +337,83 @@ def test_nan_and_infinities(sample, text, tmp_path):
     found = either(sample.importer, path, *(file.name for file in sample.files(path)))
     if isinstance(found, list):  # no price at all, never a wrong one
         assert sum(int(np.isnan(session.quotes.bid).sum()) for session in found) == 1
+
+
+ODD = ("nan", "NaN", "inf", "-inf", "Infinity", "1e400", "-5", "1,234", "", "--", "N/A", "x", "1_000")
+NEVER_BELOW_ZERO = {"bid", "ask", "bid_size", "ask_size", "price", "size", "last", "volume", "open_interest", "interest", "volatility", "close"}
+
+
+def written(sample, text: str) -> str | None:
+    """A value as a vendor's file would have it; None where the format cannot say it."""
+    if sample.name == "columns parquet":
+        return text if text in ("nan", "inf", "-inf", "-5") else None  # a stored number
+    if sample.name == "cboe json":
+        return f'"{text}"'
+    if sample.name == "alphavantage" or "," not in text:
+        return text if text or sample.name == "alphavantage" else " "
+    return f'"{text}"'
+
+
+def figures(session: MarketSession, column: str) -> list[float]:
+    """Every value of a column, wherever a session has it."""
+    if column == "interest":
+        return session.open_interest.tolist()
+    return [value for tape in session.tapes().values() for value in getattr(tape, column, np.empty(0)).tolist()]
+
+
+def odd_value(sample, folder: Path, name: str, column: str, text: str, plain: list[MarketSession]) -> None:
+    """What becomes of a file with one odd figure in it: one line that names file, place and column, or a right result."""
+    path = sample.write(folder, bid=written(sample, text), field=name)
+    found = either(sample.importer, path, *(file.name for file in sample.files(path)))
+    if isinstance(found, str):
+        assert re.search(r"\b(row|line) \d", found) or name in ("Last", "current_price"), (name, text, found)
+        assert name.removeprefix("trade ").removeprefix("stock ") in found, (name, text, found)
+        return
+    assert text not in ("inf", "-inf", "Infinity", "1e400", "x", "1_000"), (name, text, "was taken")
+    for session, before in zip(found, plain, strict=True):
+        kept = screen_session(session).session
+        for value in ([] if not column else figures(kept, column)):
+            assert not np.isinf(value) and not (value < 0 and column in NEVER_BELOW_ZERO), (name, text, value)
+        was, now = (Counter("nan" if v != v else round(v, 6) for v in figures(s, column)) for s in (before, session)) if column else ({}, {})
+        new = set(now - was) if column else set()
+        number = float(text.replace(",", "")) if text in ("-5", "1,234") else 0.0
+        assert new <= {"nan", 0.0, number, number / 100}, (name, text, new)  # the columns sample has cents and percents
+
+
+@EVERY
+def test_every_figure_that_is_none(sample, tmp_path):
+    """A table of texts that are no plain numbers in the place of each figure of each format."""
+    if not sample.fields:
+        pytest.skip("an importer lets none through, so none is ever recorded")
+    (tmp_path / "plain").mkdir()
+    plain = whole(sample.importer, sample.write(tmp_path / "plain"))
+    for name, column in sample.fields.items():
+        for number, text in enumerate(ODD):
+            if written(sample, text) is not None:
+                folder = tmp_path / f"{name} {number}"
+                folder.mkdir()
+                odd_value(sample, folder, name, column, text, plain)
+
+
+def test_sizes_that_a_file_does_not_tell_are_not_known(tmp_path):
+    """Nobody says how many contracts stand behind these quotes: that is not none."""
+    (tmp_path / "a").mkdir()
+    dated = dated_csv(tmp_path / "a")
+    mapping = DataConfig(columns={"dated": {"names": {"date": "day", "occ": "contract", "bid": "bid", "ask": "ask"}}})
+    csv_sample = next(sample for sample in SAMPLES if sample.name == "cboe csv")
+    for session in whole(columns.IMPORTER.configured(mapping), dated) + whole(csv_sample.importer, csv_sample.write(tmp_path)):
+        q = session.quotes
+        assert np.isnan(q.bid_size[~np.isnan(q.bid)]).all() and np.isnan(q.ask_size[~np.isnan(q.ask)]).all()
+        screened = screen_session(session)
+        assert len(screened.session.quotes) == len(q) and Reason.ZERO_SIZE not in screened.findings.counts() and Reason.NOT_A_NUMBER not in screened.findings.counts()
+
+
+@pytest.mark.parametrize("name", ["cboe json", "cboe csv", "alphavantage"])
+def test_one_moment_of_a_day_has_no_gaps(name, tmp_path):
+    sample = next(sample for sample in SAMPLES if sample.name == name)
+    for session in whole(sample.importer, sample.write(tmp_path)):
+        screened = screen_session(session)
+        assert Reason.GAP not in screened.findings.counts() and screened.score.total > 0.7, (session.symbol, screened.score)
 
 
 @EVERY

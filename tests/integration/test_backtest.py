@@ -377,6 +377,7 @@ def test_a_moment_without_a_bid_does_not_make_a_position_worth_nothing_but_half_
     state.clear_namespace()
     long = backtest([without_bids(one, occ, int(ts[at - 1]), int(ts[-1]))], config(), strategies, state=state, folder=tmp_path / "c")
     assert long.book["value"][at + 1] == value[at - 1] and long.book["value"][at + 3] == 0.0  # 2,000 seconds are market.max_quote_age_seconds here
+    assert [run.days[0].without_bid for run in (plain_run, short)] == [0, 1] and long.days[0].without_bid == int((long.book["open_positions"][at:] > 0).sum())
 
 
 def test_slippage_is_in_every_fill_and_told_apart(tested):

@@ -61,7 +61,7 @@ def handler() -> type[Handler]:
 def test_a_download_that_broke_off_goes_on_where_it_stopped(handler, tmp_path):
     handler.break_after = 100_000
     with serving(handler) as url:
-        with pytest.raises(UserError, match=r"broke off; 0 of 1 files are there; run it again"):
+        with pytest.raises(UserError, match=r"broke off; 0 of 1 file is there; run it again"):
             fetch(pin(url, "a.bin"), tmp_path)
         assert not (tmp_path / "into/a.bin").exists()
         kept = (tmp_path / "into/.a.bin.part").stat().st_size
@@ -113,7 +113,7 @@ def test_more_bytes_than_pinned_are_refused(handler, tmp_path):
 def test_offline_is_said_in_one_line(tmp_path):
     with pytest.raises(UserError) as error:
         fetch(pin("http://127.0.0.1:9/", "a.bin"), tmp_path)
-    assert str(error.value) == ("cannot reach 127.0.0.1:9: this machine seems to be offline; 0 of 1 files are there; "
+    assert str(error.value) == ("cannot reach 127.0.0.1:9: this machine seems to be offline; 0 of 1 file is there; "
                                 "run it again with a network, or copy the files by hand into the folder")
 
 

@@ -17,6 +17,7 @@ from quanticity.signals.audit import findings, read_exposure
 from quanticity.signals.lifecycle import SignalBook, acknowledge, end_signal, read_lock, write_lock
 from quanticity.signals.safe_mode import SafeMode, SafeModePolicy
 from quanticity.signals.scoring import Cap, Caps, LiveLock, SignalPolicy, contract_fingerprint, fingerprint, signal_id
+from quanticity.signals.scripts import milliseconds
 from quanticity.store.ledger import ledger_lines
 from quanticity.store.server import EmbeddedServer
 from quanticity.store.state import State, connect
@@ -124,6 +125,18 @@ def test_what_a_second_proposal_meets(book, state, first, second, reason):
     assert vetoes(state) == {reason.value: 1} and counts(state)["vetoes"] == 1
     assert [e.kind for e in lines(state)][-2:] == [EventKind.PROPOSAL, EventKind.VETO] and lines(state)[-1].data["detail"]
     assert state.stream_length(signals_pending("GOOG")) == (1 if first else 0)
+
+
+def test_what_else_a_step_writes_goes_with_it_and_nobody_need_wait(book, state):
+    """`also` is in the step's transaction; without `wait` nothing is told, and all is written."""
+    done = book.take((proposal(1), proposal(2)), 1, failures=2, wait=False, also=lambda tx: tx.increment(metrics_signals("GOOG"), "also", 1))
+    assert done == [] and counts(state) == {"proposals": 2, "signals": 1, "vetoes": 1, "failures": 2, "also": 1}
+
+
+def test_by_itself_a_proposal_is_not_one_of_a_drifting_market_and_aims_at_nothing(state):
+    careful = SignalBook(state, "GOOG", SESSION, replace(POLICY, safe_mode=SafeModePolicy(SafeMode.NONE)))
+    assert careful.consider(proposal(1)).kind is EventKind.SIGNAL and careful.take((proposal(2, right=Right.PUT),), 1)[0].kind is EventKind.SIGNAL
+    assert totals(state)["book"] == 2 and "book:cents" not in totals(state)
 
 
 def test_a_veto_leaves_the_lock_as_it_was(book, state):
@@ -279,6 +292,16 @@ def test_whatever_ends_a_signal_gives_its_room_back(state, outcome):
     assert reasons([book.consider(bet(3, days=1))]) == ["signal"]
 
 
+def test_the_auditor_reads_what_is_live_with_its_locks(state):
+    book = books(state, Caps())["GOOG"]
+    first, second = (signal_from_plain(e.data) for e in book.take((bet(1), bet(2, "moc")), 1))
+    go(state, first, "refused:stale_quote")
+    seen = read_exposure(state)
+    names = {fingerprint(bet(1)), fingerprint(bet(2, "moc")), contract_fingerprint(bet(2, "moc"))}
+    assert set(seen.live) == {second.id} and dict(seen.locks) == {name: read_lock(state, name) for name in names} and dict(seen.totals) == totals(state)
+    assert dict(seen.ends) == {second.id: seen.live[second.id]["until"], f"lock:{first.fingerprint}": milliseconds(TS + 30 * MINUTE)} and findings(seen, Caps()) == []
+
+
 def test_the_same_contract_through_another_strategy_is_the_same_exposure(state):
     book = books(state, Caps())["GOOG"]
     first = signal_from_plain(book.consider(bet(1)).data)
@@ -301,6 +324,18 @@ def test_what_nobody_ends_is_cleared_in_event_time(state):
     names = {n.decode().removeprefix("replay:life:signals:live:") for n in state.client.execute_command("KEYS", "replay:life:signals:live:*")}
     assert names == {fingerprint(bet(4, days=1)), contract_fingerprint(bet(4, days=1))}
     assert state.client.execute_command("ZCARD", f"replay:life:{signals_exposure_ends()}") == 1
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_cooldown_is_cleared_at_the_moment_that_it_is_over(state, gone):
+    """Whether its key is still there, or the server has dropped it."""
+    book = books(state, Caps())["GOOG"]
+    first = signal_from_plain(book.consider(bet(1)).data)
+    go(state, first, "refused:stale_quote")
+    if gone:
+        state.client.execute_command("DEL", f"replay:life:{signals_live(first.fingerprint)}")
+    assert book.consider(bet(2, days=1, at=TS + 30 * MINUTE)).kind is EventKind.SIGNAL
+    assert read_lock(state, first.fingerprint) is None and state.client.execute_command("ZCARD", f"replay:life:{signals_exposure_ends()}") == 1
 
 
 def test_a_lapsed_signal_that_ends_late_leaves_its_successors_locks_alone(state):

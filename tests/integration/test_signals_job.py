@@ -1,6 +1,8 @@
 """The signals job over a real store: memory that outlives the process, strategies that fail, indicators, safe mode."""
 
 import dataclasses
+import io
+import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,19 +12,22 @@ import numpy as np
 import orjson
 import pytest
 
+from quanticity.core import logs
 from quanticity.core.config import load_config
 from quanticity.core.errors import ConfigError
 from quanticity.core.events import EventKind
-from quanticity.core.keys import analytics, metrics_signals, options_chain, signals_exposure_totals, signals_memory, signals_pending, signals_veto
+from quanticity.core.keys import analytics, heartbeat, metrics_signals, options_chain, signals_exposure_totals, signals_memory, signals_pending, signals_veto
+from quanticity.core.logs import configure_logging
 from quanticity.core.reasons import Reason
 from quanticity.core.types import Contract, Features, Proposal, Right, RiskApproved, Side, Skip, signal_from_plain
 from quanticity.jobs.execution import limits_of
-from quanticity.jobs.signals import SignalsJob, chosen, decide, memory_of, signal_policy
-from quanticity.jobs.wiring import Desk, Indicators, LoadedStrategy
+from quanticity.jobs.signals import SignalsJob, chosen, decide, memory_of, signal_policy, with_indicators
+from quanticity.jobs.wiring import Desk, Indicators, KnownMetrics, LoadedStrategy
 from quanticity.market.chain import Contracts, OptionChain, encode_chain, nanoseconds
 from quanticity.market.matching import Quote
 from quanticity.playbooks.playbook import Playbook
 from quanticity.risk.limits import BookState, check_entry
+from quanticity.signals.breaker import Breaker
 from quanticity.signals.features import metric_document
 from quanticity.store.server import EmbeddedServer
 from quanticity.store.state import State, connect
@@ -108,6 +113,20 @@ def test_one_that_raises_does_not_stop_the_others(state):
     assert state.get_hash(metrics_signals("GOOG"))["failures"] == b"1" and state.get_hash(signals_veto("GOOG"))["strategy_failed"] == b"1"
 
 
+def test_a_failure_is_logged_with_all_that_an_operator_needs(state):
+    stream = io.StringIO()
+    configure_logging(json=True, stream=stream)
+    try:
+        step(SignalsJob(desk(state), (Told("broken", fails).loaded(),)), 1)
+    finally:
+        configure_logging()
+        logging.getLogger().handlers = [h for h in logging.getLogger().handlers if not isinstance(h, logs._Forward)]
+    told = orjson.loads(stream.getvalue())
+    assert {k: v for k, v in told.items() if k != "ts"} == {
+        "event": "strategy failed", "level": "warning", "logger": "quanticity.signals", "strategy": "broken", "symbol": "GOOG", "at": "2015-12-24T14:31:00Z", "failures": 1,
+        "error": "ZeroDivisionError: float division by zero", "not_before": "2015-12-24T14:32:00Z"}
+
+
 def test_backoff_doubles_then_the_breaker_opens_half_opens_and_closes(state):
     """Each step by a new job: what is known of the failures is in the store, not in the process."""
     broken = Told("told", fails)
@@ -133,9 +152,18 @@ def test_an_answer_of_the_gate_is_no_trial(state):
     assert memory_of(state.get_hash(signals_memory("GOOG"))["told"]).breaker.failures == 1
 
 
+def test_a_skip_of_its_own_is_an_answer_and_closes_the_breaker(state):
+    broken = Told("told", fails)
+    step(SignalsJob(desk(state), (broken.loaded(),)), 1)
+    broken.what = lambda f, c: Skip("told", "GOOG", f.ts, Reason.LOW_CONFIDENCE, "", (f.snapshot_id,))
+    assert reasons(step(SignalsJob(desk(state), (broken.loaded(),)), 2)) == ["low_confidence"]
+    assert memory_of(state.get_hash(signals_memory("GOOG"))["told"]).breaker == Breaker()
+
+
 @pytest.mark.parametrize(("answer", "detail"), [
     (lambda f, c: [proposing("told", f, c)], "TypeError: told answered with list: want a tuple of proposals, or a Skip"),
     (lambda f, c: None, "TypeError: told answered with NoneType: want a tuple of proposals, or a Skip"),
+    (lambda f, c: (proposing("told", f, c), 1), "TypeError: told answered with tuple: want a tuple of proposals, or a Skip"),
     (lambda f, c: (proposing("other", f, c),), "ValueError: told proposed as other in GOOG"),
     (lambda f, c: (proposing("told", f, c, symbol="SPXW"),), "ValueError: told proposed as told in SPXW"),
     (lambda f, c: (proposing("told", f, c, ts=f.ts + timedelta(seconds=1)),), "ValueError: told proposed at 14:31:01, and it is 14:31:00")])
@@ -156,12 +184,57 @@ def test_a_strategy_is_told_the_contract_it_chose_last_by_whichever_process(stat
     assert memory_of(state.get_hash(signals_memory("GOOG"))["told"]).held == LISTED.contract(1)
 
 
+def test_a_job_that_is_the_only_one_of_its_symbol_remembers_in_the_process_what_it_writes(state):
+    """Features and memory known in the process: the same answers, and the same memory in the store for whoever comes next."""
+    known = KnownMetrics("GOOG")
+    told = Told("told", lambda f, c: (proposing("told", f, c, row=c.seq % 2),))
+    flaky = Told("flaky", lambda f, c: fails(f, c) if c.seq < 3 else Skip("flaky", "GOOG", f.ts, Reason.LOW_CONFIDENCE, "", (f.snapshot_id,)))
+    job = SignalsJob(desk(state), (told.loaded(), flaky.loaded()), metrics=known)
+    said = []
+    for minute in range(1, 6):
+        document = metric_document(at(minute), f"chain:GOOG:{minute}", {"drift": float(minute)}, {}, "drift")
+        known.offer(analytics("GOOG", "drift"), document)
+        if minute == 1:  # its first step reads the store
+            state.set(analytics("GOOG", "drift"), document)
+        said.append([*reasons(step(job, minute)), *reasons(job.step(nanoseconds(at(minute))))])
+    assert [line[1:] for line in said] == [["strategy_failed"], ["strategy_failed"], ["strategy_backoff"], ["low_confidence"], ["low_confidence"]]
+    assert [h and h.strike for h in told.held] == [None, 750.0, 745.0, 750.0, 745.0] and [f.values["drift"] for f in told.features] == [1.0, 2.0, 3.0, 4.0, 5.0]
+    stored = state.get_hash(signals_memory("GOOG"))
+    assert memory_of(stored["told"]).held == LISTED.contract(1) and memory_of(stored["flaky"]).breaker == Breaker() and int(stored["decided"]) == nanoseconds(at(5))
+
+
 def test_a_contract_that_trades_no_more_is_forgotten():
     f = Features("GOOG", CLOSES, "chain:GOOG:9", {})
     told = Told("told", lambda f, c: ())
     late = dataclasses.replace(ALL_DAY, stop_minutes_before_close=-1.0)
     assert decide(told.loaded(playbook=late), f, snapshot(210), LISTED.contract(0), OPENS, CLOSES) == () and told.held == [None]
     assert chosen((), LISTED.contract(0)) == LISTED.contract(0)
+
+
+def test_without_a_snapshot_it_only_says_that_it_lives(state):
+    told = Told()
+    assert SignalsJob(desk(state), (told.loaded(),)).step(nanoseconds(at(1))) == [] and not told.features
+    assert state.get(heartbeat("signals")) is not None and state.get_hash(signals_memory("GOOG")) == {}
+
+
+@pytest.mark.parametrize(("seconds", "known"), [(120.0, True), (120.001, False)])
+def test_a_document_older_than_two_steps_is_too_old(state, seconds, known):
+    told = Told()
+    state.set(analytics("GOOG", "dealer_flow"), metric_document(at(5) - timedelta(seconds=seconds), "chain:GOOG:3", {"gex": 1.0}, {}, "dealer_flow"))
+    step(SignalsJob(desk(state), (told.loaded(),)), 5)
+    assert (told.features[0].get("gex") is not None, told.features[0].missing.get("gex")) == (known, None if known else Reason.FEATURE_STALE)
+
+
+def test_a_snapshot_may_be_read_by_whoever_is_given(state):
+    @dataclass
+    class Same:
+        chain: OptionChain
+
+        def latest(self) -> OptionChain:
+            return self.chain
+
+    told = Told()
+    assert reasons(SignalsJob(desk(state), (told.loaded(),), reader=Same(snapshot(4))).step(nanoseconds(at(4)))) == ["signal"] and told.features[0].ts == at(4)
 
 
 def test_a_snapshot_is_decided_on_once_whoever_asks(state):
@@ -221,6 +294,15 @@ def test_indicators_are_computed_over_what_is_known_once_a_step_and_merged(state
     first, second = one.features
     assert first.values["rank"] == 2.0 and first.sources["rank"] == "indicators" and first.ages["rank"] == 0.0 and first.missing["late"] is Reason.FEATURE_MISSING
     assert second.values["late"] == 1.0 and two.features[1].values["rank"] == 3.0 and "rank" not in plain.features[1].values
+
+
+def test_indicators_stand_for_features_of_the_same_name_and_leave_the_others():
+    f = Features("GOOG", at(2), "chain:GOOG:2", {"spot": 748.0, "rank": 9.0, "late": 8.0}, {"spot": 1.0, "rank": 1.0}, {"gex": Reason.NO_QUOTE}, {"spot": "price_action", "rank": "regime"})
+    seen = with_indicators(f, table(2, None), nanoseconds(at(2)) + 500_000_000)
+    assert dict(seen.values) == {"spot": 748.0, "rank": 2.0} and dict(seen.missing) == {"gex": Reason.NO_QUOTE, "late": Reason.FEATURE_MISSING}
+    assert dict(seen.ages) == {"spot": 1.0, "rank": 0.5} and dict(seen.sources) == {"spot": "price_action", "rank": "indicators"} and with_indicators(f, None, 0) is f
+    known = dataclasses.replace(f, values={"spot": 748.0}, missing={"rank": Reason.NO_QUOTE, "gex": Reason.NO_QUOTE})
+    assert dict(with_indicators(known, table(3, None), nanoseconds(at(3))).missing) == {"gex": Reason.NO_QUOTE}
 
 
 def test_indicators_without_a_history_are_refused_before_the_first_step(state):

@@ -15,7 +15,7 @@ import pytest
 from quanticity.core.clock import NEW_YORK
 from quanticity.core.config import Config, load_config
 from quanticity.core.events import Event, EventKind, parse_event
-from quanticity.core.keys import market_ticker, options_by_contract
+from quanticity.core.keys import market_ticker, market_underlying, options_by_contract
 from quanticity.core.reasons import Reason
 from quanticity.core.types import Contract, Fill, OptionLeg, OrderRole, Proposal, RiskApproved, RiskRefused, Right, Side, Signal, Skip, SpreadProposal, signal_from_plain
 from quanticity.execution.broker import ReplayBroker
@@ -24,6 +24,7 @@ from quanticity.feeds.simulator import Extras, SimulatorParameters, sessions_fro
 from quanticity.jobs.execution import Carried, ExecutionJob, Working, _book_state, limits_of
 from quanticity.jobs.replay import SessionRun, run_sessions
 from quanticity.jobs.run import replay_state
+from quanticity.jobs.settlement import _first_traded, underlying_quote
 from quanticity.jobs.wiring import Desk, strategy_of
 from quanticity.jobs.working import note_fill
 from quanticity.market.chain import _ROW, FIELDS, nanoseconds, timestamp
@@ -424,6 +425,41 @@ def test_while_nobody_offers_what_was_sold_risk_counts_the_worst_and_the_account
     job.step(shown(job, 3, near=(3.0, 3.2), far=(np.nan, 1.7)))  # the cover has no bid: 0 to risk and to the account, its last bid to people
     assert job.totals.value == -640.0 and [m.value for m in job.shown] == [-640.0, 300.0]
     assert _book_state(job).pnl_today == pytest.approx(job.totals.net - job.opening.net)
+
+
+def test_a_restart_on_the_same_day_knows_the_prices_that_were_seen_last(state):
+    """The cover was shown at its last bid before the restart; it still is, while nobody bids, and not at 0 as if it had never been seen."""
+    job, _ = morning(state, -2, 2)
+    job.step(shown(job, 1, near=(3.0, 3.2), far=(1.5, 1.7)))
+    with state.transaction() as tx:
+        job.save(tx)
+    now = shown(job, 2, near=(3.0, 3.2), far=(np.nan, 1.7))
+    again = ExecutionJob(job.desk, ReplayBroker(MatchingEngine(), schedule_on(THURSDAY)))
+    for each in (again, job):
+        each.step(now)
+        assert [m.value for m in each.shown] == [-640.0, 300.0] and each.opening == job.opening
+
+
+def test_the_price_of_shares_is_the_latest_quotes_however_long_the_stream_is(state):
+    """12,000 entries of quotes since the open, of which the latest two-sided one counts, and a first trade that comes after 6,000 of them."""
+    job, _ = morning(state, -2, 2)
+    opens = nanoseconds(MORNING)
+    raw = lambda kind, values: np.array(values, kind).tobytes()
+    names = ("bid", "ask", "bid_size", "ask_size")
+    with state.transaction() as tx:
+        tx.append(market_underlying("XYZ"), {"quote_ts": raw("<i8", [opens - 10**9]), **{n: raw("<f8", [90.0]) for n in names}, "trade_ts": raw("<i8", [opens - 10**9]), "price": raw("<f8", [90.0])},
+                  opens // 1_000_000 - 1000)
+        for k in range(12_000):
+            ts, bid = opens + k * 10**9, 100.0 + k / 1000
+            sides = {"bid": bid, "ask": bid + 0.02 if k < 11_500 else np.nan, "bid_size": 1.0, "ask_size": 1.0}
+            traded = [ts] if k >= 6_000 else []
+            tx.append(market_underlying("XYZ"), {"quote_ts": raw("<i8", [ts]), **{n: raw("<f8", [sides[n]]) for n in names}, "trade_ts": raw("<i8", traded), "price": raw("<f8", [bid] * len(traded))},
+                      ts // 1_000_000)
+    assert underlying_quote(job, opens, opens + 12_000 * 10**9) == pytest.approx((111.499, 111.519))
+    assert underlying_quote(job, opens, opens + 7_000 * 10**9) == pytest.approx((107.0, 107.02))  # what is not known yet does not count
+    assert underlying_quote(job, opens + 11_600 * 10**9, opens + 12_000 * 10**9) is None
+    found = _first_traded(job, opens)
+    assert found is not None and (found.price, found.source) == (106.0, "the underlying's first trade")
 
 
 def test_a_sold_call_alone_that_nobody_offers_lets_no_order_through(state):

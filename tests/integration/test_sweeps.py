@@ -296,6 +296,43 @@ def test_nothing_outlives_a_sweep_that_was_killed(tmp_path):
     assert not left, left
 
 
+def test_interrupted_alone_the_parent_ends_its_workers_and_says_how_to_go_on(tmp_path):
+    """SIGINT to the sweep's process only, as a notebook or a script sends it: exit code 130 and one line; its workers leave what they are at and clear up after themselves."""
+    settings = {f"QUANTICITY_{name.upper().replace('.', '__')}": str(value) for name, value in QUICK.items()}
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("QUANTICITY_")} | settings | {"QUANTICITY_PATHS__STATE_DIR": str(tmp_path / "state"), "TMPDIR": str(tmp_path)}
+    command = [str(Path(sys.executable).parent / "quanticity"), "sweep", "--strategy", "zero_dte", "--set", "target_delta=0.2,0.2,0.3,0.4,0.5", "--source", "sim", "--seed", "4",
+               "--sessions", "2", "--jobs", "2", "--together", "1", "--out", str(tmp_path / "out")]
+    child = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while child.poll() is None and time.monotonic() < deadline and not list((tmp_path / "out" / "trials").glob("*.json")):
+        time.sleep(0.01)
+    started = descendants(child.pid)
+    assert child.poll() is None, child.stderr.read()
+    os.kill(child.pid, signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    kept = len(list((tmp_path / "out" / "trials").glob("*.json")))
+    assert child.returncode == 130 and 1 <= kept < 4 and sum("spawn_main" in command for command in started.values()) == 2, said
+    lines = said.splitlines()
+    assert lines[0] == "quanticity: --set target_delta: 0.2 stands there more than once and is tried once" and "sweeping 4 sets of zero_dte" in lines
+    assert lines[-1] == f"quanticity: stopped with {kept} of 4 sets kept in {tmp_path / 'out'}; run the same again to go on" and "Traceback" not in said
+    left = left_after(started)
+    assert not left and not list(tmp_path.glob(".quanticity-*")), left
+
+
+def test_workers_that_nobody_waits_for_end():
+    """Of three pieces the first is done at once and the others take ten minutes: who takes the first and closes is not kept waiting, whatever the workers do about it."""
+    code = """
+import signal, time
+from contextlib import closing
+from quanticity.research.workers import in_order_of_end
+if __name__ == "__main__":
+    with closing(in_order_of_end(time.sleep, [0.0, 600.0, 600.0], 2)) as done:
+        print(next(done))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
+
+
 def test_a_kill_costs_less_than_half_of_the_work(made):
     tasks = [replace(made[0][0], market=replace(made[0][0].market, count=20))] * 120
     sizes = lambda count, jobs, together=None, tasks=tasks: [len(group) for group in groups_for(tasks[:count], jobs, together)]

@@ -109,10 +109,10 @@ def test_units_are_whole_and_nobody_takes_more_than_shows(legs, minutes, wanted,
 
 @settings(max_examples=60, deadline=None)
 @given(covered, moments, st.integers(1, 9))
-def test_the_books_of_broker_and_signal_agree_fill_by_fill(legs, minutes, wanted):
+def test_the_books_of_account_and_signal_agree_fill_by_fill(legs, minutes, wanted):
     broker = ReplayBroker(MatchingEngine(), SCHEDULES[0])
     p = SpreadProposal("p", "s", "XYZ", NOW, legs[0].contract, Side.BUY, 50.0, 60.0, -60.0, UNTIL, 0.7, {}, (), legs=legs)
-    working, cash = Working(Signal("sig:1", "ab", NOW, NOW, p), wanted), 0.0
+    working, cash, book = Working(Signal("sig:1", "ab", NOW, NOW, p), wanted), 0.0, PositionBook()
     ticket = SpreadTicket("sig:1/entry", "sig:1", legs[0].contract, Side.BUY, OrderType.MARKET, wanted, OrderRole.ENTRY, legs=legs)
     from quanticity.core.types import RiskApproved
 
@@ -124,7 +124,8 @@ def test_the_books_of_broker_and_signal_agree_fill_by_fill(legs, minutes, wanted
             assert isinstance(event, SpreadFill) and len({f.quantity for f in event.fills}) == 1
             for f in event.fills:
                 note_fill(working, f)
+                book.apply(f)
                 cash += f.cash
         assert not working.broken and working.held == working.bought <= wanted
-    assert {q.contract.occ: q.quantity for q in broker.positions()} == {occ: n for occ, n in working.contracts.items() if n}
-    assert abs(broker.book.totals(broker.book.mark(lambda c: Quote(T0, 1.0, 1.0, 9, 9), T0)).cash - cash) < 1e-4 and abs(working.cash - cash) < 1e-4
+    assert {q.contract.occ: q.quantity for q in book.open_positions()} == {occ: n for occ, n in working.contracts.items() if n}
+    assert abs(book.totals(book.mark(lambda c: Quote(T0, 1.0, 1.0, 9, 9), T0)).cash - cash) < 1e-4 and abs(working.cash - cash) < 1e-4

@@ -325,6 +325,17 @@ def test_trades_that_overlap_are_one_observation():
     assert (apart.independent, over.independent) == (40, 1) and over.warnings[1].startswith("1 independent trade: fewer than 30")
 
 
+def test_a_sweep_and_a_backtest_count_independent_trades_alike(tmp_path):
+    """Ten trades of one hour in each of three roots: two underlyings, SPX and SPXW being one, so two bets, whoever counts."""
+    from quanticity.research.sweeps import _judged, _spans, _trades
+
+    trades = [replace(trade(i, 1.0, minutes=600.0), symbol=symbol) for symbol in ("GOOG", "SPX", "SPXW") for i in range(10)]
+    result = made(trades)
+    record = {"strategy": "x", "daily": {str(day): net for day, net in result.daily().items()}, "spans": _spans(result), "trades": _trades(result), "net": result.net,
+              "trial": {"family": "x over sim GOOG"}}
+    assert perform(result, UNCOUNTED).independent == _judged([record], TrialLedger(tmp_path), 1).guards.independent == 2
+
+
 def test_a_profit_that_costs_would_eat_or_that_is_one_trades_is_warned_of():
     thin = perform(made([trade(i, 2.0 + i % 3, costs=10.0) for i in range(40)]), UNCOUNTED)
     assert any("does not survive 2 times the costs" in w for w in thin.warnings) and any("does not survive 1 price step worse" in w for w in thin.warnings)
@@ -420,6 +431,51 @@ class Mine:
               "return features.spot > LEVEL"]
     codes = [code(body) for body in bodies] + [code(bodies[0], "helped = 1"), code(bodies[-1], "LEVEL = 2")]
     assert len(set(codes)) == len(codes) and code("# a note\n        " + bodies[0]) == codes[0]
+
+
+PARAMETERS = "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Parameters:\n    a: float = 1.0\n"
+
+
+def test_what_a_strategy_imports_of_ones_own_names_its_trial(tmp_path, monkeypatch):
+    """A file beside it, one that this imports, a package of one's own: an edit of any is another trial. Of what nobody imports, or was installed, it is not."""
+    from quanticity.core.provenance import file_hash
+    from quanticity.jobs.wiring import strategy_at
+    from quanticity.research.performance import code_of
+
+    files = {"own_rule.py": PARAMETERS + "import math, numpy\nimport own_help\nfrom quanticity.strategies import inputs\nNAME = 'own_rule'\n"
+                                         "def propose(features, chain, parameters):\n    return own_help.size(features)\n",
+             "own_help.py": "from own_desk.sizes import SIZE\ndef size(features):\n    return SIZE\n", "own_desk/__init__.py": "", "own_desk/sizes.py": "SIZE = 1\n", "own_desk/other.py": "X = 1\n",
+             "own_lone.py": PARAMETERS + "NAME = 'own_lone'\ndef propose(features, chain, parameters):\n    return ()\n"}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    rule, lone = (strategy_at(name, {}, None) for name in ("own_rule", "own_lone"))
+    seen = [code_of(rule)]
+    for name in ("own_help.py", "own_desk/sizes.py", "own_desk/__init__.py"):
+        (tmp_path / name).write_text(files[name] + "# another\n")
+        seen.append(code_of(rule))
+    assert len(set(seen)) == 4
+    (tmp_path / "own_desk/other.py").write_text("X = 2\n")
+    assert code_of(rule) == seen[-1]
+    assert code_of(lone) == file_hash(tmp_path / "own_lone.py")[:16]  # as before: nothing that was tried counts anew
+
+
+def test_what_a_notebooks_strategy_takes_from_a_file_names_its_trial(tmp_path, monkeypatch):
+    import sys
+    from types import ModuleType
+
+    from quanticity.jobs.wiring import strategy_of
+    from quanticity.research.performance import code_of
+
+    (tmp_path / "own_math.py").write_text("def half(x):\n    return x / 2\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, "b_notebook", ModuleType("b_notebook"))
+    there = sys.modules["b_notebook"].__dict__
+    exec(PARAMETERS + "from own_math import half\nclass Mine:\n    NAME, Parameters = 'mine', Parameters\n    def propose(self, features, chain, p):\n        return half(features.spot)\n", there)
+    before = code_of(strategy_of(there["Mine"]))
+    (tmp_path / "own_math.py").write_text("def half(x):\n    return x / 3\n")
+    assert code_of(strategy_of(there["Mine"])) != before
 
 
 def test_what_a_trade_belongs_to():

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -194,6 +195,80 @@ def test_a_copy_of_a_module_begins_at_nothing_and_leaves_the_module_alone(tmp_pa
     del sys.modules["counting"]
 
 
+def test_what_a_module_beside_it_keeps_is_renewed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The closes first seen stay in a helper, in a package of the same folder: on cut data the strategy has to do without them."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "helpers").mkdir()
+    (tmp_path / "helpers" / "__init__.py").write_text("from . import kept\n")
+    (tmp_path / "helpers" / "kept.py").write_text("CLOSES = []\n")
+    (tmp_path / "remembers.py").write_text(
+        "from dataclasses import dataclass\nimport helpers\nfrom quanticity.core.reasons import Reason\nfrom quanticity.core.types import Skip\n"
+        "from quanticity.jobs.wiring import Indicators\nNAME = 'remembers'\n@dataclass(frozen=True)\nclass Parameters:\n    a: int = 1\n"
+        "def indicators(session, parameters):\n    bars = session.underlying_bars\n    if not helpers.kept.CLOSES:\n        helpers.kept.CLOSES.extend(bars.close)\n"
+        "    return Indicators(bars.ts, {'to_last': helpers.kept.CLOSES[-1] - bars.close if len(bars) else bars.close})\n"
+        "def propose(features, chain, parameters):\n    return Skip(NAME, features.symbol, features.ts, Reason.LOW_CONFIDENCE, '', ())\n")
+    import helpers  # type: ignore[import-not-found]
+    from helpers import kept  # type: ignore[import-not-found]
+
+    report = check_bias(fresh_strategy("remembers"), STEPS, DAY, BiasSettings(futures=1, late_starts=1, orders=1, noises=1))
+    assert named(report) == [("look_ahead", "to_last")]
+    assert sys.modules["helpers"] is helpers and helpers.kept is sys.modules["helpers.kept"] is kept and kept.CLOSES == []
+    for name in ("helpers", "helpers.kept", "remembers"):
+        sys.modules.pop(name, None)
+
+
+def test_a_file_saved_while_a_check_runs_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = tmp_path / "edited.py"
+    text = "from dataclasses import dataclass\nNAME = 'edited'\nCALLS = 1\n@dataclass(frozen=True)\nclass Parameters:\n    a: int = 1\ndef propose(features, chain, parameters):\n    return CALLS\n"
+    source.write_text(text)
+    make = fresh_strategy("edited")
+    assert make().propose(None, None, None, None) == 1  # type: ignore[arg-type]
+    source.write_text(text.replace("CALLS = 1", "CALLS = 'another length'"))
+    assert [make().propose(None, None, None, None) for _ in range(2)] == [1, 1]  # type: ignore[arg-type]
+    assert sys.modules.pop("edited").CALLS == 1
+
+
+class Centers(Honest):
+    """Writes the deviations from the mean into the closes of the session itself."""
+
+    def indicators(self, session: MarketSession, parameters: Nothing) -> Indicators:
+        close = session.underlying_bars.close
+        close -= close.mean() if len(close) else 0.0
+        return Indicators(session.underlying_bars.ts, {"move": close})
+
+
+def test_a_strategy_that_writes_into_the_session_is_found_and_the_session_is_as_it_was() -> None:
+    before = session_digest(DAY)
+    report = report_of(Centers)
+    (finding,) = report.findings
+    assert (finding.check.value, finding.feature, finding.variation) == ("determinism", "underlying_bars.close", "its own indicators writing into the session")
+    assert finding.at == DAY.opens + timedelta(minutes=5) and finding.before == DAY.underlying_bars.close[0] != finding.after
+    assert [r.note for r in report.results[1:]] == ["not judged: it is not deterministic"] * 5
+    assert session_digest(DAY) == before
+
+
+def test_a_series_that_shares_the_sessions_memory_is_found_too() -> None:
+    class Clips(Honest):
+        def indicators(self, session: MarketSession, parameters: Nothing) -> Indicators:
+            size = np.nan_to_num(session.open_interest, copy=False)
+            size[:] = np.maximum(size, 1e6)
+            return Indicators(session.underlying_bars.ts, {"move": session.underlying_bars.close})
+
+    (finding,) = report_of(Clips).findings
+    assert (finding.feature, finding.after) == ("open_interest", 1e6)
+
+
+def test_one_that_only_asks_for_writable_memory_is_clean() -> None:
+    class Asks(Honest):
+        def indicators(self, session: MarketSession, parameters: Nothing) -> Indicators:
+            if memoryview(session.underlying_bars.close).readonly:  # type: ignore[arg-type]
+                raise ValueError("buffer source array is read-only")
+            return Honest.indicators(self, session, parameters)
+
+    assert report_of(Asks).record()["checks"] == report_of(Honest).record()["checks"]
+
+
 def test_a_clean_report() -> None:
     report = report_of(Honest)
     assert report.clean and report.proposals > 5 and [r.check for r in report.results] == list(Check)
@@ -291,26 +366,36 @@ def test_failing_only_where_quotes_are_gone_is_found() -> None:
     assert report.findings[0].after == "fails with ZeroDivisionError: no bid"
 
 
-def test_slow_indicators_are_sampled_by_seed() -> None:
-    settings = BiasSettings(seconds=1.0)
-    assert sampled(0.0, 391, settings) == list(range(391))
-    some = sampled(0.02, 391, settings)
-    assert len(some) in (100, 101) and some[-1] == 390 and some == sorted(set(some)) == sampled(0.02, 391, settings)
-    assert sampled(0.02, 391, BiasSettings(seconds=1.0, seed=2)) != some
-    assert len(sampled(100.0, 391, settings)) in (24, 25)
+def test_decisions_are_sampled_by_seed_where_that_is_asked_for() -> None:
+    settings = BiasSettings(decisions=100)
+    assert sampled(391, BiasSettings()) == sampled(391, BiasSettings(decisions=391)) == list(range(391))
+    some = sampled(391, settings)
+    assert len(some) in (100, 101) and some[-1] == 390 and some == sorted(set(some)) == sampled(391, settings)
+    assert sampled(391, replace(settings, seed=2)) != some
 
 
-def test_a_slow_strategy_is_asked_on_fewer_days() -> None:
-    from quanticity.research.bias import affordable
+def test_how_long_a_call_takes_changes_nothing() -> None:
+    """A process that has to wait for its turn compares as much as any other: what it finds is the same to the last byte."""
+    class Pausing(Honest):
+        calls = 0
+        pause = 0.0
 
-    fast, slow = affordable(BiasSettings(), 0.1), affordable(BiasSettings(), 4.0)
-    assert fast == BiasSettings() and (slow.futures, slow.orders, slow.noises, slow.late_starts) == (5, 1, 1, 17)
-    few = BiasSettings(futures=1, late_starts=3, orders=1, noises=1)
-    assert affordable(few, 100.0) == few
+        def indicators(self, session: MarketSession, parameters: Nothing) -> Indicators:
+            Pausing.calls += 1
+            if Pausing.calls <= 4:
+                time.sleep(Pausing.pause)
+            bars = session.underlying_bars
+            mean = [np.mean(bars.close[max(0, i - 14) : i + 1]) for i in range(len(bars))]  # of as many bars as there are
+            return Indicators(bars.ts, {"move": bars.close - np.array(mean)})
+
+    quick = report_of(Pausing)
+    Pausing.calls, Pausing.pause = 0, 0.6
+    assert report_of(Pausing).record() == quick.record()
+    assert named(quick) == [("warm_up", "move")]
 
 
 def test_settings_are_checked() -> None:
-    for wrong in ({"noises": 0}, {"stale_seconds": 0.0}, {"flip_share": 1.5}, {"tick": 0.0}, {"seconds": 0.0}, {"stale_seconds": math.inf}):
+    for wrong in ({"noises": 0}, {"stale_seconds": 0.0}, {"flip_share": 1.5}, {"tick": 0.0}, {"decisions": 0}, {"stale_seconds": math.inf}):
         with pytest.raises(ValueError, match="must be"):
             BiasSettings(**wrong)
 

@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from quanticity.core.config import SignalsConfig
 from quanticity.core.reasons import Reason
 from quanticity.core.types import plain
+from quanticity.jobs.signals import breaker_policy
 from quanticity.signals.breaker import Breaker, BreakerPolicy, BreakerState, breaker_of, error_text, failed, refusal
 
 TS = datetime(2015, 12, 24, 15, 1, tzinfo=UTC)
@@ -52,6 +54,11 @@ def test_it_is_remembered_as_json():
     (TypeError("bad <object at 0x7f3a2b1c4d50>"), "TypeError: bad <object at 0x..>"), (ValueError("x" * 999), "ValueError: " + "x" * 188)])
 def test_an_error_is_one_line_that_is_the_same_in_every_run(error, text):
     assert error_text(error) == text
+
+
+def test_its_own_defaults_are_the_configurations():
+    assert BreakerPolicy() == breaker_policy(SignalsConfig())
+    assert BreakerPolicy(0.5, 1, 0.5, 0.5).opens_after == 1  # shorter than a second is a time, too
 
 
 @pytest.mark.parametrize("wrong", [{"backoff_seconds": 0.0}, {"opens_after": 0}, {"open_seconds": -1.0}, {"longest_seconds": 0.0}])

@@ -6,6 +6,7 @@ import pytest
 from quanticity.core.reasons import Reason
 from quanticity.core.types import Contract, Fill, OrderTicket, Proposal, Right, Side, Signal
 from quanticity.execution.broker import OrderActivated, OrderCancelled, OrderTriggered, ReplayBroker
+from quanticity.execution.positions import PositionBook
 from quanticity.market.chain import nanoseconds
 from quanticity.market.commissions import SCHEDULES, commission
 from quanticity.market.matching import MatchingEngine, Quote
@@ -26,7 +27,7 @@ def approval(signal_id="sig:1", notional=900.0, ts=NOW, contract=GOOG, **more):
 
 class Play:
     def __init__(self, *approvals, month=0):
-        self.broker, self.k = ReplayBroker(MatchingEngine(), SCHEDULE, month), 0
+        self.broker, self.book, self.k = ReplayBroker(MatchingEngine(), SCHEDULE, month), PositionBook(), 0
         self.broker.on_step(T0, lambda c: None)
         for approved in approvals:
             self.broker.submit(approved)
@@ -35,7 +36,10 @@ class Play:
         self.k += 1
         shown = Quote(T0 + self.k * MINUTE, *quote)
         self.broker.on_step(T0 + self.k * MINUTE, lambda c: shown)
-        return self.broker.events()
+        events = self.broker.events()
+        for fill in fills(events):
+            self.book.apply(fill)
+        return events
 
 
 def fills(events):
@@ -84,10 +88,10 @@ def test_an_exit_asked_for_at_every_step_is_one_order():
     play.step(1.4, 1.5, 9, 9)
     sold = []
     for minute in range(1, 6):
-        if play.broker.positions():
-            play.broker.submit(approve_exit(play.broker.positions()[0], "sig:1", NOW + timedelta(minutes=minute), "time"))
+        if play.book.open_positions():
+            play.broker.submit(approve_exit(play.book.open_positions()[0], "sig:1", NOW + timedelta(minutes=minute), "time"))
         sold += [f.quantity for f in fills(play.step(1.4, 1.5, 2, 9))]
-    assert sold == [2, 2, 2] and play.broker.positions() == [] and play.broker.open_orders() == []
+    assert sold == [2, 2, 2] and play.book.open_positions() == [] and play.broker.open_orders() == []
 
 
 def test_events_are_given_once_and_in_order():
@@ -122,17 +126,17 @@ def test_a_forced_exit_of_a_half_filled_entry_ends_flat():
     play.step(1.4, 1.5, 9, 4)
     at = NOW + timedelta(minutes=1)
     play.broker.cancel("sig:1/entry")
-    play.broker.submit(approve_exit(play.broker.positions()[0], "sig:1", at, Reason.TOO_CLOSE_TO_EXPIRY))
+    play.broker.submit(approve_exit(play.book.open_positions()[0], "sig:1", at, Reason.TOO_CLOSE_TO_EXPIRY))
     play.step(1.4, 1.5, 9, 9)
-    assert play.broker.positions() == [] and play.broker.open_orders() == []
+    assert play.book.open_positions() == [] and play.broker.open_orders() == []
 
 
 def test_positions_and_money_follow_the_fills():
     play = Play(approval())
     play.step(1.4, 1.5, 9, 9)
-    assert [(p.quantity, p.average_price) for p in play.broker.positions()] == [(6, 1.5)]
+    assert [(p.quantity, p.average_price) for p in play.book.open_positions()] == [(6, 1.5)]
     play.step(3.0, 3.1, 9, 9)
-    totals = play.broker.book.totals()
+    totals = play.book.totals()
     assert totals.realized == pytest.approx(900.0)
     assert totals.net == pytest.approx(totals.cash, abs=1e-6)
 

@@ -124,7 +124,7 @@ def test_one_file_gives_a_session_a_root(tmp_path, layout):
         assert (p.last[row], p.volume[row], p.open_interest[row], session.open_interest[row]) == (f["last"], f["volume"], f["oi"], f["oi"])
         assert p.volatility[row] == f["iv"] if f["iv"] else np.isnan(p.volatility[row])
         assert (p.delta[row], p.gamma[row]) == (f["delta"], f["gamma"])
-        assert (p.vega[row] == 0.3 and q.ask_size[row] == 7) if "JSON" in layout else (np.isnan(p.vega[row]) and q.ask_size[row] == 0)
+        assert (p.vega[row] == 0.3 and q.ask_size[row] == 7) if "JSON" in layout else (np.isnan(p.vega[row]) and np.isnan(q.ask_size[row]))
     assert session.underlying_bars.close.tolist() == [6700.0] and len(session.underlying_quotes) == 0  # an index is not quoted
     assert np.isnan(session.prior_volatility).all() and len(session.trades) == 0
     assert list(session.files) == ["f"] and len(session.files["f"]) == 64
@@ -351,9 +351,13 @@ def test_a_truncated_file_is_whole_or_refused(tmp_path, form, cut):
 @pytest.mark.parametrize(
     ("old_text", "new_text", "says"),
     [
-        (",-0.5,0.01,", ",x,0.01,", "delta is 'x', not a number"),
-        ("SPXW261123C06300000", "SPXW261331C06300000", "no day 2026-13-31"),
-        ("SPXW261123C06300000", "garbage", "'garbage' is no option symbol"),
+        (",-0.5,0.01,", ",x,0.01,", "line 5: Delta of the put is 'x', not a finite number"),
+        (",-0.5,0.01,", ",inf,0.01,", "line 5: Delta of the put is 'inf', not a finite number"),
+        (",6900.00,", ",1e400,", "line 7: Strike is '1e400', not a finite number"),
+        ("SPXW261123C06300000", "SPXW261331C06300000", "line 8: 'SPXW261331C06300000': there is no day 2026-13-31"),
+        ("SPXW261123C06300000", "garbage", "line 8: 'garbage' is no option symbol"),
+        ("SPXW261123P06300000", "BAD", "line 8: 'BAD' is no option symbol as they are since 2010; expected root, YYMMDD, C or P"),
+        ("Last: 6700.0", "Last: inf", "Last of the underlying is 'inf', not a finite number"),
         ("SPXW261123C06300000", "", "'' is no option symbol"),
         (",6900.00,", ",6900.00,1,", "23 fields, the header has 22"),
         (",6900.00,", ',"6900.00,', "not CSV"),
@@ -380,7 +384,10 @@ def test_a_bad_row_of_a_table_is_named(tmp_path, old_text, new_text, says):
         (lambda d: d["data"]["options"][3].pop("option"), "row 4: None is no option symbol"),
         (lambda d: d["data"]["options"][3].update(option=["SPXW"]), "row 4: "),
         (lambda d: d["data"]["options"][3].update(bid={"x": 1}), "row 4: bid is"),
-        (lambda d: d["data"]["options"][3].update(ask="cheap"), "row 4: ask is 'cheap', not a number"),
+        (lambda d: d["data"]["options"][3].update(ask="cheap"), "row 4: ask is 'cheap', not a finite number"),
+        (lambda d: d["data"]["options"][3].update(ask="inf"), "row 4: ask is 'inf', not a finite number"),
+        (lambda d: d["data"]["options"][3].update(option="BAD"), "row 4: 'BAD' is no option symbol as they are since 2010"),
+        (lambda d: d["data"].update(current_price="1e400"), "data.current_price is '1e400', not a finite number"),
         (lambda d: d["data"]["options"][3].update(bid=float("nan")), "not JSON"),
         (lambda d: d["data"]["options"][3].update(bid=float("inf")), "not JSON"),
     ],
@@ -391,11 +398,18 @@ def test_a_bad_row_of_json_is_named(tmp_path, change, says):
     refused(write(tmp_path, value), says)
 
 
-def test_infinities_in_a_table_are_absent_and_told(tmp_path):
-    text = CSV.replace(",0.01,", ",inf,", 1).replace(",0.01,", ",NaN,", 1).replace(",0.01,", ",1e999,", 1)
-    session = load(write(tmp_path, text), "SPXW")
-    assert np.isnan(session.published.gamma).sum() == 3 and not np.isinf(session.published.gamma).any()
-    assert any("2 values are infinite: taken as not published" in note for note in session.notes)
+def test_a_line_is_counted_past_empty_ones(tmp_path):
+    lines = CSV.splitlines()
+    lines[5:5] = ["", ",,,"]
+    refused(write(tmp_path, "\n".join(lines).replace(",0.01,", ",inf,", 3).replace(",inf,", ",0.01,", 2)), "line 8: Gamma of the call is 'inf', not a finite number")
+
+
+def test_figures_that_cannot_be_are_not_published_and_told(tmp_path):
+    value = cdn(SPX_ROWS, 6700.0)
+    value["data"]["options"][3].update(open_interest=-5.0, volume=-1)
+    session = load(write(tmp_path, value), "SPXW")
+    assert np.isnan(session.open_interest).sum() == np.isnan(session.published.volume).sum() == 1
+    assert any("2 volumes, open interests or volatilities below zero: taken as not published" in note for note in session.notes)
 
 
 def test_numbers_as_texts_and_null_are_read(tmp_path):

@@ -255,7 +255,7 @@ def test_rows_that_do_not_agree_on_the_underlying(tmp_path):
 
 def test_rows_outside_the_session_are_told(tmp_path):
     path = csv_of(tmp_path, f"t,o,b,a\n2015-12-24 09:31:00,{CALL},1,2\n2015-12-24 13:05:00,{CALL},1,2\n")
-    assert any("1 of 2 rows are outside the session's hours (14:30 to 18:00 UTC)" in note for note in importer(v=BASIC).load(path, KEY).notes)
+    assert any("1 of 2 rows is outside the session's hours (14:30 to 18:00 UTC)" in note for note in importer(v=BASIC).load(path, KEY).notes)
 
 
 # ------------------------------------------------------------------------------------------------------------ files
@@ -374,7 +374,7 @@ def test_a_mapping_that_is_not_whole(names, says):
 # ------------------------------------------------------------------------------------------------------------ mistakes
 
 @pytest.mark.parametrize(("row", "says"), [
-    ("2015-12-24 09:31:00,XYZ151224C0005,1,2", "row 2: 'XYZ151224C0005' is no option symbol"), ("soon,{},1,2", "row 2: 'soon' as t, expected a moment"),
+    ("2015-12-24 09:31:00,XYZ151224C0005,1,2", "row 2, column o: 'XYZ151224C0005' is no option symbol"), ("soon,{},1,2", "row 2: 'soon' as t, expected a moment"),
     (",{},1,2", "row 2: no t"), ("2015-12-24 09:31:00,,1,2", "row 2: no o"), ("2015-12-24 09:31:00,{},two,2", "row 2: 'two' as b, expected a number"),
     ("2015-12-24 09:31:00,{},inf,2", "row 2: inf as b, expected a finite number"), ("2015-12-24 09:31:00,{},1,-inf", "row 2: -inf as a"),
     ("2015-12-24 09:31:00,{},1", "row 2: 3 columns, its header has 4"), ("2015-12-24 09:31:00,{},1,2,3", "row 2: 5 columns, its header has 4"),

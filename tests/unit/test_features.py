@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quanticity.core.reasons import Reason
-from quanticity.signals.features import merge, metric_document, read_metric
+from quanticity.signals.features import MAX_AGES, merge, metric_document, read_metric
 
 NOW = datetime(2015, 12, 24, 15, 1, tzinfo=UTC)
 NAN = float("nan")
@@ -62,6 +62,34 @@ def test_a_value_from_anywhere_beats_a_reason_from_elsewhere(order):
 def test_nothing_gives_nothing():
     f = merge("GOOG", NOW, "chain:1", [], 60)
     assert not f.values and not f.missing and not f.ages
+
+
+def of_metric(metric: str, values, age: float = 0.0) -> bytes:
+    return metric_document(NOW - timedelta(seconds=age), "chain:1", values, {}, metric)
+
+
+def test_each_value_knows_its_metric_and_how_good_its_data_are():
+    """What is made of the chain is as good as the chain, a flow as good as its sign is sure, and the rest was not judged."""
+    documents = [of_metric("dealer_flow", {"gex": 1.0}), of_metric("institutional_flow", {"institutional_flow": 0.2, "institutional_confidence": 0.4}),
+                 of_metric("retail_flow", {"retail_flow": -0.1, "retail_confidence": 0.6}), of_metric("vpin", {"vpin": 0.3}), document(0, {"own": 1.0})]
+    f = merge("GOOG", NOW, "chain:1", [*documents, of_metric("quality", {"quality": 0.8})], 60)
+    assert dict(f.sources) == {"gex": "dealer_flow", "institutional_flow": "institutional_flow", "institutional_confidence": "institutional_flow", "retail_flow": "retail_flow",
+                               "retail_confidence": "retail_flow", "vpin": "vpin", "quality": "quality"}
+    assert dict(f.quality) == {"gex": 0.8, "quality": 0.8, "institutional_flow": 0.4, "institutional_confidence": 0.4, "retail_flow": 0.6, "retail_confidence": 0.6}
+    assert "gex" not in merge("GOOG", NOW, "chain:1", documents, 60).quality
+
+
+@pytest.mark.parametrize("metric", ["dealer_flow", *MAX_AGES])
+def test_what_is_made_less_often_may_be_as_old_as_its_own_limit(metric):
+    limit = max(120.0, MAX_AGES.get(metric, 0.0))
+    for age, known in ((limit, True), (limit + 0.001, False)):
+        f = merge("GOOG", NOW, "chain:1", [of_metric(metric, {"x": 1.0}, age)], 120.0)
+        assert (f.get("x"), f.missing.get("x")) == ((1.0, None) if known else (None, Reason.FEATURE_STALE))
+
+
+def test_a_document_of_an_empty_moment_says_only_why():
+    f = merge("GOOG", NOW, "chain:1", [of_metric("vpin", {}, 1e6), document(0, {}, {"vpin": Reason.NO_TRADES})], 60)
+    assert not f.values and dict(f.missing) == {"vpin": Reason.NO_TRADES}
 
 
 names = st.sampled_from("abcd")

@@ -309,7 +309,7 @@ def test_what_is_no_json(raw, says):
 
 def test_json_has_limits():
     limits = Limits(json_bytes=10_000, json_values=1000, columns=20)
-    for value, says in (([0] * 2000, "values, at most"), ({str(i): i for i in range(50)}, "50 keys in 1 objects, at most 20"), (["x" * 20_000], "at most 10,000")):
+    for value, says in (([0] * 2000, "values, at most"), ({str(i): i for i in range(50)}, "50 keys in 1 object, at most 20"), (["x" * 20_000], "at most 10,000")):
         with pytest.raises(DataError, match=says) as caught:
             read_json(json.dumps(value, separators=(",", ":")).encode(), "a.json", limits)
         line_of(caught.value)

@@ -158,7 +158,7 @@ def test_prior_volatility_gives_back_yesterdays_close(data):
     ("34200000,1,1,1,1,5,1,1,1,2,7,8\n", "line 2: 12 columns, expected 11"),
     (",1,1,1,1,5,1,1,1,2,7\n", "line 2: '' as time"),
     ("86400000,1,1,1,1,5,1,1,1,2,7\n", "line 2: time 86400000 is outside the day"),
-    ("\x00\x01\x02\n", "line 2: 1 columns, expected 11"),
+    ("\x00\x01\x02\n", "line 2: 1 column, expected 11"),
     ("34200000,abc,1,1,1,5,1,1,1,2,7\n", "line 2: 'abc' as bid open, expected a number"),  # columns that are not kept
     ("34200000,1,1,1,1,5,1,1,-3,2,7\n", "line 2: '-3' as ask low, expected a number"),
     ("34200000,1,NaN,1,1,5,1,1,1,2,7\n", "line 2: 'NaN' as bid high"),

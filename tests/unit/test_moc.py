@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from quanticity.core.reasons import Reason
 from quanticity.core.types import Right, Skip
+from quanticity.market.chain import nanoseconds
 from quanticity.strategies.inputs import Fallback, read
 from quanticity.strategies.moc import INPUTS, Parameters, confidence, propose, terms
 
-from .strategy_support import delta_of, holes, in_order, make_chain, new_york, only, row_of, seen, skipped, with_cell
+from .strategy_support import SECOND, delta_of, holes, in_order, make_chain, new_york, only, row_of, seen, skipped, with_cell
 
 DAY, HALF = date(2026, 3, 18), date(2026, 11, 27)
 NOW = new_york(DAY, 15, 51)
@@ -74,6 +75,23 @@ def test_same_day_options_only_unless_later_ones_are_allowed(expiries, most_days
     else:
         p = only(answer)
         assert (p.contract.expiry - DAY).days == ahead and p.exit_at == new_york(DAY, 15, 57)
+
+
+@pytest.mark.parametrize(("seconds", "trades"), [(0, False), (1, True)])
+def test_the_option_must_still_trade_at_the_time_of_exit(seconds, trades):
+    """The calendar knows of no option that stops before the stocks do; a listing may."""
+    c = chain()
+    ends = nanoseconds(new_york(DAY, 15, 57)) + seconds * SECOND
+    answer = propose(features(), replace(c, contracts=replace(c.contracts, expires_at=np.full(len(c), ends))), Parameters(min_premium=0.01))
+    if trades:
+        only(answer)
+    else:
+        skipped(answer, Reason.NO_SUCH_EXPIRY)
+
+
+def test_of_two_days_as_near_as_each_other_the_same_day_is_wanted():
+    p = only(propose(features(), chain(expiries=(DAY, DAY + timedelta(days=1))), Parameters(most_days=4.0)))
+    assert p.contract.expiry == DAY
 
 
 @pytest.mark.parametrize(("missing", "changed", "detail"), [

@@ -102,6 +102,8 @@ def test_an_expiry_with_one_quote_out_of_the_money_is_left_out():
     listed, friday = c.contracts, (FRIDAY - date(1970, 1, 1)).days
     lone = replace(c, bid=np.where((listed.expiry_day == friday) & (listed.strike != 760.0), np.nan, c.bid))
     assert overnight(lone, 10).counted == 14 and overnight(lone, 1) is Reason.NO_QUOTE
+    rest = overnight(chain(strikes=NEAR, expiries=(date(2026, 3, 27),)), 10)
+    assert replace(overnight(lone, 10), coverage=rest.coverage) == rest  # it weighs nothing in the volatility either
 
 
 def test_old_quotes_do_not_count():
@@ -109,6 +111,26 @@ def test_old_quotes_do_not_count():
     old = replace(c, quote_time=np.where(c.contracts.strike == 755.0, c.ts - 901 * 10**9, c.quote_time))
     none = replace(c, bid=np.where(c.contracts.strike == 755.0, np.nan, c.bid))
     assert overnight(old, 10) == overnight(none, 10) != overnight(c, 10) == overnight(old, 10, max_age=901.0)
+
+
+def test_a_locked_quote_counts_and_a_crossed_one_does_not():
+    c = chain(strikes=NEAR)
+    one = c.contracts.strike == 755.0
+    none, locked, crossed = (replace(c, bid=np.where(one, bid, c.bid)) for bid in (np.nan, c.ask, c.ask + 0.01))
+    assert overnight(locked, 10).coverage == 1.0 and overnight(crossed, 10) == overnight(none, 10)
+
+
+def test_expiries_too_far_ahead_for_the_exposure_are_none():
+    detail = skipped(propose(features(), chain(), replace(EAGER, exposure_days=0.5)), Reason.FEATURE_MISSING)
+    assert overnight(chain(), 0.5) is Reason.NO_SUCH_EXPIRY and detail == "overnight exposure: no such expiry"
+
+
+def test_all_that_is_wanted_is_enough():
+    c = chain(strikes=NEAR, open_interest=lambda k, call: 1000.0 if call and k > 755 else 10.0)
+    total = abs(pressure(overnight(c, 10), 1, math.nan).total)
+    just = replace(EAGER, min_coverage=1.0, min_pressure=total, full_pressure=9.0)
+    only(propose(features(), c, just))
+    skipped(propose(features(), c, replace(just, min_pressure=total * 1.0001)), Reason.LOW_CONFIDENCE)
 
 
 def test_a_chain_that_shows_too_little_is_refused():
@@ -125,7 +147,7 @@ def test_todays_options_do_not_count():
 
 @pytest.mark.parametrize(("change", "reason"), [
     (lambda c: replace(c, open_interest=np.full(len(c), np.nan)), Reason.NO_OPEN_INTEREST), (lambda c: replace(c, open_interest=np.zeros(len(c))), Reason.NO_OPEN_INTEREST),
-    (lambda c: replace(c, bid=np.full(len(c), np.nan)), Reason.NO_QUOTE), (lambda c: c.with_spot(math.nan, "none"), Reason.NO_SPOT)])
+    (lambda c: replace(c, bid=np.full(len(c), np.nan)), Reason.NO_QUOTE), (lambda c: c.with_spot(math.nan, "none"), Reason.NO_SPOT), (lambda c: c.with_spot(0.0, "none"), Reason.NO_SPOT)])
 def test_why_there_is_no_exposure(change, reason):
     c = change(chain())
     assert overnight(c, 10) is reason

@@ -79,7 +79,7 @@ def test_what_is_refused_is_kept_as_it_came():
 
 @pytest.mark.parametrize(("values", "reason"), [
     ({"bid": 9.0, "ask": 8.0}, "crossed_quote"), ({"bid": 0.0}, "negative_price"), ({"ask": float("inf")}, "not_a_number"), ({"ask_size": -1.0}, "negative_price"),
-    ({"bid_size": NAN}, "not_a_number"), ({"index": 6}, "unknown_contract"), ({"index": -1}, "unknown_contract"), ({"bid": 150.0, "ask": 151.0}, "above_bound"),
+    ({"bid_size": float("inf")}, "not_a_number"), ({"index": 6}, "unknown_contract"), ({"index": -1}, "unknown_contract"), ({"bid": 150.0, "ask": 151.0}, "above_bound"),
     ({"bid": 20.0, "ask": 20.1}, "price_jump"), ({"ts": START + 3600 * 10**9 * 9}, "outside_session"), ({"ts": START}, "outside_session"), ({"ts": START + MINUTE}, "out_of_order"),
     ({"ts": START + 100 * MINUTE}, "clock_skew")])
 def test_one_bad_quote_is_refused_for_its_reason_and_nothing_else_is(values, reason):
@@ -92,10 +92,64 @@ def test_one_bad_quote_is_refused_for_its_reason_and_nothing_else_is(values, rea
 
 
 @pytest.mark.parametrize(("values", "reason"), [
-    ({"bid": NAN, "bid_size": 0.0}, "no_bid"), ({"ask": NAN, "ask_size": 0.0}, "no_ask"), ({"bid": NAN, "ask": NAN}, "empty_quote"), ({"bid_size": 0.0}, "zero_size")])
+    ({"bid": NAN, "bid_size": 0.0}, "no_bid"), ({"ask": NAN, "ask_size": 0.0}, "no_ask"), ({"bid": NAN, "ask": NAN}, "empty_quote"), ({"bid_size": 0.0}, "zero_size"),
+    ({"bid_size": NAN}, "not_a_number")])
 def test_a_poor_quote_is_noted_and_kept(values, reason):
     screened = screen_session(edited(session(), 303, **values))
     assert found(screened) == {"quotes": {reason: 1}} and screened.refused == 0
+
+
+def test_sizes_that_nobody_told_are_no_fault_and_what_is_due_is_found_without_them():
+    s = session()
+    nothing = np.full(len(s.quotes), NAN)
+    untold = replace(s, quotes=replace(s.quotes, bid_size=nothing, ask_size=nothing), underlying_quotes=Quotes(s.underlying_bars.ts, np.zeros(120, np.int64), s.underlying_bars.close - 0.01,
+                                                                                                               s.underlying_bars.close + 0.01, nothing[:120], nothing[:120]))
+    screened = screen_session(untold)
+    assert found(screened) == {} and screened.session is untold and screened.score.total == 1.0
+    assert found(screen_session(edited(untold, 303, bid=20.0, ask=20.1))) == {"quotes": {"price_jump": 1}}
+    assert found(screen_session(edited(untold, 303, bid_size=0.0))) == {"quotes": {"zero_size": 1}}
+    assert found(screen_session(edited(untold, 303, bid_size=5.0))) == {"quotes": {"not_a_number": len(s.quotes) - 304}}  # told once, untold from then on
+    twice = replace(untold, quotes=Quotes(**{name: np.append(getattr(untold.quotes, name), getattr(untold.quotes, name)[-1]) for name in s.quotes.__dataclass_fields__}))
+    assert found(screen_session(twice)) == {"quotes": {"duplicate_row": 1}}
+
+
+def at_one_moment(s: MarketSession, minute: int, sizes: float = NAN) -> MarketSession:
+    q = s.quotes.where(s.quotes.ts == START + minute * MINUTE)
+    return replace(s, quotes=replace(q, bid_size=np.full(len(q), sizes), ask_size=np.full(len(q), sizes)),
+                   underlying_bars=s.underlying_bars.where(s.underlying_bars.ts == START + minute * MINUTE))
+
+
+@pytest.mark.parametrize("minute", [1, 60, 120])
+def test_a_snapshot_has_no_gaps_and_is_not_worth_less_for_its_one_moment(minute):
+    s = at_one_moment(session(), minute)
+    screened = screen_session(s)
+    assert found(screened) == {} and screened.refused == 0
+    assert np.isnan(screened.score.parts["unbroken"]) and screened.score.total == 1.0
+    door = Door(s.contracts, s.opens, s.closes)
+    assert sum(len(door.screen(batch)[1]) for batch in batches(s)) + len(door.finish()) == 0
+    assert found(screen_session(at_one_moment(session(), minute, 0.0)))["quotes"] == {"zero_size": 6}
+
+
+def test_quotes_of_one_moment_beside_an_underlying_with_a_course_are_silent():
+    s = session()
+    one = replace(s, quotes=s.quotes.where(s.quotes.ts == START + 60 * MINUTE))
+    assert found(screen_session(one)) == {"quotes": {"gap": 2}} and screen_session(one).score.parts["unbroken"] < 0.01
+    door = Door(s.contracts, s.opens, s.closes)
+    live = join_findings([*(door.screen(batch)[1] for batch in batches(one)), door.finish()])
+    assert live.in_order().row.tolist() == screen_session(one).findings.in_order().row.tolist() == [0, 6]
+
+
+def test_a_jump_against_the_move_of_the_underlying_is_not_explained_by_it():
+    """A put of an index, 2.7% out of the money, that falls by three quarters while the index gains ten points; the sound quote after it stands."""
+    minutes, row = np.arange(1, 121), 6 * 117 + 1
+    path = np.where(minutes < 118, 5051.83, np.where(minutes == 118, 5061.90, 5068.82))
+    s = session(contracts=listed("SPXW", (4915.0, 5050.0, 5100.0), exercise=Exercise.EUROPEAN), spot=path)
+    put = s.quotes.index == 1
+    mid = np.where(s.quotes.ts < START + 118 * MINUTE, 3.25, np.where(s.quotes.ts == START + 118 * MINUTE, 2.85, 2.65))
+    s = replace(s, quotes=replace(s.quotes, bid=np.where(put, mid - 0.05, s.quotes.bid), ask=np.where(put, mid + 0.05, s.quotes.ask)))
+    assert found(screen_session(s)) == {}
+    screened = screen_session(edited(s, row, bid=0.86, ask=0.96))
+    assert found(screened) == {"quotes": {"price_jump": 1}} and screened.findings.row.tolist() == [row] and screened.refused == 1
 
 
 def test_a_refused_row_has_no_notes():

@@ -1,6 +1,7 @@
 """Loading a run folder: what is checked, and what tables and figures make of it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,12 @@ def test_a_day_without_snapshots_or_events_draws_nothing_and_breaks_nothing(fold
 def test_pnl_drawn_ends_at_the_summarys_net(run: Run) -> None:
     net = {trace.name: trace for trace in figures.pnl_figure(run).data}["net of commission"]
     assert net.y[-1] == pytest.approx(run.summary["pnl"]["net"])
+
+
+def test_where_a_held_option_had_no_bid_the_pnl_says_so(run: Run) -> None:
+    assert list(figures.pnl_figure(run).layout.meta["notes"]) == []
+    (note,) = figures.pnl_figure(replace(run, summary={**run.summary, "without_bid": 7})).layout.meta["notes"]
+    assert note.startswith(f"In 7 of {len(run.times)} snapshots an option that was held had no bid") and note.endswith("so the line drops, and comes back with the bid.")
 
 
 def test_the_columns_written_are_the_columns_described(run: Run) -> None:

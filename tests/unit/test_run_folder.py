@@ -3,13 +3,16 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from quanticity.core.config import Config
 from quanticity.core.errors import OutputError, UsageError
 from quanticity.jobs import run
-from quanticity.jobs.run import ReplayRequest, check_out, staged
+from quanticity.jobs.run import ReplayRequest, check_out, scratch_folder, staged
+from quanticity.store.state import State
 
 
 def names(folder: Path) -> list[str]:
@@ -66,6 +69,52 @@ def test_a_place_that_takes_no_folders_is_said_to(tmp_path: Path) -> None:
 def test_to_look_writes_nothing(tmp_path: Path) -> None:
     check_out(tmp_path / "run")
     assert names(tmp_path) == []
+
+
+def test_a_scratch_folder_of_a_killed_process_goes_when_the_next_is_made(tmp_path: Path) -> None:
+    """A process is killed with -9 within the block: what it left is there until another begins, and then gone."""
+    code = f"""
+import os, signal
+from pathlib import Path
+from quanticity.jobs.run import scratch_folder
+with scratch_folder(Path({str(tmp_path / "work")!r})) as folder:
+    (folder / "deliveries.jsonl").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    (killed,) = names(tmp_path)
+    with scratch_folder(tmp_path / "work") as first, scratch_folder(tmp_path / "work") as second:
+        assert names(tmp_path) == sorted([first.name, second.name]) and killed not in names(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_backtest_without_a_folder_keeps_its_deliveries_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder that a backtest takes by itself is such a one: what a killed backtest left in the system's folder for temporary files is cleared by the next."""
+    from quanticity.core.errors import UserError
+    from quanticity.research import backtest
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gone, seen = left(tmp_path / "quanticity-backtest", dead()), list[str]()
+    monkeypatch.setattr(backtest, "run_books", lambda sessions, config, state, books, *more, **options: seen.extend(names(tmp_path)) or [[]])
+    with pytest.raises(UserError, match="at least one session"):
+        backtest.backtest_together([], [backtest.Setup(Config(), ())], state=State.__new__(State))
+    assert len(seen) == 1 and f"-{os.getpid()}-" in seen[0] and names(tmp_path) == [] and not gone.exists()
+
+
+def test_a_run_replaces_one_of_its_own_kind_only(tmp_path: Path) -> None:
+    for kind, summary in (("replay", "{}"), ("backtest", '{"kind": "backtest"}')):
+        with staged(tmp_path / kind, kind) as stage:
+            (stage / "summary.json").write_text(summary)
+        with staged(tmp_path / kind, kind) as stage:
+            (stage / "summary.json").write_text(summary)
+    for there, kind in (("replay", "backtest"), ("backtest", "replay")):
+        for look in (check_out, lambda out, kind: staged(out, kind).__enter__()):
+            with pytest.raises(OutputError, match=f"{there} holds a {there}, which a {kind} does not replace; name another folder with --out"):
+                look(tmp_path / there, kind)
+    assert names(tmp_path) == ["backtest", "replay"]
+    (tmp_path / "replay" / "summary.json").write_text("not JSON")
+    with pytest.raises(OutputError, match="its summary.json is not a run's"):
+        check_out(tmp_path / "replay")
 
 
 def test_what_a_source_needs_is_named(tmp_path: Path) -> None:

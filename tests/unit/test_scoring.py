@@ -5,8 +5,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from quanticity.core.config import SignalsConfig
 from quanticity.core.reasons import Reason
 from quanticity.core.types import Contract, Features, Proposal, Right, Side, Signal
+from quanticity.jobs.signals import signal_policy
 from quanticity.signals.safe_mode import SafeMode, SafeModePolicy, is_drifting
 from quanticity.signals.scoring import SignalPolicy, contract_fingerprint, fingerprint, lock_end, score, signal_id
 
@@ -71,6 +73,12 @@ def test_the_signal_id_is_the_proposals_of_its_symbol_for_the_day():
 def test_locks_hold_for_the_session_or_until_an_overnight_position_is_left(leaves, until):
     signal = score(replace(PROPOSAL, exit_at=TS + leaves), POLICY)
     assert lock_end(signal, POLICY) == TS + until
+
+
+def test_safe_modes_own_numbers_are_the_configurations():
+    configured = signal_policy(SignalsConfig()).safe_mode
+    assert replace(SafeModePolicy(), mode=configured.mode) == configured and SafeModePolicy().mode is SafeMode.OFF
+    assert SafeModePolicy(size_factor=1.0).size_factor == 1.0
 
 
 @pytest.mark.parametrize("factor", [0.0, -0.5, 1.01, float("nan")])

@@ -115,6 +115,8 @@ def test_independent_trades_and_warnings():
         most = max(len(c) for size in range(8) for c in combinations(range(7), size)
                    if all(end[a] <= start[b] or end[b] <= start[a] for a, b in combinations(c, 2)))
         assert independent_trades(start, end) == most
+        names = random.choice(["GOOG", "SPX"], 7).tolist()
+        assert independent_trades(start, end, names) == sum(independent_trades(*(np.array([x for x, n in zip(column, names) if n == name]) for column in (start, end))) for name in ("GOOG", "SPX"))
     assert too_few_trades(29) and not too_few_trades(30) and too_few_losses([1.0] * 200) and not too_few_losses([1.0, -1.0] * 10)
 
 

@@ -12,7 +12,7 @@ from quanticity.market.chain import nanoseconds
 from quanticity.market.parity import pair_rows, parity_spot
 from quanticity.market.session import ChainState, batches, session_digest
 
-DIGEST = "97e1291a5a43bf5543f980ecdcb0ae9edf01c875d1dce6b7cdb76d12755479b8"
+DIGEST = "c93fbd7429f5393b5b411a2e55e600a3a293c3f4bb1fd48b62e5339f7bda7012"
 
 
 @pytest.fixture(scope="module")

@@ -162,13 +162,21 @@ def broker_with(p: SpreadProposal, shown: dict[Contract, Quote], notional: float
     return broker, broker.events()
 
 
+def held(events: list[object]) -> dict[float, int]:
+    """Contracts held by strike, as the fills say."""
+    book = PositionBook()
+    for fill in (f for e in events if isinstance(e, SpreadFill) for f in e.fills):
+        book.apply(fill)
+    return {p.contract.strike: p.quantity for p in book.open_positions()}
+
+
 def test_partial_units_are_whole_in_every_leg_and_each_leg_pays_its_commission():
     broker, events = broker_with(proposal(), SHOWN)
     (fill,) = [e for e in events if isinstance(e, SpreadFill)]
     assert (fill.quantity, fill.price) == (8, -1.40)  # eight show at the ask of the bought leg, ten are wanted
     assert [(f.id, f.side, f.quantity, f.price) for f in fill.fills] == [("sig:1/entry#1.1", SELL, 8, 3.00), ("sig:1/entry#1.2", BUY, 8, 1.60)]
     assert [f.commission for f in fill.fills] == [commission(SCHEDULES[0], SELL, 8, 3.00, 100).total, commission(SCHEDULES[0], BUY, 8, 1.60, 100).total]
-    assert {p.contract.strike: p.quantity for p in broker.positions()} == {100.0: -8, 105.0: 8} and broker.monthly_contracts == 16
+    assert held(events) == {100.0: -8, 105.0: 8} and broker.monthly_contracts == 16
     assert broker.shown["sig:1/entry#1.2"] == SHOWN[BEAR[1].contract]
     broker.on_step(T0 + 2 * MINUTE, SHOWN.get)
     assert not [e for e in broker.events() if isinstance(e, SpreadFill)]  # what was taken stays taken
@@ -197,7 +205,7 @@ def test_nothing_happens_while_a_leg_has_no_quote_and_slippage_is_paid_by_every_
 
 
 def test_target_and_stop_close_at_the_net_price():
-    broker, _ = broker_with(proposal(target_price=-0.50, stop_price=-2.00), SHOWN, notional=720.0)
+    broker, events = broker_with(proposal(target_price=-0.50, stop_price=-2.00), SHOWN, notional=720.0)
 
     def at(minute: int, near: tuple[float, float], far: tuple[float, float]) -> list[object]:
         shown = {BEAR[0].contract: Quote(T0 + minute * MINUTE, *near, 9, 9), BEAR[1].contract: Quote(T0 + minute * MINUTE, *far, 9, 9)}
@@ -206,15 +214,15 @@ def test_target_and_stop_close_at_the_net_price():
 
     assert at(2, (2.0, 2.1), (1.0, 1.1)) == [] and at(3, (3.2, 3.3), (1.3, 1.4)) == []  # closing costs 1.10, then 2.00: the stop is touched
     (out,) = at(4, (3.1, 3.2), (1.3, 1.4))
-    assert (out.quantity, out.price) == (2, -1.90) and {f.role for f in out.fills} == {OrderRole.STOP} and broker.positions() == []
+    assert (out.quantity, out.price) == (2, -1.90) and {f.role for f in out.fills} == {OrderRole.STOP} and held([*events, out]) == {}
     assert [f.side for f in out.fills] == [BUY, SELL]
 
 
 def test_a_forced_exit_takes_the_bracket_off():
-    broker, _ = broker_with(proposal(), SHOWN, notional=720.0)
+    broker, events = broker_with(proposal(), SHOWN, notional=720.0)
     broker.submit(approve_spread_exit(signal(), 2, NOW + timedelta(minutes=1), "time"))
     broker.on_step(T0 + 2 * MINUTE, SHOWN.get)
-    assert broker.positions() == [] and broker.open_orders() == []
+    assert held(events) != {} and held([*events, *broker.events()]) == {} and broker.open_orders() == []
 
 
 # -- the account ------------------------------------------------------------------------------------------------------------------

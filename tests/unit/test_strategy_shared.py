@@ -15,7 +15,7 @@ from quanticity.market.chain import nanoseconds
 from quanticity.strategies import fourteen_dte, moc, one_dte, wall_pin, zero_dte
 from quanticity.strategies.choice import ChoiceParameters, choose, choose_expiry, deltas, liquid, rows_of, today
 from quanticity.strategies.entry import EntryParameters, buy, prices
-from quanticity.strategies.inputs import Absence, Confidence, Fallback, Input, agreement, check_between, check_weights, read, share_of, weigh, weights_of
+from quanticity.strategies.inputs import Absence, Confidence, Fallback, Input, agreement, check_between, check_weights, read, reweighted, share_of, weigh, weights_of
 
 from .strategy_support import DAY, SECOND, delta_of, make_chain, only, row_of, seen, skipped, with_cell
 
@@ -48,6 +48,7 @@ def test_a_value_of_poor_quality_is_missing():
     assert read(seen(NOW, {"a": 1.0, "b": 2.0}, qualities={"b": 0.29}), inputs, 0.3)["b"] == 0.5
     assert read(seen(NOW, {"a": 1.0, "b": 2.0}, qualities=poor), inputs, 0.3) == Absence(Reason.FEATURE_MISSING, "a: low quality")
     assert read(seen(NOW, {"a": 1.0, "b": 2.0}, qualities=poor), inputs)["a"] == 1.0
+    assert read(seen(NOW, {"b": 2.0}, {"a": Reason.NO_QUOTE}, qualities=poor), inputs, 0.3).detail == "a: no quote"  # its own reason first
 
 
 @pytest.mark.parametrize("fallback", [Fallback.SKIP, Fallback.REFUSE])
@@ -65,6 +66,7 @@ def test_every_input_is_declared_once(strategy):
 def test_weighing():
     c = weigh({"a": 0.5, "b": math.nan, "c": -1.0, "d": 7.0}, {"a": 0.4, "b": 0.3, "c": 0.2, "d": 0.1})
     assert c == Confidence(0.45, {"a": 0.5, "b": 0.5, "c": 0.0, "d": 1.0}, ("b",))
+    assert weigh({"a": 1 / 3, "b": 1 / 3}, {"a": 0.5, "b": 0.5}) == Confidence(0.333333, {"a": 0.333333, "b": 0.333333})
     with pytest.raises(ValueError, match="not the same"):
         weigh({"a": 1.0}, {"b": 1.0})
 
@@ -92,9 +94,28 @@ class Weights:
 def test_weights_are_found_by_name_and_must_sum_to_one():
     assert weights_of(Weights()) == {"a": 0.5, "b": 0.5}
     check_weights(Weights(0.25, 0.0, 0.75))
-    for a, b in ((0.5, 0.6), (1.5, -0.5), (math.nan, 0.5)):
+    check_weights(Weights(0.5 + 9e-10, 0.0, 0.5))
+    check_weights(Weights(0.5 - 9e-10, 0.0, 0.5))
+    for a, b in ((0.5, 0.6), (0.5, 0.4), (0.5, 0.5 + 1.2e-9), (0.5, 0.5 - 1.2e-9), (1.5, -0.5), (math.nan, 0.5)):
         with pytest.raises(ValueError, match="the weights sum to"):
             check_weights(Weights(a, 0.0, b))
+
+
+def test_other_weights_make_room_in_proportion():
+    assert reweighted(Weights(), a=0.8) == {"weight_a": 0.8, "weight_b": 0.2} and reweighted(Weights()) == {"weight_a": 0.5, "weight_b": 0.5}
+    assert reweighted(zero_dte.Parameters(), stretch=0.7) == pytest.approx({"weight_stretch": 0.7, "weight_gamma": 0.125, "weight_room": 0.1, "weight_flow": 0.05, "weight_toxicity": 0.025})
+    assert reweighted(Weights(), a=1.0) == reweighted(Weights(1.0, 9.0, 0.0), a=1.0) == {"weight_a": 1.0, "weight_b": 0.0}
+    assert reweighted(Weights(), a=0.3, b=0.7) == {"weight_a": 0.3, "weight_b": 0.7} and reweighted(Weights(), a=0.0) == {"weight_a": 0.0, "weight_b": 1.0}
+    for strategy in ALL:
+        strategy.Parameters(**reweighted(strategy.Parameters(), **{term: 0.5 for term in list(weights_of(strategy.Parameters()))[:1]}))
+
+
+@pytest.mark.parametrize(("parameters", "weights", "message"), [
+    (Weights(), {"c": 0.5}, "no weight c: there are a, b"), (EntryParameters(), {"a": 0.5}, "no weight a: the strategy has none"), (Weights(), {"a": -0.1}, "sum to -0.1; none may be negative"),
+    (Weights(), {"a": 1.1}, "sum to 1.1"), (Weights(), {"a": 0.5, "b": 0.4}, "sum to 0.9"), (Weights(), {"a": 0.6, "b": 0.6}, "sum to 1.2"), (Weights(), {"a": -0.1, "b": 1.1}, "sum to 1; none may be negative"), (Weights(1.0, 9.0, 0.0), {"a": 0.5}, "sum to 0.5")])
+def test_weights_that_cannot_sum_to_one_are_refused(parameters, weights, message):
+    with pytest.raises(ValueError, match=message):
+        reweighted(parameters, **weights)
 
 
 @pytest.mark.parametrize(("value", "with_low", "fine"), [(0.0, False, False), (0.0, True, True), (0.5, False, True), (1.0, False, False), (math.nan, True, False),
@@ -106,7 +127,15 @@ def test_bounds(value, with_low, fine):
         check_between(Weights(other=value), 0, 1, "other", with_low=with_low)
 
 
+@pytest.mark.parametrize(("low", "high", "with_low", "says"), [(10, 20, False, "other 9 must be a number above 10 and below 20"), (10, 20, True, "other 9 must be a number from 10 up and below 20"),
+                                                               (10, math.inf, False, "other 9 must be a number above 10"), (10, math.inf, True, "other 9 must be a number from 10 up")])
+def test_what_is_out_of_bounds_is_told_with_its_bounds(low, high, with_low, says):
+    with pytest.raises(ValueError, match=f"^{says}$"):
+        check_between(Weights(), low, high, "other", with_low=with_low)
+
+
 def test_signed_evidence_and_shares():
+    assert agreement(1, 1.2) == 1.0 and agreement(-1, 1.2) == 0.0
     assert [agreement(w, x) for w in (1, -1) for x in (-2.0, -0.5, 0.0, 1.0)] == [0.0, 0.25, 0.5, 1.0, 1.0, 0.75, 0.5, 0.0]
     assert math.isnan(agreement(1, math.nan)) and math.isnan(share_of(math.nan, 1.0)) and [share_of(-3.0, 2.0), share_of(-1.0, 2.0)] == [1.0, 0.5]
 
@@ -131,6 +160,7 @@ def test_the_nearest_expiry_within_the_bounds_and_of_equals_the_earlier(target, 
 def test_the_expiry_held_stays_unless_another_is_nearer_by_more_than_the_margin(held_day, margin, expected):
     c = make_chain(NOW, DAYS, STRIKES)
     assert ahead(c, choose_expiry(c, 14, 10, 20, held_of(c, held_day), margin)) == expected
+    assert ahead(c, choose_expiry(c, 14, 10, 20, held_of(c, held_day))) == 12  # no margin is none
 
 
 def test_an_expiry_that_has_stopped_trading_or_will_too_soon_does_not_count():
@@ -149,7 +179,7 @@ CHOICE = ChoiceParameters(min_open_interest=50.0, min_volume=3.0)
 
 
 @pytest.mark.parametrize(("column", "value", "filter_name"), [
-    ("bid", np.nan, "no bid"), ("bid", 0.0, "no bid"), ("ask", np.nan, "no ask"), ("bid", 99.0, "crossed"), ("ask", 0.29, "crossed"), ("ask", 99.0, "spread"), ("ask_size", 0.0, "size"),
+    ("bid", np.nan, "no bid"), ("bid", 0.0, "no bid"), ("ask", np.nan, "no ask"), ("ask", 0.0, "no ask"), ("bid", 99.0, "crossed"), ("ask", 0.29, "crossed"), ("ask", 99.0, "spread"), ("ask_size", 0.0, "size"),
     ("ask_size", np.nan, "size"), ("bid_size", 0.0, "size"), ("bid_size", np.nan, "size"), ("quote_time", 0, "age"), ("quote_time", nanoseconds(NOW) - 301 * SECOND, "age"), ("open_interest", 49.0, "open interest"), ("open_interest", np.nan, "open interest"),
     ("volume", 2.0, "volume"), ("volume", np.nan, "volume")])
 def test_each_filter_takes_a_contract_out_and_is_counted(column, value, filter_name):
@@ -160,10 +190,36 @@ def test_each_filter_takes_a_contract_out_and_is_counted(column, value, filter_n
     assert found.rows.tolist() == [rows[0], rows[2]] and found.taken_out == ((filter_name, 1),) and found.why == f"3 looked at: {filter_name} 1"
 
 
-def test_a_contract_of_unknown_multiplier_is_not_traded():
+@pytest.mark.parametrize(("parameter", "value", "columns"), [
+    ("min_premium", 2.0, {"bid": 1.9, "ask": 2.0}), ("min_size", 7.0, {"bid_size": 7.0}), ("min_size", 7.0, {"ask_size": 7.0}), ("max_quote_age", 45.0, {"quote_time": nanoseconds(NOW) - 45 * SECOND}),
+    ("max_relative_spread", 0.5, {"bid": 3.0, "ask": 5.0}), ("min_open_interest", 12.0, {"open_interest": 12.0}), ("min_volume", 4.0, {"volume": 4.0})])
+def test_a_contract_just_at_a_bound_can_be_traded(parameter, value, columns):
+    c = make_chain(NOW, DAYS, (750.0,))
+    rows = rows_of(c, today(c), 1)
+    for column, number in columns.items():
+        c = with_cell(c, column, rows[0], number)
+    tighter = value - 1e-6 if parameter.startswith("max") else value + 1e-6
+    assert [len(liquid(c, rows, ChoiceParameters(**{"max_relative_spread": 9.0, parameter: bound})).rows) for bound in (value, tighter)] == [1, 0]
+
+
+@pytest.mark.parametrize(("parameter", "column"), [("min_open_interest", "open_interest"), ("min_volume", "volume")])
+def test_the_least_that_can_be_asked_for_is_asked_for(parameter, column):
+    c = make_chain(NOW, DAYS, (750.0,))
+    rows = rows_of(c, today(c), 1)
+    assert not len(liquid(with_cell(c, column, rows[0], 0.0), rows, ChoiceParameters(**{parameter: 0.5})).rows)
+
+
+def test_a_locked_quote_can_be_traded():
+    c = make_chain(NOW, DAYS, (750.0,))
+    rows = rows_of(c, today(c), 1)
+    assert liquid(with_cell(c, "bid", rows[0], c.ask[rows[0]]), rows, ChoiceParameters()).rows.tolist() == rows.tolist()
+
+
+@pytest.mark.parametrize("multiplier", [np.nan, 0.0])
+def test_a_contract_of_unknown_multiplier_is_not_traded(multiplier):
     c = make_chain(NOW, DAYS, (745.0, 750.0))
     rows = rows_of(c, today(c), 1)
-    odd = replace(c, contracts=replace(c.contracts, multiplier=np.where(np.arange(len(c)) == rows[0], np.nan, 100.0)))
+    odd = replace(c, contracts=replace(c.contracts, multiplier=np.where(np.arange(len(c)) == rows[0], multiplier, 100.0)))
     assert liquid(odd, rows, ChoiceParameters()).taken_out == (("adjusted", 1),) and liquid(odd, rows, ChoiceParameters()).rows.tolist() == [rows[1]]
 
 
@@ -211,6 +267,17 @@ def test_a_new_contract_must_beat_the_held_one_by_the_margin(off, margin, kept):
     c, low, high, middle = near_two()  # the low one's delta is above the middle; a target `off` below it is nearer to the high one by 2 off
     answer = choose(c, np.array([low, high]), ChoiceParameters(target_delta=middle - off, hold_margin=margin), c.contracts.contract(low))
     assert answer == (low if kept else high)
+
+
+def test_just_at_the_bound_of_the_distance_and_of_the_margin():
+    c, low, high, middle = near_two()
+    rows, at = np.array([low, high]), round(delta_of(c, low), 6)
+    off = abs(delta_of(c, low) - at)  # a target of six places, so that the bounds are what they are in decimals
+    assert choose(c, np.array([low]), ChoiceParameters(target_delta=at, max_delta_distance=max(round(off, 9), 1e-12))) == low
+    target = delta_of(c, high)
+    apart = round(delta_of(c, low) - target, 9)
+    held = c.contracts.contract(low)
+    assert [choose(c, rows, ChoiceParameters(target_delta=target, hold_margin=margin), held) for margin in (apart, apart - 1e-8)] == [low, high]
 
 
 def test_a_held_contract_that_cannot_be_taken_is_not_kept():
@@ -272,12 +339,13 @@ def test_a_bought_contract_carries_all_that_it_was_made_from():
     assert late.exit_at == late.contract.expires_at  # never after it
 
 
-@pytest.mark.parametrize(("parameters", "says"), [
-    (EntryParameters(min_premium=500.0), "no calls can be traded; 21 looked at: "), (EntryParameters(target_delta=0.01, max_delta_distance=0.001), "calls none is within 0.001 of delta 0.01"),
-    (EntryParameters(tick=80.0, max_delta_distance=1.0), "leaves no price step")])
-def test_why_nothing_was_bought(parameters, says):
+@pytest.mark.parametrize(("way", "parameters", "says"), [
+    (1, EntryParameters(min_premium=500.0), "no calls can be traded; 21 looked at: no bid 8, premium 13"), (-1, EntryParameters(min_premium=500.0), "no puts can be traded; 21 looked at: "),
+    (1, EntryParameters(target_delta=0.01, max_delta_distance=0.001), "of 12 calls none is within 0.001 of delta 0.01; 21 looked at: no bid 8, premium 1"),
+    (1, EntryParameters(tick=80.0, max_delta_distance=1.0), "leaves no price step")])
+def test_why_nothing_was_bought(way, parameters, says):
     c = make_chain(NOW, DAYS, STRIKES)
-    answer = buy("mine", Features("GOOG", NOW, "chain:1", {}), c, today(c), 1, SURE, NOW + timedelta(hours=1), "why", parameters)
+    answer = buy("mine", Features("GOOG", NOW, "chain:1", {}), c, today(c), way, SURE, NOW + timedelta(hours=1), "why", parameters)
     assert says in skipped(answer, Reason.NO_LIQUID_CONTRACT)
 
 

@@ -1,5 +1,6 @@
 """The tear sheet of a backtest: sessions in a row, exposure by strategy and expiry, dashes with reasons, headings that stay with what they are of."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import nbformat
@@ -28,6 +29,14 @@ def test_nights_and_weekends_take_no_room_and_no_line_bridges_them(run):
     entry = next(t for t in market.data if t.name == "entry")
     exits = [t for t in market.data if t.name.startswith("exit")]
     assert min(abs(a - b) for a in entry.x for t in exits for b in t.x) >= 45 - 1e-9  # three quarters of an hour lie between an entry and its exit
+
+
+def test_where_a_held_option_had_no_bid_the_curve_says_so(run):
+    """One sentence under the curve, in a report as in a backtest, only where it happened; a folder of before it was counted says nothing."""
+    assert list(equity_figure(run).layout.meta["notes"]) == [] and "without_bid" not in run.summary["days"][0]
+    days = [day | {"without_bid": n} for day, n in zip(run.summary["days"], (11, 1), strict=True)]
+    (note,) = equity_figure(replace(run, summary={**run.summary, "days": days})).layout.meta["notes"]
+    assert note.startswith("In 12 steps an option that was held had no bid that it could be sold at: risk") and note.endswith("so it may drop and come back.")
 
 
 def test_a_moment_outside_all_sessions_stands_at_the_end_of_the_one_before():

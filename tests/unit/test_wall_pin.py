@@ -51,6 +51,27 @@ def test_each_reason_to_skip(changed, reason, detail):
     assert detail in skipped(propose(features(**changed), chain(), Parameters()), reason)
 
 
+@pytest.mark.parametrize(("wall", "proposes"), [(752.99, False), (753.0, True), (760.0, True), (760.01, False)])
+def test_the_bounds_of_the_way_are_within(wall, proposes):
+    answer = propose(features(call_wall=wall, put_wall=None, expected_move=10.0), chain(), Parameters())
+    assert isinstance(answer, tuple) == proposes
+
+
+@pytest.mark.parametrize("minutes", [16, 15])
+def test_it_must_trade_for_longer_than_the_time_of_exit(minutes):
+    now = new_york(DAY, 15, 60 - minutes)
+    answer = propose(features(now=now), chain(now=now), Parameters(max_delta_distance=0.5, min_premium=0.05, max_relative_spread=2.0))
+    if minutes == 15:
+        skipped(answer, Reason.NO_SUCH_EXPIRY)
+    else:
+        assert only(answer).exit_at == new_york(DAY, 15, 45)
+
+
+def test_the_exit_is_that_of_the_day_traded_whatever_else_is_listed():
+    c = chain(expiries=(DAY + timedelta(days=2), DAY))
+    assert only(propose(features(), c, Parameters())).exit_at == new_york(DAY, 15, 45)
+
+
 def test_no_expiry_too_late_and_nothing_to_trade():
     skipped(propose(features(), chain(expiries=(DAY + timedelta(days=2),)), Parameters()), Reason.NO_SUCH_EXPIRY)
     late = new_york(DAY, 15, 45)
