@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from quanticity.jobs.wiring import LoadedStrategy
     from quanticity.research.bias import BiasReport, MakeStrategy
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #2e0374e1
+# %% ../../nbs/95_app/973_bias_cli.ipynb #3c672f20
 def given_parameters(pairs: Sequence[str]) -> dict[str, Any]:
     """`NAME=VALUE` pairs, the value as JSON or else as text. UserError where one is no such pair."""
     found: dict[str, Any] = {}
@@ -48,7 +48,11 @@ def named_strategy(config: "Config", name: str, parameters: Mapping[str, Any]) -
 
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
-    entry = config.strategies.get(name)
+    entry, module = config.strategies.get(name), name.partition(":")[0]
+    if entry is None and (module.endswith(".py") or not all(part.isidentifier() for part in module.split("."))):
+        there = ", ".join(config.strategies) or "none"
+        raise ConfigError(f"no strategy {name or repr(name)} in the configuration (there: {there}), and no module can have that name",
+                          "give NAME, module or module:Class; the file my_strategy.py is the module my_strategy")
     try:
         if entry is None:
             make = fresh_strategy(name, parameters, key="--strategy")
@@ -65,7 +69,7 @@ def named_strategy(config: "Config", name: str, parameters: Mapping[str, Any]) -
     except SystemExit as error:
         raise UserError(f"--strategy: {name} ends the program when it is imported", "keep what a program does under if __name__ == '__main__'") from error
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #f7c07a9d
+# %% ../../nbs/95_app/973_bias_cli.ipynb #8d46e7a9
 class _TooLong(BaseException):
     """Raised in the middle of a call that takes too long; no exception of a strategy, so it is not taken for one."""
 
@@ -74,7 +78,7 @@ _Any = TypeVar("_Any")
 
 
 def within(seconds: float, what: str, function: Callable[..., _Any]) -> Callable[..., _Any]:
-    """The function, given up with `_TooLong` when a call takes longer than so many seconds.
+    """The function, given up with `_TooLong` when a call computes for longer than so many seconds (of the processor).
 
     Only where that can be done: in the main thread, on a system with interval timers. Elsewhere it is the function itself.
     """
@@ -85,16 +89,16 @@ def within(seconds: float, what: str, function: Callable[..., _Any]) -> Callable
         return function
 
     def stop(number: int, frame: object) -> None:
-        raise _TooLong(f"{what} does not come back within {seconds:g} s")
+        raise _TooLong(f"{what} does not come back from {seconds:g} s of computing")
 
     def call(*arguments: Any) -> _Any:
-        before = signal.signal(signal.SIGALRM, stop)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        before = signal.signal(signal.SIGPROF, stop)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
             return function(*arguments)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-            signal.signal(signal.SIGALRM, before)
+            signal.setitimer(signal.ITIMER_PROF, 0.0)
+            signal.signal(signal.SIGPROF, before)
 
     return call
 
@@ -179,7 +183,7 @@ def print_report(report: "BiasReport") -> None:
     if report.note:
         console.print(Text(f"  {report.note}"))
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #bb1b8392
+# %% ../../nbs/95_app/973_bias_cli.ipynb #63fd97ea
 def bias(
     strategy: Annotated[str, typer.Option("--strategy", "-s", help="NAME in the configuration, or a module, or module:Class.")],
     source: Annotated[str, typer.Option(help="sim: a simulated day; lean: a recorded one in LEAN's format; lake: an imported one.")] = "sim",
@@ -190,7 +194,7 @@ def bias(
     parameters: Annotated[list[str] | None, typer.Option("--parameters", "-p", help="A parameter of the strategy, NAME=VALUE; may be given again.")] = None,
     stale_seconds: Annotated[float | None, typer.Option(help="A quote older than this is stale [default: market.max_quote_age_seconds].")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="For a slow strategy: compare a sample of the decisions, on fewer changed days.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds that the strategy may take for one answer, or to compute its indicators once.")] = 300.0,
+    timeout: Annotated[float, typer.Option(help="Seconds that the strategy may compute for one answer, or for its indicators once.")] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output, and nothing else.")] = False,
 ) -> None:
     """Check a strategy for look-ahead, warm-up dependence, unstable contract choice, use of stale quotes, and chance.

@@ -118,7 +118,7 @@ def apart(ts: IntArray, times: Sequence[int], minutes: int = 3) -> BoolArray:
         out &= np.abs(ts - t) >= minutes * _MINUTE
     return out
 
-# %% ../../nbs/25_feeds/286_fault_desk.ipynb #a1d94a47
+# %% ../../nbs/25_feeds/286_fault_desk.ipynb #4d98a478
 class FaultDesk:
     """What the kinds of faults work with: the session, edits of its tapes, and which contracts are still untouched."""
 
@@ -129,6 +129,7 @@ class FaultDesk:
         self.free = np.ones(len(session.contracts), np.bool_)
         self.pairs_touched: list[int] = []
         self.needed: list[int] = []  # times at which quotes must be fresh, because a price is planted there that only they can tell
+        self.worked_out: dict[str, BoolArray] = {}  # masks of rows that do not change while faults are planted
         self.silenced: list[tuple[int, int]] = []  # stretches of the quotes tape that were taken out
         self.calm: list[int] = []  # times at which the underlying must be left alone, because a jump is planted there
         self.used = {name: np.zeros(len(tape), np.bool_) for name, tape in session.tapes().items()}

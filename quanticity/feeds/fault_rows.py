@@ -68,9 +68,16 @@ def has_bid(d: FaultDesk) -> BoolArray:
 def has_ask(d: FaultDesk) -> BoolArray:
     return np.asarray(d.session.quotes.ask > 0)
 
-# %% ../../nbs/25_feeds/286_fault_rows.ipynb #ceeef7d6
+# %% ../../nbs/25_feeds/286_fault_rows.ipynb #3e0d991e
 def levelled(d: FaultDesk) -> BoolArray:
     """Quotes far from worthless, out of the money, whose contract had two-sided quotes a minute and two minutes before."""
+    if "levelled" not in d.worked_out:
+        d.worked_out["levelled"] = _levelled(d)
+    q = d.session.quotes
+    return d.worked_out["levelled"] & apart(q.ts, d.disturbed()) & d.attended(q.ts)
+
+
+def _levelled(d: FaultDesk) -> BoolArray:
     q, c = d.session.quotes, d.contracts
     order = np.lexsort((q.ts, q.index))
     good = (d.two_sided() & ((q.ask - q.bid) < 0.06 * q.bid) & (q.bid > 2.0))[order]
@@ -80,7 +87,6 @@ def levelled(d: FaultDesk) -> BoolArray:
     out = np.zeros(len(q), np.bool_)
     out[order] = near
     spot, strike = d.spot(q.ts), c.strike[q.index]
-    out &= apart(q.ts, d.disturbed()) & d.attended(q.ts)
     return out & np.where(c.is_call[q.index], strike > spot, strike < spot) & (q.bid < 0.05 * spot)
 
 
@@ -140,17 +146,16 @@ def expired_quote(desk: FaultDesk, place: str) -> Spot:
     return "quotes", desk.edits["quotes"].add(len(desk.session.quotes) - 1, **{name: column[row] for name, column in desk.edits["quotes"].columns.items()}
                                               | {"ts": desk.session.quotes.ts[-1]}), Reason.EXPIRED
 
-# %% ../../nbs/25_feeds/286_fault_rows.ipynb #5e574925
+# %% ../../nbs/25_feeds/286_fault_rows.ipynb #a52f5d5f
 def beside_quotes(d: FaultDesk) -> BoolArray:
-    """Trades whose contract had a two-sided quote at most two minutes before, out of the money, in the session."""
+    """Trades whose contract's last two quotes were two-sided, the later at most two minutes before, out of the money, in the session."""
     q, t = d.session.quotes, d.session.trades
-    both = d.two_sided()
-    order = np.lexsort((q.ts[both], q.index[both]))
+    order = np.lexsort((q.ts, q.index))
+    index, ts, both = q.index[order], q.ts[order], d.two_sided()[order]
+    both[1:] &= both[:-1] & (index[1:] == index[:-1])
     span = d.closes - d.opens + (1 << 50)
-    key = q.index[both][order] * span + (q.ts[both][order] - d.opens)
-    at = np.searchsorted(key, t.index * span + (t.ts - d.opens), side="right") - 1
-    known = (at >= 0) & (q.index[both][order][np.maximum(at, 0)] == t.index)
-    fresh = known & (t.ts - q.ts[both][order][np.maximum(at, 0)] <= 2 * _MINUTE) & (t.ts > d.opens)
+    at = np.maximum(np.searchsorted(index * span + (ts - d.opens), t.index * span + (t.ts - d.opens), side="right") - 1, 0)
+    fresh = both[at] & (index[at] == t.index) & (ts[at] <= t.ts) & (t.ts - ts[at] <= 2 * _MINUTE) & (t.ts > d.opens)
     return np.asarray(fresh & (t.price > 1.0) & (t.price < 0.05 * d.spot(t.ts)) & d.attended(t.ts))
 
 
@@ -159,7 +164,7 @@ def off_its_quotes(columns: dict[str, npt.NDArray[Any]], row: int, desk: FaultDe
     desk.needed.append(int(columns["ts"][row]))
     columns["price"][row] = round(3 * columns["price"][row] + 20, 2)
 
-# %% ../../nbs/25_feeds/286_fault_rows.ipynb #20bf2934
+# %% ../../nbs/25_feeds/286_fault_rows.ipynb #f9f5a631
 QUOTE_KINDS: dict[str, Plant] = {
     "crossed": changed("quotes", Reason.CROSSED_QUOTE, made_from(bid=lambda c, r, d: c["ask"][r] + 0.05), has_ask),
     "locked": changed("quotes", Reason.LOCKED_QUOTE, made_from(ask=lambda c, r, d: c["bid"][r]), FaultDesk.two_sided),
@@ -168,7 +173,7 @@ QUOTE_KINDS: dict[str, Plant] = {
     "negative_price": changed("quotes", Reason.NEGATIVE_PRICE, made_from(ask=lambda c, r, d: -c["ask"][r]), has_ask),
     "negative_size": changed("quotes", Reason.NEGATIVE_PRICE, set_to(ask_size=-5.0)),
     "infinite": changed("quotes", Reason.NOT_A_NUMBER, set_to(ask=np.inf)),
-    "size_nan": changed("quotes", Reason.NOT_A_NUMBER, set_to(bid_size=np.nan)),
+    "size_nan": changed("quotes", Reason.NOT_A_NUMBER, set_to(bid_size=np.nan), has_bid),
     "zero_size": changed("quotes", Reason.ZERO_SIZE, set_to(bid_size=0.0), has_bid),
     "no_bid": changed("quotes", Reason.NO_BID, set_to(bid=np.nan, bid_size=0.0), FaultDesk.two_sided),
     "no_ask": changed("quotes", Reason.NO_ASK, set_to(ask=np.nan, ask_size=0.0), FaultDesk.two_sided),

@@ -240,7 +240,7 @@ def load_strategy(name: str, entry: StrategyConfig) -> LoadedStrategy:
         raise ConfigError(f"{key}.module: {entry.module} is the strategy {loaded.name!r}", f"name the entry strategies.{loaded.name}")
     return loaded
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #f4e44298
+# %% ../../nbs/80_jobs/800_wiring.ipynb #304ec95b
 def strategy_at(path: str, parameters: Mapping[str, Any] = MappingProxyType({}), playbook: Playbook | None = None, key: str = "strategy") -> LoadedStrategy:
     """The strategy in a module or `module:Class`, under its own name; without a playbook under its own `PLAYBOOK`, else under one that lets it run all day.
 
@@ -254,7 +254,7 @@ def strategy_of(holder: Any, parameters: Mapping[str, Any] = MappingProxyType({}
     holder = holder() if isinstance(holder, type) else holder
     made = _parameters(_attribute(holder, "Parameters", _part(key)), parameters, key)
     name, propose = _attribute(holder, "NAME", _part(key)), _attribute(holder, "propose", _part(key))
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name.strip():
         raise ConfigError(f"{_part(key)}: its NAME is {name!r}, no text", "see CONTRIBUTING, 'How to add a strategy'")
     indicators, warm_up = getattr(holder, "indicators", None), getattr(holder, "WARM_UP_MINUTES", 0.0)
     for what, function in (("propose", propose), ("indicators", indicators)):
@@ -262,7 +262,10 @@ def strategy_of(holder: Any, parameters: Mapping[str, Any] = MappingProxyType({}
             raise ConfigError(f"{_part(key)}: its {what} is no function", "see CONTRIBUTING, 'How to add a strategy'")
     if isinstance(warm_up, bool) or not isinstance(warm_up, int | float) or not 0 <= warm_up < math.inf:
         raise ConfigError(f"{_part(key)}: its WARM_UP_MINUTES is {warm_up!r}", "a number of minutes from 0 up")
-    return LoadedStrategy(name, _with_memory(propose), made, playbook or getattr(holder, "PLAYBOOK", None) or _all_day(name), indicators, float(warm_up))
+    own = getattr(holder, "PLAYBOOK", None)
+    if own is not None and not isinstance(own, Playbook):
+        raise ConfigError(f"{_part(key)}: its PLAYBOOK is a {type(own).__name__}, not a Playbook", "see quanticity.playbooks.playbook")
+    return LoadedStrategy(name, _with_memory(propose), made, playbook or own or _all_day(name), indicators, float(warm_up))
 
 
 def _part(key: str) -> str:

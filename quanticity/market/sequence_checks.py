@@ -126,7 +126,7 @@ def minute_cuts(t: IntArray, opens: int) -> tuple[int, IntArray]:
     ends = opens + _MINUTE * np.arange(first, last)
     return first, np.concatenate(([0], np.searchsorted(t, ends, side="right"), [len(t)]))
 
-# %% ../../nbs/20_market/262_sequence_checks.ipynb #38ab91a0
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #1f838d11
 class GapWatch:
     """Watches one tape for minutes without rows, between the open and the close (nanoseconds UTC)."""
 
@@ -151,7 +151,7 @@ class GapWatch:
             rows = np.flatnonzero(s.keep)[long]
             usual = self._usual(t, long)
             for row, ts, step, often in zip(rows.tolist(), t[long].tolist(), steps[long].tolist(), usual.tolist(), strict=True):
-                halted = bool(np.any((halts > ts - step) & (halts <= ts)))
+                halted = bool(np.any((halts >= ts - step) & (halts <= ts)))  # also at the very moment of the last row
                 if not halted and step > self.intervals * often:
                     self._held.append((s.name, s.first + row, ts, step / _MINUTE, max(self.shortest, self.intervals * often) / _MINUTE))
         self._count(t)
@@ -186,7 +186,7 @@ class GapWatch:
         """Minutes of silence up to `now` (at most to the close) if they are too many, else 0."""
         until = min(now, self.closes)
         often = (self.last - self.first) / (self.minutes - 1) if self.minutes > 1 else _MINUTE / self.intervals
-        halted = bool(np.any((halts > self.last) & (halts <= until)))
+        halted = bool(np.any((halts >= self.last) & (halts <= until)))
         return 0.0 if halted or until - self.last <= max(self.shortest, self.intervals * often) else (until - self.last) / _MINUTE
 
 # %% ../../nbs/20_market/262_sequence_checks.ipynb #5ec9059a

@@ -40,13 +40,13 @@ def _stacked(axis: SessionAxis, titles: tuple[str, ...]) -> dict[str, Any]:
 def _on(number: int) -> dict[str, Any]:
     return {} if number == 0 else {"xaxis": f"x{number + 1}", "yaxis": f"y{number + 1}"}
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #1cc19f5b
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #b3a1c4cd
 def equity_figure(run: BacktestRun) -> Any:
     """Profit or loss of the whole book so far, and under it how far it is below its highest."""
     rows, axis = run.rows(), run.axis
     steps = sum(int(day.get("without_bid", 0)) for day in run.summary["days"])
-    notes = [f"In {how_many(steps, 'step')} an option that was held had no bid that it could be sold at: risk, and the money at a close, count it as 0 at once, and the "
-             "curve shows it at its last bid for up to market.max_quote_age_seconds, then at 0, so it may drop and come back."] if steps else []
+    notes = [f"In {how_many(steps, 'step')} an option that was held had no bid that it could be sold at: risk, and the money at a close, count it 0 at once. "
+             "The curve shows it at its last bid for up to market.max_quote_age_seconds, then at 0, so it may drop and come back."] if steps else []
     figure = _figure(
         "Profit and loss, and drawdown", "equity.parquet: ts, book_net, drawdown", notes, height=480, **_stacked(axis, ("net, dollars", "drawdown, dollars"))
     )

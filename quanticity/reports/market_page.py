@@ -50,7 +50,7 @@ def new_york_times(ns: Sequence[int]) -> list[datetime]:
     """Nanoseconds UTC as naive New York wall-clock times, which is what an axis shows."""
     return [datetime.fromtimestamp(t // 1_000_000_000, UTC).astimezone(_NEW_YORK).replace(tzinfo=None) for t in ns]
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #53060fbc
+# %% ../../nbs/75_reports/771_market_page.ipynb #8aee6aa7
 _SHADES = "Viridis"
 
 
@@ -70,7 +70,8 @@ def _curve(x: Sequence[Any], y: Any, name: str, colour: str) -> Any:
     """A line over time; of one point alone, through which no line can be drawn, a dot."""
     import plotly.graph_objects as go
 
-    mode = "lines" if int(np.count_nonzero(np.isfinite(y) & (np.asarray(y) != 0))) > 1 else "markers"
+    there = np.isfinite(y) & (np.asarray(y) != 0)
+    mode, y = ("lines", y) if int(np.count_nonzero(there)) > 1 else ("markers", np.where(there, y, np.nan))
     return go.Scatter(x=list(x), y=y, name=name, mode=mode, line={"color": colour, "width": 1.6}, marker={"color": colour, "size": 8})
 
 
@@ -90,7 +91,8 @@ def coverage_over_time(session: MarketSession) -> Any:
     at, share = {name: row for row, name in enumerate(shown, 1)}, sum(shown.values())
     figure = make_subplots(rows=len(at), cols=1, shared_xaxes=True, vertical_spacing=0.045, row_heights=[height / share for height in shown.values()])
     figure.add_bar(x=x, y=p.rows.get(quotes, none), name=_LABELS[quotes], marker_color=BLUE, row=1, col=1)
-    figure.add_trace(_curve(x, p.contracts, "contracts quoted", GREEN), row=1, col=1)
+    if len(session.contracts):
+        figure.add_trace(_curve(x, p.contracts, "contracts quoted", GREEN), row=1, col=1)
     figure.update_yaxes(rangemode="nonnegative", title_text=f"rows in {p.minutes:.3g} min", row=1, col=1)
     if row := at.get("two-sided"):
         figure.add_trace(_curve(x, p.two_sided, "two-sided share", PURPLE), row=row, col=1)
@@ -100,7 +102,7 @@ def coverage_over_time(session: MarketSession) -> Any:
         figure.update_yaxes(rangemode="nonnegative", title_text="trades", row=row, col=1)
     if row := at.get("spot"):
         figure.add_trace(_curve(x, p.spot, "spot", RED), row=row, col=1)
-        figure.update_yaxes(title_text="spot, $", row=row, col=1)
+        figure.update_yaxes(title_text="spot, $", tickformat=",", row=row, col=1)
     edge = (x[-1] - x[0]) / 40
     figure.update_xaxes(tickformat="%H:%M", range=[x[0] - edge, x[-1] + edge], row=len(at), col=1, title_text="New York time")
     return _look(figure, "Coverage over the day", 110 + round(510 * share))
@@ -189,7 +191,7 @@ def gap_rows(found: Sequence[Gap], most: int = 20) -> list[list[str]]:
     """The longest holes as rows of text: tape, from, to, minutes."""
     return [[_LABELS[g.tape], *(f"{t:%H:%M:%S}" for t in new_york_times([g.start, g.end])), f"{g.minutes:.1f}"] for g in found[:most]]
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #b25ba1a5
+# %% ../../nbs/75_reports/771_market_page.ipynb #f8f9d0cf
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c1e21;--soft:#5f6670;--paper:#fff;--card:#f5f6f8;--line:#d9dde3;--grid:#e3e6eb}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#9aa3ad;--paper:#14171b;--card:#1e2227;--line:#343a42;--grid:#2c323a}}
@@ -202,7 +204,7 @@ footer{margin-top:32px;font-size:13px;word-break:break-all}
 .tile b{display:block;font-size:20px}.tile span{color:var(--soft);font-size:13px}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:14px}
 th,td{padding:4px 12px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
-th:first-child,td:first-child,.words td{text-align:left}th{color:var(--soft);font-weight:600}
+th:first-child,td:first-child,.words td,.words th{text-align:left}th{color:var(--soft);font-weight:600}
 """
 _SCRIPT = """
 const dark=matchMedia('(prefers-color-scheme: dark)');
@@ -221,7 +223,7 @@ def _tiles(session: MarketSession, score: Mapping[str, float]) -> str:
                "rows of the underlying": underlying_rows(session)}
     volume, published = contract_volume(session)
     counted["volume, as published" if published else "volume"] = int(np.nansum(volume))
-    shown = [*((name, f"{value:,}") for name, value in counted.items()), ("two-sided", percent(two_sided_share(session)))]
+    shown = [*((name, f"{value:,}") for name, value in counted.items()), *([("two-sided", percent(two_sided_share(session)))] if len(session.quotes) else [])]
     shown += [(name, f"{value:.2f}") for name, value in score.items()]
     return "<div class='tiles'>" + "".join(f"<div class='tile'><b>{escape(v)}</b><span>{escape(k)}</span></div>" for k, v in shown) + "</div>"
 

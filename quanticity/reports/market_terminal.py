@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['sparkline', 'shade', 'print_market']
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #b1874fd2
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #4e2c98db
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from ..core.words import how_many
 from ..market.chain import FloatArray
 from ..market.session import MarketSession
 from .market_page import EXPIRY_HEAD, FindingLine, expiry_rows, gap_rows, no_holes, percent
@@ -83,7 +84,7 @@ def _fitting(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
         kept = [i for i in kept if head[i] != name]
     return [head[i] for i in kept], [[row[i] for i in kept] for row in rows], [name for i, name in enumerate(head) if i not in kept]
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #a3a1c7df
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #150d5465
 def _print_expiries(session: MarketSession, console: "Console", most: int = 12) -> None:
     from rich.text import Text
 
@@ -91,24 +92,26 @@ def _print_expiries(session: MarketSession, console: "Console", most: int = 12) 
     head, rows, left_out = _fitting(EXPIRY_HEAD, every[:most], console.width)
     table = _rich_table("Expiries", head, rows)
     console.print(table)
-    more = [f"and {len(every) - most:,} more expiries, to {every[-1][0]}"] if len(every) > most else []
+    more = [f"and {how_many(len(every) - most, 'more expiry', 'more expiries')}, to {every[-1][0]}"] if len(every) > most else []
     more += [f"not shown for want of width: {', '.join(left_out)}"] if left_out else []
     if more:
         console.print(Text("; ".join(more) + "\n"))
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #33658033
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #b1cbdfe2
 def _profiles(session: MarketSession, bins: int) -> list[tuple[str, str, str]]:
     p = time_profile(session, bins)
     late = {name: f", {rows:,} outside" if rows else "" for name, rows in p.outside.items()}
-    lines = [(name.replace("_", " "), sparkline(rows.astype(np.float64)), f"{int(rows.sum()):,} rows{late[name]}") for name, rows in p.rows.items()]
-    lines.append(("two-sided", sparkline(p.two_sided), f"{percent(two_sided_share(session))} of quotes"))
+    lines = [(name.replace("_", " "), sparkline(rows.astype(np.float64)), f"{how_many(int(rows.sum()), 'row')}{late[name]}") for name, rows in p.rows.items()]
+    if len(session.quotes):
+        lines.append(("two-sided", sparkline(p.two_sided), f"{percent(two_sided_share(session))} of quotes"))
     spot = p.spot[np.isfinite(p.spot)]
     late_spot = reference_spot(session)
     unseen = f"{late_spot:,.2f}, after the close" if late_spot == late_spot else "unknown"
-    lines.append(("spot", sparkline(p.spot, low=None), f"{spot.min():,.2f} to {spot.max():,.2f}" if len(spot) else unseen))
+    seen = dict.fromkeys(f"{price:,.2f}" for price in (spot.min(), spot.max())) if len(spot) else {}
+    lines.append(("spot", sparkline(p.spot, low=None), " to ".join(seen) or unseen))
     return lines
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #959d6bf4
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #0a2274b5
 def _print_maps(session: MarketSession, console: "Console", bins: int) -> None:
     from rich.text import Text
 
@@ -127,7 +130,7 @@ def _print_maps(session: MarketSession, console: "Console", bins: int) -> None:
     console.print(Text(f"Spread over mid, by strike over {measure} ({level:,.2f}) and days to expiry", style="bold"))
     console.print(_rich_table("", head[:fit], [row[:fit] for row in shown]))
     if fit < len(head):
-        console.print(Text(f"and {len(head) - fit:,} more expiries, to {head[-1]}\n"))
+        console.print(Text(f"and {how_many(len(head) - fit, 'more expiry', 'more expiries')}, to {head[-1]}\n"))
     strikes, calls, puts = volume_by_strike(session)
     if len(strikes):
         top = np.argsort(-(calls + puts), kind="stable")[:10]
@@ -136,9 +139,10 @@ def _print_maps(session: MarketSession, console: "Console", bins: int) -> None:
         rows = [[f"{strikes[i]:g}", f"{calls[i]:,.0f}", f"{puts[i]:,.0f}", bar[i]] for i in np.sort(top)[::-1].tolist()]
         published = ", as the vendor publishes it" if contract_volume(session)[1] else ""
         which = ", the ten busiest strikes" if len(strikes) > len(rows) else " by strike"
-        console.print(_rich_table(f"Volume{which}{published}", ("strike", "calls", "puts", ""), rows))
+        console.print(Text(f"Volume{which}{published}", style="bold"))
+        console.print(_rich_table("", ("strike", "calls", "puts", ""), rows))
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #d1e4f16f
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #74ca88ec
 def print_market(session: MarketSession, console: "Console", findings: Sequence[FindingLine] = (), score: Mapping[str, float] | None = None,
                  licence: str = "") -> None:
     """Draw a session on a terminal: coverage, holes, expiries, strikes over time, spreads, volume, and what the door found; `licence` is the data's."""
@@ -148,11 +152,11 @@ def print_market(session: MarketSession, console: "Console", findings: Sequence[
     opens, closes = (t.astimezone(_NEW_YORK) for t in (session.opens, session.closes))
     console.print(Text(f"{session.symbol} {session.date:%A %Y-%m-%d}, {opens:%H:%M} to {closes:%H:%M} New York, {session.source}", style="bold"))
     known = {name: f"{value:.2f}" for name, value in (score or {}).items()}
-    options = f"{len(session.quotes):,} quote rows, {len(session.trades):,} trades, " if len(session.contracts) else ""
-    console.print(Text(f"{len(session.contracts):,} contracts, {options}{underlying_rows(session):,} rows of the underlying"
+    options = f"{how_many(len(session.quotes), 'quote row')}, {how_many(len(session.trades), 'trade')}, " if len(session.contracts) else ""
+    console.print(Text(f"{how_many(len(session.contracts), 'contract')}, {options}{how_many(underlying_rows(session), 'row')} of the underlying"
                        + "".join(f", {k} {v}" for k, v in known.items())))
     if len(session.published):
-        console.print(Text(f"chains are in quotes, with {len(session.published):,} rows of the vendor's own figures in published"))
+        console.print(Text(f"chains are in quotes, with {how_many(len(session.published), 'row')} of the vendor's own figures in published"))
     console.print()
     for name, bars, said in _profiles(session, bins):
         console.print(Text(f"{name:<18}{bars}  {said}"), no_wrap=True, overflow="ellipsis")

@@ -183,7 +183,7 @@ def _median_by(group: IntArray, values: FloatArray, groups: int) -> FloatArray:
     high = np.where(some, first + counts // 2, 0)
     return np.where(some, 0.5 * (ranked[low] + ranked[high]), np.nan)
 
-# %% ../../nbs/75_reports/770_market_view.ipynb #72bcc16e
+# %% ../../nbs/75_reports/770_market_view.ipynb #401118d3
 def expiry_profile(session: MarketSession) -> ExpiryProfile:
     """Sum a session up by expiry."""
     c, q, t = session.contracts, session.quotes, session.trades
@@ -203,7 +203,7 @@ def expiry_profile(session: MarketSession) -> ExpiryProfile:
     return ExpiryProfile(
         tuple(epoch + timedelta(days=d) for d in days.tolist()), days - (session.date - epoch).days, np.bincount(group, minlength=n), quoted, rows,
         np.divide(both, rows, out=np.full(n, np.nan), where=rows > 0), _median_by(group[has], spread[has], n),
-        np.bincount(group[trades.index], minlength=n), np.bincount(group, weights=np.nan_to_num(contract_volume(session)[0]), minlength=n),
+        np.bincount(group[trades.index], minlength=n), np.bincount(group, np.nan_to_num(contract_volume(session)[0]), n).astype(np.float64),
         np.where(any_known, interest, np.nan))
 
 # %% ../../nbs/75_reports/770_market_view.ipynb #5c1d00df

@@ -65,7 +65,7 @@ class BiasReport:
         head = f"{self.strategy} on {self.session}: {verdict} ({self.decisions} decisions, {self.proposals} with a proposal)"
         return "\n".join([head, *(f"  {f}" for f in self.findings), *([f"  {self.note}"] if self.note else [])])
 
-# %% ../../nbs/85_research/891_bias.ipynb #03a69d3c
+# %% ../../nbs/85_research/891_bias.ipynb #b4ceb2fe
 def check_bias(strategy: MakeStrategy, steps: SessionSteps, session: MarketSession, settings: BiasSettings | None = None,
                progress: Callable[[int, int, str], None] | None = None) -> BiasReport:
     """All checks of a strategy over a session and its steps.
@@ -84,7 +84,7 @@ def check_bias(strategy: MakeStrategy, steps: SessionSteps, session: MarketSessi
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a mean of the nothing that is known at the open, and its like
         tell("reference")
-        reference, session, wrote = guarded_reference(make, steps, session)
+        reference, (steps, session), wrote = guarded_reference(make, steps, session)
         results = [CheckResult(Check.DETERMINISM, len(steps), tuple(wrote)) if wrote else check_determinism(make, reference, steps, session)]
         if not results[0].findings:
             ahead, cut = check_look_ahead(make, reference, steps, session, settings, tell.named("look-ahead"))

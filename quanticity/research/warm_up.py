@@ -57,7 +57,7 @@ def _spread(numbers: Sequence[int], count: int) -> list[int]:
     """At most `count` of the numbers, evenly."""
     return [numbers[i] for i in np.unique(np.linspace(0, len(numbers) - 1, count).astype(np.int64)).tolist()] if numbers else []
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #976f0eaa
+# %% ../../nbs/85_research/8916_warm_up.ipynb #d84d86ae
 def check_warm_up(make: MakeStrategy, reference: Reference, steps: SessionSteps, session: MarketSession, cut: CutRun, settings: BiasSettings,
                   tick: Callable[[], None] = lambda: None) -> CheckResult:
     """Whether decisions after the warm-up depend on when the data started."""
@@ -67,7 +67,7 @@ def check_warm_up(make: MakeStrategy, reference: Reference, steps: SessionSteps,
     nanos = max(round(minutes * 60e9), step)
     some = _spread(_able(late, nanos), settings.late_starts)
     if not minutes:
-        return comparison.result(_unstated(comparison, late, some, step, settings.late_starts, tick))
+        return comparison.result(_unstated(comparison, late, some, step, max(4, settings.late_starts // 2), tick))
     for k in some:
         features, answer = late(k, nanos)
         comparison.compared += 1

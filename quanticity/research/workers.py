@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['Item', 'Result', 'PATIENCE', 'end_with_parent', 'in_order_of_end']
 
-# %% ../../nbs/85_research/8979_workers.ipynb #8a86ba35
+# %% ../../nbs/85_research/8979_workers.ipynb #bb8881eb
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
 from multiprocessing.process import BaseProcess
@@ -93,8 +93,8 @@ def _end_all(workers: Sequence[BaseProcess], seconds: float = PATIENCE) -> None:
         worker.join(max(until - monotonic(), 0.0))
         worker.kill()
 
-# %% ../../nbs/85_research/8979_workers.ipynb #812b9bac
-def in_order_of_end(make: Callable[[Item], Result], items: Iterable[Item], processes: int) -> Iterator[Result]:
+# %% ../../nbs/85_research/8979_workers.ipynb #ca0da53c
+def in_order_of_end(make: Callable[[Item], Result], items: Iterable[Item], processes: int) -> Generator[Result, None, None]:
     """`make` of each item, in at most `processes` processes, as they are finished. UserError where a process was killed.
 
     Close it (`contextlib.closing`) where not all is taken: the processes then end within about a second.

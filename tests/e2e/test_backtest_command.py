@@ -73,3 +73,15 @@ def test_a_mistake_is_one_line_and_leaves_nothing(recorded, tmp_path, arguments,
     done = quanticity(tmp_path, "backtest", *(a.format(data=recorded) for a in arguments), "--out", tmp_path / "out")
     done.stderr = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("testing "))
     assert message in one_line(done) and not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
+
+
+@pytest.mark.parametrize(("command", "there"), [("backtest", '{"session": {}}'), ("replay", '{"kind": "backtest"}')])
+def test_a_run_of_another_kind_is_not_replaced(tmp_path, command, there):
+    """The folder of a replay is refused to a backtest, and the other way round, before anything is read; what is there stays."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "summary.json").write_text(there)
+    done = quanticity(tmp_path, command, "--source", "sim", "--out", tmp_path / "out")
+    other = {"backtest": "replay", "replay": "backtest"}[command]
+    done.stderr = "\n".join(line for line in done.stderr.splitlines() if not line.startswith(("testing ", "replaying ")))
+    assert f"out holds a {other}, which a {command} does not replace; name another folder with --out" in one_line(done)
+    assert (tmp_path / "out" / "summary.json").read_text() == there and [p.name for p in tmp_path.iterdir() if p.name.startswith(".out")] == []

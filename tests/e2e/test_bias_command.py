@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,8 @@ def test_json_is_one_object_and_nothing_else(folder: Path) -> None:
 BAD = {
     "a module that raises": (("--strategy", "raises"), "raises cannot be imported: ZeroDivisionError: division by zero"),
     "an unknown parameter": (("--strategy", "zero_dte", "-p", "min_strech=1"), "strategies.zero_dte.parameters: unknown parameter min_strech"),
+    "no time to wait": (("--strategy", "zero_dte", "--timeout", "0"), "--timeout: got 0; a number of seconds above 0"),
+    "a file": (("--strategy", "fails.py"), "the file my_strategy.py is the module my_strategy"),
     "a closed day": (("--strategy", "zero_dte", "--date", "2025-11-27"), "2025-11-27"),
     "one that fails when asked": (("--strategy", "fails", *HALF_DAY), "strategy fails: propose fails with IndexError: list index out of range at 09:30"),
 }
@@ -66,6 +69,37 @@ def test_what_cannot_be_judged_is_one_line(case: str, folder: Path) -> None:
     done = bias(folder, *arguments)
     assert text in one_line(done)
     assert done.stdout == ""
+
+
+def test_the_same_bytes_on_a_busy_machine_and_by_another_hash_seed(folder: Path) -> None:
+    """Two at once beside two loops that take all there is, each with another order of its sets: what comes out is what comes out alone."""
+    arguments = ("--strategy", "planted_faults:PartialWindow", *HALF_DAY, "--quick", "--json")
+    alone = bias(folder, *arguments, PYTHONHASHSEED="1")
+    assert alone.returncode == 1 and json.loads(alone.stdout)["checks"][2]["findings"][0]["feature"] == "above_hour"
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        both = [subprocess.Popen([str(COMMAND), "bias", *arguments], cwd=folder, env=environment(folder, **SLOW_STEPS, PYTHONHASHSEED=seed), stdout=subprocess.PIPE, text=True)
+                for seed in ("2", "31337")]
+        assert [process.communicate(timeout=240)[0] for process in both] == [alone.stdout] * 2
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+def test_one_that_does_not_come_back_is_one_line(folder: Path) -> None:
+    text = "from dataclasses import dataclass\nNAME = 'loops'\n@dataclass(frozen=True)\nclass Parameters:\n    a: int = 1\ndef propose(features, chain, parameters):\n    while True:\n        pass\n"
+    (folder / "loops.py").write_text(text)
+    (folder / "loads.py").write_text("while True:\n    pass\n")
+    for name, what in (("loops", "strategy loops: propose"), ("loads", "the import of loads")):
+        done = bias(folder, "--strategy", name, *HALF_DAY, "--timeout", "4")
+        assert f"{what} does not come back from 4 s of computing; mend the strategy, or give it longer with --timeout" in one_line(done)
+        assert done.stdout == ""
+
+
+def test_quick_is_a_sample_and_says_so(folder: Path) -> None:
+    done = bias(folder, "--strategy", "planted_faults:OffByOne", *HALF_DAY, "--quick")
+    assert done.returncode == 1 and "cut off at 24 of 43 decisions, 2 other futures" in done.stdout and "asked at 24 of 43 decisions" in done.stdout
 
 
 def test_help_teaches(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_an_empty_lake_says_how_to_fill_it(tmp_path):
     (("data", "show", "GOOG", "2015-12-24", "--lake", "empty"), "no session of GOOG on 2015-12-24 in"),
     (("data", "show", "GOOG", "24.12.2015"), "wants a day as YYYY-MM-DD"),
     (("data", "remove", "GOOG", "24.12.2015"), "wants a day as YYYY-MM-DD"),
-    (("data", "remove", "../GOOG", "2015-12-24", "--lake", "empty"), "no session of ../GOOG on 2015-12-24 in"),
+    (("data", "remove", "../GOOG", "2015-12-24", "--lake", "empty"), "'../GOOG' is no symbol"),
     (("data", "fetch", "nasdaq"), "there are: lean, vix"),
     (("data", "import", "empty.csv"), "an empty file"),
     (("data", "import", "noise.bin"), "not a format that is known"),
@@ -194,7 +194,9 @@ def test_a_broken_file_among_good_ones_is_told_and_the_others_go_on(recorded, tm
     assert done.returncode == 2
     lines = [line for line in done.stderr.splitlines() if line.startswith("quanticity: ")]
     assert len(lines) == 1 and "20210106_quote_european.zip: not a whole zip file" in lines[0]
-    assert done.stdout.count("SPXW 2021-01-0") == 4
+    lines = done.stdout.splitlines()
+    assert sum(line.startswith("  SPXW 2021-01-0") for line in lines) == 4
+    assert lines[-1].startswith("  4 of 5 sessions imported: SPXW 2021-01-04 (lean), ") and lines[-1].endswith("; not imported: SPXW 2021-01-06 (lean)")
 
 
 def chains(folder: Path) -> tuple[Path, Path]:
@@ -240,4 +242,40 @@ def test_what_is_wrong_with_a_file_of_two_sessions_is_told_once(tmp_path):
 
 
 def test_fewer_findings_than_none_are_refused(tmp_path):
-    assert "--most" in one_line(quanticity(tmp_path, "data", "quality", "GOOG", "--most", "-3"))
+    assert "'--most': got '-3', wants a number of at least 0; see" in one_line(quanticity(tmp_path, "data", "quality", "GOOG", "--most", "-3"))
+    assert "'--most': got 'few', wants a whole number; see" in one_line(quanticity(tmp_path, "data", "quality", "GOOG", "--most=few"))
+
+
+@pytest.mark.parametrize(("arguments", "says"), [
+    (("remove", "A B", "2026-01-12"), "'A B' is no symbol; a symbol is 1 to 6 capital letters or digits"),
+    (("remove", "../../EVIL", "2026-01-12"), "'../../EVIL' is no symbol"),
+    (("show", "A B"), "no such file or folder: A B, and it is no option root"),
+    (("quality", "nosuchfile.csv"), "no such file or folder: nosuchfile.csv, and it is no option root"),
+])
+def test_what_is_neither_a_file_nor_a_root(tmp_path, arguments, says):
+    assert says in one_line(quanticity(tmp_path, "data", *arguments))
+
+
+@pytest.mark.parametrize(("name", "body", "says"), [
+    ("chart.csv", b"\x89PNG\r\n\x1a\n" + bytes(100), "chart.csv: a picture (PNG), not a format that is known; save the table itself"),
+    ("cut.parquet", b"PAR1" + bytes(3000), "cut.parquet: not a whole Parquet file (truncated or corrupt, 3,004 bytes)"),
+    ("wide.csv", b"a," * 1_000_000, "its first line has 524,289 columns or more, at most 2,000 are read"),
+    ("mine.csv", b"when,what,b,a\n1,2,3,4\n", "no column mapping fits its columns when, what, b, a; add one to data.columns"),
+    ("page.csv", b"<!DOCTYPE html><html></html>", "a web page (HTML), not a format that is known"),
+    ("none.csv", b"timestamp,occ,bid,ask\n", "none.csv: a header and no row after it"),
+    ("20210106_quote_european.zip", b"PK", "one file of LEAN's data; name the folder of all of it"),
+])
+def test_a_file_that_is_no_format_is_told_what_it_seems_to_be(tmp_path, name, body, says):
+    (tmp_path / name).write_bytes(body)
+    assert says in one_line(quanticity(tmp_path, "data", "import", tmp_path / name, "--lake", tmp_path / "lake"))
+
+
+def test_a_page_of_cboe_without_its_head_is_told_so(tmp_path):
+    path = write_cboe_csv(tmp_path)
+    text = path.read_text()
+    path.write_text("\n".join(text.splitlines()[4:]))
+    assert "looks like the rows of Cboe's quotedata without the lines above them" in one_line(quanticity(tmp_path, "data", "import", path))
+    path.write_text("\n".join(text.splitlines()[:3]))
+    assert "looks like Cboe's quotedata, cut off before its first row" in one_line(quanticity(tmp_path, "data", "import", path))
+    path.write_text("\n".join(text.splitlines()[:4]) + "\n")
+    assert "a header and no row after it; the file is cut, or was saved before" in one_line(quanticity(tmp_path, "data", "import", path))

@@ -115,6 +115,14 @@ def test_offline_is_said_in_one_line(tmp_path):
         fetch(pin("http://127.0.0.1:9/", "a.bin"), tmp_path)
     assert str(error.value) == ("cannot reach 127.0.0.1:9: this machine seems to be offline; 0 of 1 file is there; "
                                 "run it again with a network, or copy the files by hand into the folder")
+    assert list(tmp_path.iterdir()) == []  # not even the folder that was made for it
+
+
+def test_offline_leaves_a_folder_that_was_there(tmp_path):
+    (tmp_path / "into").mkdir()
+    with pytest.raises(UserError):
+        fetch(pin("http://127.0.0.1:9/", "deep/a.bin"), tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["into"]
 
 
 def test_a_file_in_the_way_is_said_in_one_line(handler, tmp_path):

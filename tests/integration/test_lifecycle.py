@@ -281,6 +281,13 @@ def test_caps_by_symbol_strategy_expiry_and_book(state, caps, proposals, expecte
     assert totals(state)["book"] == expected.count("signal") and totals(state)["book:cents"] == 100_000 * expected.count("signal")
 
 
+@pytest.mark.parametrize(("cap", "detail"), [(Cap(1), "1 live in book, most 1"), (Cap(None, 1_250_000.0), "1,000,000 dollars aimed at in book and 1,000,000 more, most 1,250,000")])
+def test_a_cap_tells_what_is_live_what_is_asked_for_and_its_bound(state, cap, detail):
+    book = books(state, Caps(book=cap), dollars=1_000_000.0)["GOOG"]
+    (_, veto) = book.take((bet(1), bet(2, "moc", days=1)), 1)
+    assert veto.data["detail"] == detail
+
+
 @pytest.mark.parametrize("outcome", ["refused:stale_quote", "expired", "closed"])
 def test_whatever_ends_a_signal_gives_its_room_back(state, outcome):
     book = books(state, Caps(symbol=Cap(1)))["GOOG"]
@@ -362,6 +369,60 @@ def test_in_a_live_session_the_server_drops_what_is_forgotten(server):
     assert all(kept - 60 < left[k] <= kept for k in list(left)[:6]) and all(session - 60 < left[k] <= session for k in list(left)[6:]), left
     SignalBook(live, "GOOG", SESSION, POLICY).consider(bet(2, "moc"))
     assert live.client.execute_command("TTL", f"life:{signals_exposure()}") > kept - 60  # never shortened
+    live.client.flushall()
+    live.close()
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_an_end_takes_only_locks_that_are_its_own_and_live(book, state, ended):
+    """A lock that somebody has put there by hand stays: another signal's, or one that rests."""
+    signal = signal_from_plain(book.consider(bet(1)).data)
+    by_hand = LiveLock(signal.id if ended else "sig:another", TS + 500 * MINUTE, ended)
+    with state.transaction() as tx:
+        write_lock(tx, contract_fingerprint(bet(1)), by_hand)
+    assert go(state, signal, "refused:stale_quote") and read_lock(state, contract_fingerprint(bet(1))) == by_hand
+
+
+def test_in_a_replay_no_key_is_ever_dropped(book, state):
+    for number, outcome in enumerate(("expired", "refused:stale_quote"), 1):
+        signal = signal_from_plain(book.consider(bet(number, days=number)).data)
+        assert all(go(state, signal, step) for step in (*WAYS[outcome], outcome))
+    book.consider(bet(9, days=9))
+    names = state.client.execute_command("KEYS", "replay:life:*")
+    assert len(names) > 8 and {int(state.client.execute_command("TTL", name)) for name in names} == {-1}
+
+
+def test_moments_are_stored_as_whole_milliseconds_since_1970():
+    assert milliseconds(datetime(1970, 1, 1, 0, 0, 1, 1999, tzinfo=UTC)) == 1001 and milliseconds(datetime(2026, 1, 1, tzinfo=UTC)) == 1_767_225_600_000
+
+
+def test_a_cap_in_dollars_is_held_to_the_cent(state):
+    """2.3 times 100 is a little less than 230."""
+    assert reasons([books(state, Caps(book=Cap(None, 2.3)), dollars=2.3)["GOOG"].consider(bet(1))]) == ["signal"]
+    assert reasons([books(state, Caps(book=Cap(None, 4.59)), dollars=2.3)["GOOG"].consider(bet(2, days=1))]) == ["cap_book"]
+
+
+def test_in_a_live_session_each_step_of_a_signal_keeps_what_it_touches_for_longer(server):
+    """Keys that are about to be dropped, after each step: a session more for states and counts, and the cooldown besides for the lock that rests."""
+    live = connect(server.url, prefix="life:", expire=True)
+    signal = signal_from_plain(SignalBook(live, "GOOG", SESSION, POLICY).consider(bet(1)).data)
+    session, kept, touched = 16 * 3600, 16 * 3600 + 1800, (signals_ack("GOOG"), metrics_signals("GOOG"), signals_live(signal.fingerprint), signals_exposure_ends())
+
+    def left(outcome: str) -> list[int]:
+        for key in touched:
+            live.client.execute_command("EXPIRE", f"life:{key}", 5)
+        go(live, signal, outcome)
+        return [int(live.client.execute_command("TTL", f"life:{key}")) for key in touched]
+
+    def about(seconds: int) -> list[int]:
+        return list(range(seconds - 60, seconds + 1))
+
+    ack, metrics, *others = left("submitted")
+    assert ack in about(session) and metrics in about(session) and max(others) <= 5
+    ack, metrics, *others = left("submitted")  # no way leads there again: only counted
+    assert metrics in about(session) and max(ack, *others) <= 5
+    ack, metrics, bet_lock, ends = left("expired")
+    assert ack in about(session) and metrics in about(session) and bet_lock in about(kept) and ends in about(kept)
     live.client.flushall()
     live.close()
 

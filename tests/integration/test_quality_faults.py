@@ -102,6 +102,22 @@ def test_a_frozen_quote_is_found_whatever_the_day(seed):
         assert all(t.row >= 0 for t in faulty.truth) and unfound(faulty, screen_session(faulty.session)) == []
 
 
+@pytest.mark.parametrize(("seed", "volatility"), [(208, 0.8), (210, 0.18), (213, 0.8)])
+def test_jumps_are_found_whatever_the_underlying_does_and_the_quotes_after_them_stand(seed, volatility):
+    """On lively days, a hundred a day: a jump that the underlying's own move would have excused, and a sound quote after it that would have been refused in its place."""
+    session = simulate_session(seed, DAY, "SPXW", SimulatorParameters(spot=5000.0, strike_step=20.0, strikes=25, volatility=volatility))
+    faulty = plant(session, [Fault(kind, place) for place in ("open", "middle", "close") for kind in ("jump_up", "jump_down") for _ in range(16)], seed)
+    screened = screen_session(faulty.session, previous_close=5000.0)
+    assert unfound(faulty, screened) == [] and len(false_alarms(faulty, screened).quarantined) == 0
+
+
+def test_a_fault_does_not_take_away_what_another_is_told_by():
+    session = simulate_session(5, DAY, "SIM", SimulatorParameters(volatility=0.35))
+    for seed in range(4):
+        faulty = plant(session, [Fault(kind) for kind in ("trade_off_quote", "jump_up", "silence", "trade_off_quote", "jump_down", "silence", "trade_off_quote", "jump_up")], seed)
+        assert unfound(faulty, screen_session(faulty.session)) == []
+
+
 @pytest.fixture(scope="module")
 def ordinary():
     return simulate_session(7, date(2026, 3, 19), "SIM", SimulatorParameters(volatility=0.35))

@@ -8,7 +8,7 @@ from planted_base import DAY, NAN, Parameters, Planted, column, rolling
 
 from quanticity.core.types import Features
 from quanticity.jobs.wiring import Indicators
-from quanticity.market.chain import OptionChain
+from quanticity.market.chain import OptionChain, nanoseconds
 from quanticity.market.session import MarketSession
 
 
@@ -197,6 +197,59 @@ class AtTheHigh(Planted):
     def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
         close = session.underlying_bars.close
         return column(session.underlying_bars, "at_high", close >= np.maximum.accumulate(close))
+
+
+class OpeningRange(Planted):
+    """Above the high of the first half hour, missing until that is over."""
+
+    FEATURE = "above_range"
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        bars, over = session.underlying_bars, nanoseconds(session.opens) + 30 * 60_000_000_000
+        early = bars.ts <= over
+        return column(bars, "above_range", np.where(bars.ts >= over, bars.close - np.max(bars.high[early], initial=0.0), NAN))
+
+
+class HasTouched(Planted):
+    """Whether the price was a thousandth above the first one at any time, with no warm-up stated."""
+
+    FEATURE = "touched"
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        high = session.underlying_bars.high
+        return column(session.underlying_bars, "touched", np.logical_or.accumulate(high > 1.001 * high[0]) if len(high) else high)
+
+
+class SinceTheHigh(Planted):
+    """Twenty bars less those since the running high, with no warm-up stated."""
+
+    FEATURE = "recent_high"
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        close, number = session.underlying_bars.close, np.arange(len(session.underlying_bars))
+        last = np.maximum.accumulate(np.where(close >= np.maximum.accumulate(close), number, 0))
+        return column(session.underlying_bars, "recent_high", 20 - (number - last))
+
+
+class KnowsTheHours(Planted):
+    """Not in the last hour, whenever that is: the close of a half day is known in the morning."""
+
+    FEATURE = "before_the_last_hour"
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        bars = session.underlying_bars
+        return column(bars, "before_the_last_hour", nanoseconds(session.closes) - bars.ts > 3_600_000_000_000)
+
+
+class AsofBackward(Planted):
+    """The side of the last option trade, joined to each bar."""
+
+    FEATURE, WARM_UP_MINUTES = "side", DAY
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        bars, trades = session.underlying_bars, session.trades
+        sides = pd.DataFrame({"ts": trades.ts, "side": np.where(session.contracts.is_call[trades.index], 1.0, -1.0)}).drop_duplicates("ts", keep="last")
+        return column(bars, "side", pd.merge_asof(pd.DataFrame({"ts": bars.ts}), sides, on="ts").side)
 
 
 class LooksBack(Planted):

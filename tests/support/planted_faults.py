@@ -174,6 +174,64 @@ class DayVwap(Planted):
         return column(bars, "above_vwap", bars.close - np.sum(bars.close * bars.volume) / np.sum(bars.volume) if len(bars) else bars.close)
 
 
+class AsofForward(Planted):
+    """The side of the next option trade, joined to each bar."""
+
+    FEATURE, WARM_UP_MINUTES = "side", DAY
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        bars, trades = session.underlying_bars, session.trades
+        sides = pd.DataFrame({"ts": trades.ts, "side": np.where(session.contracts.is_call[trades.index], 1.0, -1.0)})
+        return column(bars, "side", pd.merge_asof(pd.DataFrame({"ts": bars.ts}), sides, on="ts", direction="forward").side)
+
+
+class Interpolated(Planted):
+    """Known every ten minutes, and in between on the straight line to the next."""
+
+    FEATURE, WARM_UP_MINUTES = "off_line", 30.0
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        bars = session.underlying_bars
+        line = pd.Series(bars.close).where(bars.ts // 60_000_000_000 % 10 == 0).interpolate()
+        return column(bars, "off_line", bars.close - line.to_numpy())
+
+
+class ZeroPhase(Planted):
+    """Smoothed without delay: the slow part of the day's Fourier transform."""
+
+    FEATURE, WARM_UP_MINUTES = "above_smooth", DAY
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        close = session.underlying_bars.close
+        if len(close) < 12:
+            return column(session.underlying_bars, "above_smooth", np.full(len(close), NAN))
+        parts = np.fft.rfft(close)
+        parts[6:] = 0.0
+        return column(session.underlying_bars, "above_smooth", close - np.fft.irfft(parts, len(close)))
+
+
+class BestOfTheDay(Planted):
+    """The look-back that would have earned most on the day."""
+
+    FEATURE, WARM_UP_MINUTES = "move", DAY
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        close = pd.Series(session.underlying_bars.close)
+        best = max((5, 10, 20, 30), key=lambda count: float((np.sign(close.diff(count)) * (close.shift(-1) - close)).sum()))
+        return column(session.underlying_bars, "move", close.diff(best).to_numpy())
+
+
+class WritesIntoTheSession(Planted):
+    """Subtracts the mean from the closes, in the session's own memory."""
+
+    FEATURE, WARM_UP_MINUTES = "above_mean", DAY
+
+    def indicators(self, session: MarketSession, parameters: Parameters) -> Indicators:
+        close = session.underlying_bars.close
+        close -= np.mean(close) if len(close) else 0.0
+        return column(session.underlying_bars, "above_mean", close)
+
+
 class Peeks(Planted):
     """Keeps the session it was given for its indicators, and looks up the next prices there when it is asked."""
 
@@ -314,6 +372,8 @@ FAULTS: dict[str, tuple[str, str]] = {
     "ShortWarmUp": ("warm_up", "above_hour"), "PartialWindow": ("warm_up", "above_hour"), "Exponential": ("warm_up", "above_mean"),
     "OffByOne": ("look_ahead", "last_return"), "Centered": ("look_ahead", "above_mean"),
     "Backfilled": ("look_ahead", "above_half_hour"), "DayRank": ("look_ahead", "rank"), "DayRange": ("look_ahead", "in_range"), "DayVwap": ("look_ahead", "above_vwap"),
+    "AsofForward": ("look_ahead", "side"), "Interpolated": ("look_ahead", "off_line"), "ZeroPhase": ("look_ahead", "above_smooth"), "BestOfTheDay": ("look_ahead", "move"),
+    "WritesIntoTheSession": ("determinism", "underlying_bars.close"),
     "Peeks": ("look_ahead", "answer"), "PeeksInItsModule": ("look_ahead", "answer"), "FirstRow": ("contract_choice", "contract"), "TiedRows": ("contract_choice", "contract"),
     "Flickers": ("contract_choice", "contract"), "TakesStale": ("stale_quotes", "contract"), "CountsStale": ("stale_quotes", "parts.premium"),
     "Random": ("determinism", "answer"), "CountsItsCalls": ("keeps_state", "answer"),

@@ -259,6 +259,17 @@ def test_a_series_that_shares_the_sessions_memory_is_found_too() -> None:
     assert (finding.feature, finding.after) == ("open_interest", 1e6)
 
 
+def test_a_strategy_that_writes_into_the_chain_is_found() -> None:
+    class Cleans(Honest):
+        def propose(self, features: Features, chain: OptionChain, parameters: Nothing, held: Contract | None) -> tuple[Proposal, ...] | Skip:
+            chain.bid[chain.bid < 0.2] = 0.0
+            return Honest.propose(self, features, chain, parameters, held)
+
+    (finding,) = report_of(Cleans).findings
+    assert (finding.check.value, finding.feature, finding.after, finding.variation) == ("determinism", "chain.bid", 0.0, "its own propose writing into the chain")
+    assert named(report_of(Honest)) == []  # the steps are as they were
+
+
 def test_one_that_only_asks_for_writable_memory_is_clean() -> None:
     class Asks(Honest):
         def indicators(self, session: MarketSession, parameters: Nothing) -> Indicators:
@@ -421,11 +432,23 @@ def test_a_day_without_a_proposal_says_that_it_was_not_judged(capsys: pytest.Cap
 
 NAMES = {
     "one_day": "no strategy one_day in the configuration .there: .*zero_dte.*., and no module of that name; give NAME, module or module:Class",
-    "a/path.py": "no strategy a/path.py in the configuration",
+    "a/path.py": "no strategy a/path.py in the configuration .there: .*, and no module can have that name; give NAME, module or module:Class; the file my_strategy.py is",
+    "": "no strategy '' in the configuration", ":Class": "no strategy :Class in the configuration", "./planted": "no strategy ./planted in the configuration",
+    "unnamed": "--strategy: its NAME is '', no text", "gated": "--strategy: its PLAYBOOK is a str, not a Playbook; see quanticity.playbooks.playbook",
     "quanticity.strategies.nothing": "no strategy quanticity.strategies.nothing in the configuration",
     "planted:Nothing": "planted has no Nothing", "planted:VALUE": "planted:VALUE is no class", "raises": "raises cannot be imported: ZeroDivisionError",
     "leaves": "leaves ends the program when it is imported", "wants": "no module nowhere_to_be_found; name an importable module", "planted": "planted has no Parameters",
 }
+
+
+NO_PLAYBOOK = """from dataclasses import dataclass
+NAME, PLAYBOOK = 'gated', 'lunch'
+@dataclass(frozen=True)
+class Parameters:
+    a: int = 1
+def propose(features, chain, parameters):
+    return ()
+"""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -435,7 +458,8 @@ def test_a_strategy_that_is_none_is_told_in_one_line(name: str, tmp_path: Path, 
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    for module, text in {"raises": "1 / 0", "leaves": "import sys\nsys.exit(0)", "wants": "import nowhere_to_be_found", "planted": "VALUE = 1"}.items():
+    for module, text in {"raises": "1 / 0", "leaves": "import sys\nsys.exit(0)", "wants": "import nowhere_to_be_found", "planted": "VALUE = 1",
+                         "unnamed": NO_PLAYBOOK.replace("'gated'", "''"), "gated": NO_PLAYBOOK}.items():
         (tmp_path / f"{module}.py").write_text(text)
     with pytest.raises(UserError, match=NAMES[name]) as caught:
         named_strategy(load_config(environ={}), name, {})

@@ -13,10 +13,10 @@ from rich.console import Console
 
 from quanticity.feeds.simulator import simulate_session
 from quanticity.market.chain import Contracts, nanoseconds
-from quanticity.market.tape import Bars, Quotes, Trades, empty
+from quanticity.market.tape import Bars, Published, Quotes, Trades, empty
 from quanticity.reports.market_page import FindingLine, coverage_over_time, market_page, spread_by_moneyness, volume_figure
 from quanticity.reports.market_terminal import print_market, shade, sparkline
-from quanticity.reports.market_view import (Map, contract_spreads, expiry_profile, gaps, spread_map, strike_map, time_profile,
+from quanticity.reports.market_view import (Map, contract_spreads, contract_volume, expiry_profile, gaps, one_moment, spread_map, strike_map, time_profile,
                                             underlying_rows, volume_by_strike)
 
 
@@ -145,6 +145,48 @@ def test_a_stock_alone_is_drawn_by_its_own_rows(session):
     out = io.StringIO()
     print_market(alone, Console(file=out, width=90, no_color=True))
     assert f"0 contracts, {underlying_rows(alone):,} rows of the underlying" in out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def snapshot(session, bare):
+    """One chain at 13:14 with what its vendor publishes, as a page of Cboe's: no trades, no course."""
+    at, n, none = nanoseconds(session.opens) + 224 * 60_000_000_000, len(session.contracts), np.full(len(session.contracts), np.nan)
+    ts, row = np.full(n, at), np.arange(n)
+    published = Published(ts, row, none, row % 3.0, *[none] * 7)
+    return replace(bare, quotes=Quotes(ts, row, np.ones(n), np.full(n, 1.1), none, none), published=published)
+
+
+def test_a_panel_is_drawn_for_what_there_is(session, snapshot):
+    def panels(day):
+        layout = coverage_over_time(day).layout
+        return [layout[name].title.text for name in sorted(name for name in layout if name.startswith("yaxis"))]
+
+    assert panels(session)[1:] == ["two-sided", "trades", "spot, $"]
+    assert panels(snapshot)[1:] == ["two-sided"]  # neither trades nor any spot: no empty panels
+    point = next(trace for trace in coverage_over_time(snapshot).data if trace.name == "contracts quoted")
+    assert point.mode == "markers"  # no line goes through one point
+
+
+def test_a_snapshot_shows_the_volume_that_its_vendor_publishes(snapshot):
+    total = int(np.nansum(snapshot.published.volume))
+    assert total > 0 and contract_volume(snapshot)[1] and expiry_profile(snapshot).volume.sum() == total
+    page, (text, _, _) = market_page(snapshot), shown(snapshot)
+    assert f"<b>{total:,}</b><span>volume, as published" in page and "Volume by strike, as the vendor publishes it" in page
+    assert "as the vendor publishes it" in text
+
+
+def test_a_session_without_any_volume_has_no_picture_of_it(bare):
+    assert "Volume by strike" not in market_page(bare)
+
+
+def test_one_moment_has_no_holes(session, snapshot):
+    assert one_moment(session) is None and one_moment(snapshot) == snapshot.quotes.ts[0] and gaps(snapshot) == ()
+    assert "One moment of the day, 13:14:00 New York" in market_page(snapshot) and "One moment of the day, 13:14:00" in shown(snapshot)[0]
+    twice = replace(snapshot, quotes=replace(snapshot.quotes, index=np.zeros(len(snapshot.quotes), np.int64)))
+    assert one_moment(twice) is None  # a contract that came twice
+    ends = snapshot.contracts.expires_at
+    early = replace(snapshot.quotes, ts=np.sort(np.where(ends == ends.min(), ends, snapshot.quotes.ts[0] + 10**12)))
+    assert one_moment(replace(snapshot, quotes=early)) in (None, int(snapshot.quotes.ts[0] + 10**12))
 
 
 def test_an_empty_day_is_drawn_and_says_so(bare):

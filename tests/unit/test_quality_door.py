@@ -207,6 +207,8 @@ def test_halts_explain_silences():
     assert finding.value.tolist() == [13.0] and finding.ts.tolist() == [START + 53 * MINUTE]
     halted = replace(silent, notices=Notices(np.array([START + 41 * MINUTE]), np.array([int(NoticeKind.HALT)])))
     assert found(screen_session(halted)) == {}
+    at_once = replace(silent, notices=Notices(np.array([START + 40 * MINUTE]), np.array([int(NoticeKind.HALT)])))  # at the very moment of the last quote
+    assert found(screen_session(at_once)) == {}
 
 
 def test_a_session_that_falls_silent_is_told_at_its_end():

@@ -9,7 +9,7 @@ import pytest
 from quanticity.core.reasons import Reason
 from quanticity.market.quality import screen_session
 
-from .test_quality_door import MINUTE, listed, session
+from .test_quality_door import MINUTE, edited, listed, session
 
 
 def test_a_quote_that_the_price_has_left_behind_is_noted_as_unchanged():
@@ -45,3 +45,9 @@ def test_prices_of_a_strike_that_no_market_could_show_are_refused() -> None:
     refused = findings.of(Reason.PARITY_VIOLATION, tape="quotes")
     assert set(findings.counts()) == {Reason.PARITY_VIOLATION} and findings.of(tape="contracts").row.tolist() == [2, 3]
     assert len(refused) > 200 and set(q.index[refused.row].tolist()) == {2, 3}
+
+
+@pytest.mark.parametrize("bar", [{"high": 90.0}, {"low": 110.0}, {"open": 150.0}, {"close": 50.0}])
+def test_a_bar_that_contradicts_itself_is_refused(bar: dict[str, float]) -> None:
+    findings = screen_session(edited(session(), 50, "underlying_bars", **bar)).findings
+    assert findings.of(tape="underlying_bars").counts() == {Reason.INCONSISTENT_BAR: 1} and findings.of(tape="underlying_bars").row.tolist() == [50]

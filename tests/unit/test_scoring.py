@@ -45,6 +45,7 @@ def test_what_safe_mode_does_while_features_drift(mode, confidence, outcome):
 
 def test_features_drift_only_where_they_say_so():
     assert not is_drifting(Features("GOOG", TS, "s", {}, missing={"safe_mode": Reason.TOO_LITTLE_HISTORY}))
+    assert [is_drifting(Features("GOOG", TS, "s", {"safe_mode": x})) for x in (0.49, 0.5, 0.51)] == [False, True, True]
     assert not is_drifting(Features("GOOG", TS, "s", {"safe_mode": 0.0})) and is_drifting(Features("GOOG", TS, "s", {"safe_mode": 1.0}))
 
 
