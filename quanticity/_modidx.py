@@ -2142,6 +2142,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                      'quanticity/feeds/fault_stretches.py'),
                                                   'quanticity.feeds.fault_stretches.hour_off': ( '25_feeds/fault_stretches.html#hour_off',
                                                                                                  'quanticity/feeds/fault_stretches.py'),
+                                                  'quanticity.feeds.fault_stretches.not_listed': ( '25_feeds/fault_stretches.html#not_listed',
+                                                                                                   'quanticity/feeds/fault_stretches.py'),
                                                   'quanticity.feeds.fault_stretches.silence': ( '25_feeds/fault_stretches.html#silence',
                                                                                                 'quanticity/feeds/fault_stretches.py'),
                                                   'quanticity.feeds.fault_stretches.to_sunday': ( '25_feeds/fault_stretches.html#to_sunday',

@@ -118,7 +118,7 @@ def apart(ts: IntArray, times: Sequence[int], minutes: int = 3) -> BoolArray:
         out &= np.abs(ts - t) >= minutes * _MINUTE
     return out
 
-# %% ../../nbs/25_feeds/286_fault_desk.ipynb #4d98a478
+# %% ../../nbs/25_feeds/286_fault_desk.ipynb #1c03fafa
 class FaultDesk:
     """What the kinds of faults work with: the session, edits of its tapes, and which contracts are still untouched."""
 
@@ -147,7 +147,7 @@ class FaultDesk:
         rows = mask & ~self.used[name] & ~edits.gone
         index: IntArray | None = getattr(tape, "index", None) if name in ("quotes", "trades", "published") else None
         if name.startswith("underlying"):
-            rows = rows & apart(tape.ts, self.calm)
+            rows = rows & apart(tape.ts, self.calm) & apart(tape.ts, self.disturbed())
         if index is not None:
             rows = rows & self.free[index]
         found = np.flatnonzero(rows & at_place(place, tape.ts, index, self.opens, self.closes))

@@ -166,9 +166,10 @@ def trade(day: DayState, k: int, orders: Orders, made: StepRows) -> None:
         orders, price = orders.where(done), price[done]
     signed = orders.sign * orders.size
     day.dealers.fill(orders.row, signed)
-    day.delta_flow[k] = (signed * day.delta[orders.row]).sum()
     institutions = int((orders.participant == Participant.INSTITUTIONAL).sum())
-    day.expected += day.habit[0] * (len(orders) - institutions) + day.habit[1] * institutions
+    usual = day.habit[0] * (len(orders) - institutions) + day.habit[1] * institutions
+    day.expected += usual
+    day.delta_flow[k] = (signed * day.delta[orders.row]).sum() - round(round(usual, 6) * MICRO / 100)  # hedgers buy puts every day: the surprise counts
     made.orders.append(orders)
     made.price.append(price)
 

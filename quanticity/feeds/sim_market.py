@@ -202,7 +202,7 @@ def listing(symbol: str, day: date, spot: float, p: SimulatorParameters, held: I
         wide = 1 if ahead < 45 else 2 if ahead < 200 else 4
         step = round(p.strike_step * wide * 1000)
         middle = round(spot * 1000 / step)
-        chosen = [k * step for k in range(middle - p.strikes, middle + p.strikes + 1) if k > 0]
+        chosen = [k * step for k in range(middle - p.strikes, middle + p.strikes + 1) if 0 < k * step < 100_000_000]
         strikes[(expiry - _EPOCH).days] = set(chosen)
     for key in (held[held % 2 == 0] if held is not None else np.empty(0, np.int64)).tolist():
         expiry_day, strike = key // 2**34, key % 2**34 // 2

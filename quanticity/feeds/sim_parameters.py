@@ -180,7 +180,7 @@ class FlowParameters(OptionParameters):
     impact: float = 2.0  # log return in daily volatilities, over shares in daily volumes
     hedge_seconds: float = 120.0  # time in which dealers work off most of an imbalance
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #b72528fe
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #816e0853
 PRICE_STEPS = {"cent": (10_000, 10_000), "penny": (10_000, 50_000), "nickel": (50_000, 100_000), "fine": (100, 100)}  # millionths of a dollar
 _POSITIVE = ("spot", "volatility", "curvature", "strike_step", "strikes", "spread", "expiries", "hedge_seconds", "underlying_volume")
 _SIGNED = ("skew", "rate", "dividend", "leverage", "dealer_tilt", "dealer_gamma", "correlation", "variance_premium")
@@ -202,6 +202,12 @@ def _check_options(p: FlowParameters) -> None:
     """ConfigError for a smile with arbitrage, strikes below zero, a number beyond its bound, an unknown grid of prices."""
     if abs(p.skew) >= 1 or p.curvature * (1 + abs(p.skew)) > 2:
         raise ConfigError(f"simulator: skew {p.skew} and curvature {p.curvature} allow arbitrage", "keep curvature * (1 + |skew|) at 2 or less, |skew| below 1")
+    if p.strikes != int(p.strikes) or p.expiries != int(p.expiries):
+        raise ConfigError(f"simulator: {p.strikes} strikes, {p.expiries} expiries", "expected whole numbers")
+    if round(p.strike_step * 1000) < 1 or abs(p.strike_step * 1000 - round(p.strike_step * 1000)) > 1e-6:
+        raise ConfigError(f"simulator: strike_step = {p.strike_step!r}", "expected whole tenths of a cent: a contract's name has no more")
+    if (highest := p.spot + p.strike_step * p.strikes) >= 100_000:
+        raise ConfigError(f"simulator: strikes reach {highest:,.0f} dollars", "keep them under 100,000: a contract's name has five digits")
     if p.strike_step * p.strikes >= p.spot:
         raise ConfigError(f"simulator: {p.strikes} strikes of {p.strike_step} reach below zero", "use fewer or closer strikes")
     for name, bound in _BOUNDS.items():

@@ -80,9 +80,9 @@ class _ReadOnce(MetaPathFinder):
         loader.code = code
         return importlib.util.spec_from_file_location(fullname, spec.origin, loader=loader, submodule_search_locations=spec.submodule_search_locations)
 
-# %% ../../nbs/85_research/8913_bias_runs.ipynb #b4634a78
+# %% ../../nbs/85_research/8913_bias_runs.ipynb #6cc64c25
 def fresh_strategy(path: str, parameters: Mapping[str, Any] = MappingProxyType({}), playbook: Playbook | None = None, key: str = "strategy") -> MakeStrategy:
-    """A function that loads the strategy at a module or `module:Class` anew at each call, with the state of its module and of the user's modules that it imports.
+    """A function that loads the strategy at a module or `module:Class` anew at each call: its module's state, and that of the user's modules that it imports.
 
     What installed modules keep for it is not renewed. ConfigError, one line beginning with `key`, where it does not fit.
     """

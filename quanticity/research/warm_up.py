@@ -163,7 +163,7 @@ def _used_early(late: _LateStart, name: str, minutes: float) -> bool:
             return True
     return False
 
-# %% ../../nbs/85_research/8916_warm_up.ipynb #f5f94cf0
+# %% ../../nbs/85_research/8916_warm_up.ipynb #f8e9bfb9
 _ANSWERS_TO = 0.5  # standard deviations of the column over the day
 
 
@@ -174,9 +174,8 @@ def _since_open(late: _LateStart, name: str, minutes: float) -> bool:
     afternoon = _spread([k for k in _able(late, minute) if late.steps.steps[k].now - first > 3 * quarter], 16)
     for k in _spread([k for k in afternoon if math.isfinite(late.measure(k)[0].get(name, 0.0))], 4):
         now = late.steps.steps[k].now
-        until = min(first + quarter, now - round(minutes * 60e9))
-        for side in (1.0, -1.0):
-            for last in (side, 0.0):
+        for until in (min(first + quarter, now - round(minutes * 60e9)), min(first + 2 * minute, now - round(minutes * 60e9))):
+            for side, last in ((1.0, 1.0), (1.0, 0.0), (-1.0, -1.0), (-1.0, 0.0)):
                 session = shifted(known_at(late.session, now), now - minute + 1, now + 1, last) if last else known_at(late.session, now)
                 if until > first and _answers_to(late, name, k, session, shifted(session, 0, until, 2 * side)):
                     return True

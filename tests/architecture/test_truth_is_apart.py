@@ -28,12 +28,14 @@ def imports_of(source: str, module: str) -> set[str]:
 
 def names_truth(source: str, module: str) -> bool:
     dynamic = any(isinstance(n, ast.Constant) and isinstance(n.value, str) and n.value.strip() in (TRUTH, "sim_truth") for n in ast.walk(ast.parse(source)))
-    return TRUTH in imports_of(source, module) or dynamic
+    reads = any(isinstance(n, ast.Attribute) and n.attr == "truth" for n in ast.walk(ast.parse(source)))  # of a day that `simulate` gave
+    return TRUTH in imports_of(source, module) or dynamic or reads
 
 
 def test_the_check_sees_every_way_of_importing_it():
     for source in ("import quanticity.feeds.sim_truth", "from quanticity.feeds import sim_truth", "from ..feeds.sim_truth import Truth",
-                   "def f():\n    from quanticity.feeds.sim_truth import read_truth", "import importlib\nimportlib.import_module('quanticity.feeds.sim_truth')"):
+                   "def f():\n    from quanticity.feeds.sim_truth import read_truth", "import importlib\nimportlib.import_module('quanticity.feeds.sim_truth')",
+                   "from quanticity.feeds.simulator import simulate\nregime = next(simulate(7, [])).truth.steps"):
         assert names_truth(source, "quanticity.analytics.flow"), source
     assert names_truth("from .sim_truth import Truth", "quanticity.feeds.recording")
     assert not names_truth("from quanticity.feeds.simulator import simulate_session", "quanticity.jobs.run")

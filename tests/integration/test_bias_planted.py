@@ -85,11 +85,18 @@ def rising(request: pytest.FixtureRequest) -> tuple[MarketSession, SessionSteps]
         return session, session_steps(session, config, state)
 
 
-@pytest.mark.parametrize("name", ["BelowTheHigh", "AtTheHigh"])
-def test_a_running_high_has_no_warm_up_to_state(name: str, rising: tuple[MarketSession, SessionSteps], market: object) -> None:
+@pytest.mark.parametrize("name", ["BelowTheHigh", "AtTheHigh", "HasTouched"])
+def test_what_runs_since_the_open_has_no_warm_up_to_state(name: str, rising: tuple[MarketSession, SessionSteps], market: object) -> None:
     report = report_of(f"planted_clean:{name}", rising, BiasSettings(futures=1, noises=1, orders=1))
     assert report.findings == (), str(report)
-    assert "high depends on the session since its open" in report.results[2].note
+    assert "depends on the session since its open" in report.results[2].note
+
+
+def test_what_is_measured_from_the_first_price_has_none_either(market: object) -> None:
+    """Every later start of this day sees a thousandth above its own first price as well, and a quarter that moves as a whole moves that price too."""
+    session = simulate_session(1, date(2026, 3, 20), parameters=SimulatorParameters(strikes=9, expiries=3, trades=12.0))
+    report = report_of("planted_clean:HasTouched", (session, steps_of(session)), BiasSettings(futures=1, noises=1, orders=1))
+    assert report.findings == () and "touched depends on the session since its open" in report.results[2].note, str(report)
 
 
 @pytest.mark.parametrize("name", ["PartialWindow", "Exponential"])

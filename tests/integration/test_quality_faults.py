@@ -118,6 +118,25 @@ def test_a_fault_does_not_take_away_what_another_is_told_by():
         assert unfound(faulty, screen_session(faulty.session)) == []
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_one_tape_of_the_underlying_is_faulty_at_a_time(seed):
+    kinds = ("underlying_zero", "bar_inconsistent", "underlying_crossed", "bar_zero", "bar_silence", "underlying_jump", "bar_jump", "bar_spike", "underlying_zero", "bar_inconsistent")
+    faulty = plant(simulate_session(5, DAY, "SIM", SimulatorParameters(volatility=0.35)), [Fault(kind) for kind in kinds * 2], seed)
+    when = np.sort([getattr(faulty.session, t.tape).ts[t.row] for t in faulty.truth])
+    assert len(when) == 20 and np.diff(when).min() >= 3 * 60_000_000_000
+    screened = screen_session(faulty.session)
+    assert unfound(faulty, screened) == [] and len(false_alarms(faulty, screened)) == 0
+
+
+@pytest.mark.parametrize("step", [1.0, 2.0, 2.5, 20.0])
+def test_a_strike_that_does_not_exist_is_found_whatever_the_steps_of_the_listing(step):
+    """Also where 0.4% of the spot is so many steps: the wrong strike lies between those listed, for under another's name a pair would hide behind that other."""
+    session = simulate_session(5, DAY, "SPXW", SimulatorParameters(spot=500.0, strike_step=step, strikes=12, gap=0.0))
+    faulty = plant(session, [Fault("wrong_strike")], 1)
+    wrong, c = faulty.truth[0].row, faulty.session.contracts
+    assert np.sum((c.strike == c.strike[wrong]) & (c.expiry_day == c.expiry_day[wrong])) == 2 and unfound(faulty, screen_session(faulty.session)) == []
+
+
 @pytest.fixture(scope="module")
 def ordinary():
     return simulate_session(7, date(2026, 3, 19), "SIM", SimulatorParameters(volatility=0.35))

@@ -112,6 +112,14 @@ def test_truth_belongs_to_its_session(rich):
     assert t.regime_names[t.steps.regime[0]] == "calm" and len(t.steps) == 390 and (t.steps.volatility > 0).all()
 
 
+def test_a_planted_edge_on_the_flow_follows_what_is_unusual_in_it_and_is_no_drift():
+    p, plain = replace(SMALL, edges=(PlantedEdge("flow", 1e-4),), feedback=False), Extras(books=None, levels=False)
+    days = [next(simulate(seed, [DEMO_DAY], ("SIM",), p, extras=plain)).truth for seed in range(8)]
+    brought = np.array([t.factors[:, t.factor_names.index("edge")].sum() for t in days])
+    most = len(days[0].effects[0].ts) * 1e-4
+    assert (brought < 0).any() and (brought > 0).any() and abs(brought.mean()) < most / 3  # with the habit in it: the most, downward, on each of them
+
+
 def sides(day):
     """Of each option trade: +1 worse than the middle for its initiator, -1 better, 0 at it; the steps the spread had; and +1 for a buyer.
 

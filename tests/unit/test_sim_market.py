@@ -35,7 +35,8 @@ def test_draws_have_their_laws():
 @pytest.mark.parametrize(("change", "message"), [
     ({"price_grid": "gold"}, "price_grid 'gold'"), ({"regimes": ()}, "0 regimes"), ({"u_shape": 3.0}, "u_shape = 3.0"), ({"news": ((10.0, -1.0),)}, "news"),
     ({"halts": ((-1.0, 5.0),)}, "halts"), ({"correlation": -1.5}, "correlation = -1.5"), ({"expiries": 0}, "expiries = 0"), ({"hedge_seconds": 0.0}, "hedge_seconds"),
-    ({"day_shape": (1.0, 2.0)}, "day_shape"), ({"fair": True, "edges": (PlantedEdge("flow", 1e-4),)}, "fair market"),
+    ({"day_shape": (1.0, 2.0)}, "day_shape"), ({"strike_step": 0.0004, "strikes": 5}, "tenths of a cent"), ({"strikes": 2.5}, "whole numbers"), ({"expiries": 3.7}, "whole numbers"),
+    ({"spot": 750_000.0, "strike_step": 2_500.0}, "five digits"), ({"fair": True, "edges": (PlantedEdge("flow", 1e-4),)}, "fair market"),
 ])
 def test_impossible_parameters_are_refused(change, message):
     with pytest.raises(ConfigError, match=message):
