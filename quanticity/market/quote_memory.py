@@ -143,7 +143,7 @@ class QuoteMemory:
             return np.empty(0, np.int64)
         return np.flatnonzero((self.out_minutes >= self.p.parity_epochs) & (self.memory[_ROWS] == 0))
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #bfffe9d2
+# %% ../../nbs/20_market/263_quote_memory.ipynb #d7df4dc1
 def _duplicates(b: QuoteBlock) -> BoolArray:
     """Rows that repeat the contract's row before them to the nanosecond."""
     again = b.ts == b.before(b.ts, _TS)
@@ -186,7 +186,7 @@ def _unexplained(m: QuoteMemory, b: QuoteBlock, some: IntArray, low: FloatArray,
     if len(far := (~(excess <= band)).nonzero()[0]):  # more than the intrinsic value has moved
         left = np.maximum(m.ends[b.index[some[far]]] - ts[far], 0.0)  # at its very end, and at once after its level, nothing is lost to time
         left = np.divide(left, left + age[far], out=np.ones_like(left), where=left + age[far] > 0)
-        up, down = reach(low[far], high[far], sign[far], then[far], now[far], doubt[far], left, m.p.widening)
+        up, down = reach(low[far], high[far], then[far], now[far], doubt[far], left, m.p.widening)
         if not (known := up == up).all():
             anyhow = m.drift(strike[far], age[far])
             up, down = np.where(known, up, anyhow), np.where(known, down, anyhow + worth[far] * (1 - np.sqrt(left)))

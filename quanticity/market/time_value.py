@@ -41,21 +41,19 @@ def implied_width(distance: FloatArray, value: FloatArray) -> FloatArray:
     out: FloatArray = np.where(z < 1, worth * np.exp(-np.interp(z, _Z, _LOG_H)), distance / np.maximum(z, 1.0))
     return out
 
-# %% ../../nbs/20_market/2625_time_value.ipynb #e24e0bba
-def reach(low: FloatArray, high: FloatArray, sign: FloatArray, then: FloatArray, now: FloatArray, doubt: FloatArray, left: FloatArray,
+# %% ../../nbs/20_market/2625_time_value.ipynb #6442afb9
+def reach(low: FloatArray, high: FloatArray, then: FloatArray, now: FloatArray, doubt: FloatArray, left: FloatArray,
           widening: float) -> tuple[FloatArray, FloatArray]:
     """How far up and how far down a move of the underlying, and time, can have taken quotes from `low` and `high`, dollars of at least 0.
 
-    `sign` is 1 for calls, -1 for puts. `then` and `now` are by how much each option is in the money at either time (dollars, below 0: out of it),
+    `then` and `now` are by how much each option is in the money at either time (dollars, below 0: out of it),
     `doubt` how much more the underlying may have moved, `left` which share of the time to expiry is left of what there was then, `widening` by how
     much each dollar of its move may change the width.
     """
-    rise, fall = np.maximum(sign * (now - then), 0.0) + doubt, np.maximum(sign * (then - now), 0.0) + doubt
+    moved = widening * (np.abs(now - then) + doubt)
     inside, distance = np.maximum(then, 0.0), np.abs(then)
-    wide = implied_width(distance, high - inside)
-    against = np.clip((rise + fall) / np.maximum(wide, 1e-9), 0.5, 1.0)
-    wide = wide + widening * (fall + against * rise)
-    narrow = np.maximum(implied_width(distance, low - inside) * np.sqrt(left) - widening * (rise + against * fall), 0.0)
+    wide = implied_width(distance, high - inside) + moved
+    narrow = np.maximum(implied_width(distance, low - inside) * np.sqrt(left) - moved, 0.0)
     best, worst = now + doubt, now - doubt
     top = np.maximum(best, 0.0) + np.maximum(time_value(np.abs(best), wide), high - inside)
     bottom = np.maximum(worst, 0.0) + np.minimum(time_value(np.abs(worst), narrow), low - inside)
