@@ -7,7 +7,7 @@ __all__ = ['Spot', 'Plant', 'QUOTE_KINDS', 'OTHER_KINDS', 'changed', 'set_to', '
            'levelled', 'jump', 'in_the_money', 'above_all', 'moved', 'repeated', 'expired_quote', 'beside_quotes',
            'off_its_quotes']
 
-# %% ../../nbs/25_feeds/286_fault_rows.ipynb #e8630b78
+# %% ../../nbs/25_feeds/286_fault_rows.ipynb #d639a937
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..core.errors import ConfigError
 from ..core.reasons import Reason
 from .fault_desk import FaultDesk, apart
 from ..market.chain import BoolArray
+from ..market.tape import NoticeKind
 
 _MINUTE = 60_000_000_000
 
@@ -68,9 +69,9 @@ def has_bid(d: FaultDesk) -> BoolArray:
 def has_ask(d: FaultDesk) -> BoolArray:
     return np.asarray(d.session.quotes.ask > 0)
 
-# %% ../../nbs/25_feeds/286_fault_rows.ipynb #3e0d991e
+# %% ../../nbs/25_feeds/286_fault_rows.ipynb #a570eeee
 def levelled(d: FaultDesk) -> BoolArray:
-    """Quotes far from worthless, out of the money, whose contract had two-sided quotes a minute and two minutes before."""
+    """Quotes far from worthless, out of the money, whose contract had two-sided quotes a minute and two minutes before, and no news came out since."""
     if "levelled" not in d.worked_out:
         d.worked_out["levelled"] = _levelled(d)
     q = d.session.quotes
@@ -84,6 +85,9 @@ def _levelled(d: FaultDesk) -> BoolArray:
     index, ts = q.index[order], q.ts[order]
     near = np.zeros(len(q), np.bool_)
     near[2:] = good[2:] & good[1:-1] & good[:-2] & (index[2:] == index[:-2]) & (ts[2:] - ts[1:-1] <= 2 * _MINUTE) & (ts[1:-1] - ts[:-2] <= 2 * _MINUTE)
+    notices = d.session.notices
+    out_by = np.searchsorted(notices.ts[np.isin(notices.kind, (NoticeKind.SCHEDULED_NEWS, NoticeKind.NEWS))], ts, side="right")
+    near[2:] &= out_by[2:] == out_by[1:-1]
     out = np.zeros(len(q), np.bool_)
     out[order] = near
     spot, strike = d.spot(q.ts), c.strike[q.index]

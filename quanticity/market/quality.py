@@ -64,14 +64,14 @@ def _silences(watched: Mapping[str, GapWatch], seen: Mapping[str, int], now: int
         if minutes := watch.silence(now, halts):
             builder.add(name, Severity.NOTE, Reason.GAP, seen[name], watch.last, -1, minutes, watch.shortest / _MINUTE)
 
-# %% ../../nbs/20_market/26_quality.ipynb #b6f046a1
-def _halts(screened: Mapping[str, Screening]) -> IntArray:
-    """The times at which trading was halted, by the notices that were accepted."""
+# %% ../../nbs/20_market/26_quality.ipynb #b1428caf
+def _noticed(screened: Mapping[str, Screening], *kinds: NoticeKind) -> IntArray:
+    """The times of the accepted notices of some kinds."""
     if "notices" not in screened:
         return np.empty(0, np.int64)
     notices = screened["notices"].accepted
     assert isinstance(notices, Notices)
-    return notices.ts[notices.kind == NoticeKind.HALT]
+    return notices.ts[np.isin(notices.kind, kinds)]
 
 
 def _remark(s: Screening, sized: bool) -> bool:
@@ -108,7 +108,7 @@ def _alone(s: Screening, now: int, contracts: Contracts, level_names: int, verdi
     clock.screen(s, now)
     repeats.screen(s)
 
-# %% ../../nbs/20_market/26_quality.ipynb #9a9d5a76
+# %% ../../nbs/20_market/26_quality.ipynb #e0bf94b1
 class Door:
     """Screens one session of an option root, batch by batch, in order of arrival.
 
@@ -157,7 +157,8 @@ class Door:
         screened = {name: Screening(name, tape, self._seen[name], builder) for name, tape in tapes.items() if len(tape)}
         for name, s in screened.items():
             _alone(s, now, self.contracts, self.level_names, self._verdict, self._clocks[name], self._repeats[name])
-        self._halts = np.append(self._halts, _halts(screened))
+        self._halts = np.append(self._halts, _noticed(screened, NoticeKind.HALT))
+        self._options.memory.heard(_noticed(screened, NoticeKind.SCHEDULED_NEWS, NoticeKind.NEWS))
         self._underlying.screen(screened, builder)
         self._options.screen(screened, self._underlying.path, builder)
         for name in [n for n in _WATCHED if n in screened]:

@@ -96,7 +96,7 @@ class QuoteBlock:
         out.start = None if self.start is None else _starts(out.index)
         return out
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #a0b609aa
+# %% ../../nbs/20_market/263_quote_memory.ipynb #2cfd2028
 class QuoteMemory:
     """One column a contract; `opens` is the session's start in nanoseconds UTC."""
 
@@ -115,6 +115,17 @@ class QuoteMemory:
         self.block: QuoteBlock | None = None
         self.forbidden = False  # whether any row was outside the bounds
         self.out_minutes, self.out_last = np.zeros(n, np.int64), np.full(n, -1.0)  # minutes with a row outside the bounds, and the last of them
+        self.news = np.empty(0)  # when news came out, nanoseconds since the open, ascending
+
+    def heard(self, times: IntArray) -> None:
+        """Take in when news came out (nanoseconds UTC)."""
+        if len(times):
+            self.news = np.sort(np.append(self.news, times - self.opens))
+
+    def news_between(self, level: FloatArray, ts: FloatArray) -> BoolArray:
+        """Whether news came out after each level and not after each row (nanoseconds since the open)."""
+        found: BoolArray = np.searchsorted(self.news, ts, side="right") > np.searchsorted(self.news, level, side="right")
+        return found
 
     def drift(self, level: FloatArray, nanoseconds: FloatArray) -> FloatArray:
         """How far the underlying may have moved in a time, dollars."""
@@ -143,7 +154,7 @@ class QuoteMemory:
             return np.empty(0, np.int64)
         return np.flatnonzero((self.out_minutes >= self.p.parity_epochs) & (self.memory[_ROWS] == 0))
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #d7df4dc1
+# %% ../../nbs/20_market/263_quote_memory.ipynb #6fdabeb4
 def _duplicates(b: QuoteBlock) -> BoolArray:
     """Rows that repeat the contract's row before them to the nanosecond."""
     again = b.ts == b.before(b.ts, _TS)
@@ -166,6 +177,8 @@ def _jumps(m: QuoteMemory, b: QuoteBlock) -> tuple[BoolArray, BoolArray, FloatAr
     band = np.full(len(b), np.nan)
     age, clear[some], band[some] = _unexplained(m, b, some, low[some], high[some])
     over[some] = clear[some] > band[some]
+    if len(m.news):
+        over[some] &= ~m.news_between(b.before(b.ts, _LEVEL_TS, b.two)[some], b.ts[some])
     if over.any():
         refused[some] = over[some] & (age < m.p.settle_seconds * 1e9) & (b.before(_steady(b, over), _STEADY, b.two)[some] > 0)
     return over, refused, clear, band

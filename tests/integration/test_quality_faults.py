@@ -1,5 +1,6 @@
 """A million rows with planted faults: every one is found under its reason, and nothing else is."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -11,6 +12,7 @@ from quanticity.feeds.sim_parameters import SimulatorParameters
 from quanticity.feeds.simulator import simulate_session
 from quanticity.market.findings import REASONS, TAPES, Findings, finding_lines
 from quanticity.market.quality import Screened, screen_session
+from quanticity.market.tape import Notices, empty
 
 LARGE = SimulatorParameters(spot=5000.0, strike_step=5.0, strikes=260)
 DAY = date(2026, 3, 19)
@@ -170,3 +172,15 @@ def test_an_underlying_in_another_time_zone(ordinary):
     assert skew.value.tolist() == [3600.0]  # options show now what the underlying showed 3,600 seconds ago: it is stamped too early
     refused = screened.findings.quarantined.of(tape="quotes")
     assert len(refused) < 0.01 * len(ordinary.quotes)  # and the options are not blamed for it
+
+
+@pytest.mark.parametrize("place", [{"spot": 4000.0, "strike_step": 5.0, "strikes": 40}, {}])
+def test_news_that_is_out_is_no_fault_and_hides_none(place):
+    day = simulate_session(11, DAY, "SPXW" if place else "SIM", SimulatorParameters(news=((120.0, 0.02),), **place))
+    clean = screen_session(day)
+    assert clean.refused == 0 and len(alarms(clean.findings)) == 0
+    untold = screen_session(replace(day, notices=empty(Notices)))
+    assert untold.refused > 10  # what the notice is for
+    faulty = plant(day, [Fault("jump_up", "middle"), Fault("jump_down", "burst"), Fault("above_bound", "middle")], seed=5)
+    found = screen_session(faulty.session)
+    assert unfound(faulty, found) == [] and len(false_alarms(faulty, found)) == 0
