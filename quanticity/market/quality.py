@@ -6,7 +6,7 @@
 __all__ = ['Door', 'Screened', 'screen_session', 'session_score', 'Findings', 'QualityParameters', 'QualityScore', 'Severity',
            'chain_quality', 'finding_lines', 'join_findings']
 
-# %% ../../nbs/20_market/26_quality.ipynb #70f7f68e
+# %% ../../nbs/20_market/26_quality.ipynb #8d96feb9
 from dataclasses import dataclass, fields, replace
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
@@ -24,7 +24,7 @@ from .findings import TAPES, Findings, FindingsBuilder, Severity, finding_lines,
 from .option_door import OptionDoor
 from .quality_parameters import QualityParameters
 from .row_checks import Screening
-from .sequence_checks import NEVER, GapWatch, TapeClock
+from .sequence_checks import GapWatch, TapeClock
 from .session import Batch, MarketSession
 from .tape import NoticeKind, Notices, Quotes, Tape
 from .tape_door import RepeatWatch, UnderlyingDoor, refuse_contracts, refuse_faulty
@@ -36,7 +36,7 @@ _FOREVER = 1 << 62
 _WATCHED = ("quotes", "underlying_bars", "underlying_quotes")
 _IN_A_BATCH = tuple(f.name for f in fields(Batch) if f.name != "now")
 
-# %% ../../nbs/20_market/26_quality.ipynb #57b11de0
+# %% ../../nbs/20_market/26_quality.ipynb #cc0065c3
 def _clocks(opens: int, closes: int, p: QualityParameters) -> dict[str, TapeClock]:
     """A clock a tape: options keep the option session's hours, the rest may come from early morning to evening."""
     start, stop = opens - int(p.before_hours * 3600e9), closes + int(p.after_hours * 3600e9)
@@ -50,10 +50,16 @@ def _gap_watches(opens: int, closes: int, day: date, p: QualityParameters) -> di
     return {name: GapWatch(opens, closes if name == "quotes" else until, p) for name in _WATCHED}
 
 
+def _ends(tape: Tape, contracts: Contracts) -> IntArray | None:
+    """When the contract of each option quote stops trading; None without contracts."""
+    assert isinstance(tape, Quotes)
+    return contracts.expires_at[np.clip(tape.index, 0, len(contracts) - 1)] if len(contracts) else None
+
+
 def _snapshot(watched: Iterable[GapWatch]) -> bool:
     """Whether rows have come, and all of each tape at one moment."""
     watches = list(watched)
-    return any(w.moment != NEVER for w in watches) and not any(w.moving for w in watches)
+    return any(w.seen for w in watches) and not any(w.moving for w in watches)
 
 
 def _silences(watched: Mapping[str, GapWatch], seen: Mapping[str, int], now: int, halts: IntArray, builder: FindingsBuilder) -> None:
@@ -108,7 +114,7 @@ def _alone(s: Screening, now: int, contracts: Contracts, level_names: int, verdi
     clock.screen(s, now)
     repeats.screen(s)
 
-# %% ../../nbs/20_market/26_quality.ipynb #e0bf94b1
+# %% ../../nbs/20_market/26_quality.ipynb #bf97cf54
 class Door:
     """Screens one session of an option root, batch by batch, in order of arrival.
 
@@ -162,7 +168,7 @@ class Door:
         self._underlying.screen(screened, builder)
         self._options.screen(screened, self._underlying.path, builder)
         for name in [n for n in _WATCHED if n in screened]:
-            self._gaps[name].screen(screened[name], self._halts)
+            self._gaps[name].screen(screened[name], self._halts, _ends(screened[name].tape, self.contracts) if name == "quotes" else None)
         if not _snapshot(self._gaps.values()):
             for watch in self._gaps.values():
                 watch.release(builder)
@@ -204,11 +210,13 @@ def screen_session(session: MarketSession, parameters: QualityParameters | None 
     quarantine = {name: (np.flatnonzero(~s.keep), s.tape.where(~s.keep)) for name, s in refused.items()}
     return Screened(replace(session, **accepted) if accepted else session, findings, quarantine, session_score(session, findings))
 
-# %% ../../nbs/20_market/26_quality.ipynb #6787664d
+# %% ../../nbs/20_market/26_quality.ipynb #812ed117
 def _course(session: MarketSession) -> bool:
     """Whether a session has rows of several moments, or none at all: else it is a snapshot."""
-    times = [ts for ts in (getattr(session, name).ts for name in _WATCHED) if len(ts)]
-    return not times or any(int(ts[0]) != int(ts[-1]) or bool((ts != ts[0]).any()) for ts in times)
+    tapes = [tape for tape in (getattr(session, name) for name in _WATCHED) if len(tape)]
+    ends = [_ends(tape, session.contracts) if tape is session.quotes else None for tape in tapes]
+    times = [tape.ts if end is None else tape.ts[tape.ts != end] for tape, end in zip(tapes, ends, strict=True)]
+    return not tapes or any(len(ts) and bool((ts != ts[0]).any()) for ts in times)
 
 
 def session_score(session: MarketSession, findings: Findings) -> QualityScore:

@@ -126,7 +126,7 @@ def minute_cuts(t: IntArray, opens: int) -> tuple[int, IntArray]:
     ends = opens + _MINUTE * np.arange(first, last)
     return first, np.concatenate(([0], np.searchsorted(t, ends, side="right"), [len(t)]))
 
-# %% ../../nbs/20_market/262_sequence_checks.ipynb #1f838d11
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #cdfb88db
 class GapWatch:
     """Watches one tape for minutes without rows, between the open and the close (nanoseconds UTC)."""
 
@@ -134,15 +134,17 @@ class GapWatch:
         self.opens, self.closes = opens, closes
         self.shortest, self.intervals = int(parameters.gap_minutes * _MINUTE), parameters.gap_intervals
         self.last, self.first, self.minutes = opens, NEVER, 0
-        self.moment, self.moving = NEVER, False  # the first row's time, and whether one of another time came
+        self.seen, self.moment, self.moving = False, NEVER, False  # whether a row came, the first one's time, and whether one of another time came
         self._held: list[tuple[str, int, int, float, float]] = []
 
-    def screen(self, s: Screening, halts: IntArray) -> None:
-        """Note the rows that come after a silence; `halts` are the times at which trading was halted."""
+    def screen(self, s: Screening, halts: IntArray, ends: IntArray | None = None) -> None:
+        """Note the rows that come after a silence; `halts` are the times at which trading was halted.
+
+        `ends`: when the contract of each row of the tape stops trading. A row of that very moment, as a day's last prices have it, is no second moment.
+        """
         t = s.tape.ts if s.clean else s.tape.ts[s.keep]
         if len(t) and not self.moving:
-            self.moment = int(t[0]) if self.moment == NEVER else self.moment
-            self.moving = int(t[-1]) != self.moment
+            self._look(t if ends is None else t[t != ends[s.keep]])
         if not len(t) or t[-1] - self.last <= self.shortest:
             return self._count(t)
         steps = t - np.maximum(np.append(self.last, t[:-1]), self.opens)
@@ -155,6 +157,12 @@ class GapWatch:
                 if not halted and step > self.intervals * often:
                     self._held.append((s.name, s.first + row, ts, step / _MINUTE, max(self.shortest, self.intervals * often) / _MINUTE))
         self._count(t)
+
+    def _look(self, t: IntArray) -> None:
+        self.seen = True
+        if len(t):
+            self.moment = int(t[0]) if self.moment == NEVER else self.moment
+            self.moving = int(t[-1]) != self.moment
 
     def release(self, builder: FindingsBuilder) -> None:
         """Make the notes held back: the session is no snapshot."""

@@ -130,6 +130,20 @@ def test_a_snapshot_has_no_gaps_and_is_not_worth_less_for_its_one_moment(minute)
     assert found(screen_session(at_one_moment(session(), minute, 0.0)))["quotes"] == {"zero_size": 6}
 
 
+def test_a_days_last_prices_are_one_moment_though_some_contracts_ended_before():
+    s = at_one_moment(session(), 120)
+    ends = np.where(np.arange(len(s.contracts)) < 2, START + 90 * MINUTE, s.contracts.expires_at)  # two of them on their last day
+    ts = np.where(s.quotes.index < 2, START + 90 * MINUTE, s.quotes.ts)
+    order = np.argsort(ts, kind="stable")
+    last = replace(s, contracts=replace(s.contracts, expires_at=ends), quotes=replace(s.quotes, ts=ts).rows(0, len(ts)).where(order))
+    screened = screen_session(last)
+    assert found(screened) == {} and np.isnan(screened.score.parts["unbroken"]) and screened.score.total == 1.0
+    door = Door(last.contracts, last.opens, last.closes)
+    assert sum(len(door.screen(batch)[1]) for batch in batches(last)) + len(door.finish()) == 0
+    before = replace(last, contracts=s.contracts)  # no contract ended then: two moments, and hours of silence
+    assert found(screen_session(before))["quotes"]["gap"] >= 1
+
+
 def test_quotes_of_one_moment_beside_an_underlying_with_a_course_are_silent():
     s = session()
     one = replace(s, quotes=s.quotes.where(s.quotes.ts == START + 60 * MINUTE))
