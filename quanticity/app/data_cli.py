@@ -327,11 +327,14 @@ def show(what: _What, date: _When = None, symbol: _Symbol = None, source: _Sourc
     if html is not None:
         typer.echo(f"  page: {html}")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #c578c07d
+# %% ../../nbs/95_app/970_data_cli.ipynb #36bfaa22
 def quality_record(screened: "Screened") -> dict[str, Any]:
-    """A session's quality as plain JSON: `score` and its `parts` (0 to 1, None: not to be told), rows `refused` and `noted` by reason."""
+    """A session's quality as plain JSON: `score` and its `parts` (0 to 1, None: not to be told, `missing` says why), rows `refused` and `noted` by reason."""
+    from quanticity.analytics.snapshot import explained
+    from quanticity.core.reasons import Reason
+
     score, findings = screened.score, screened.findings
-    return {"score": score.total, "parts": {name: None if value != value else value for name, value in score.parts.items()},
+    return {"score": score.total, "parts": explained(score.parts, {"unbroken": Reason.TOO_LITTLE_HISTORY}, Reason.NO_QUOTE),
             "refused": {reason.value: count for reason, count in findings.quarantined.counts().items()},
             "noted": {reason.value: count for reason, count in findings.notes.counts().items()}}
 

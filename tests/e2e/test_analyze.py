@@ -168,7 +168,7 @@ def test_files_by_suffix(tmp_path):
 def test_several_files_and_one_that_cannot_be_read(tmp_path):
     good, bad = cboe_json(tmp_path), write(tmp_path, "a,b\n1,2\n", "bad.csv")
     done = quanticity(tmp_path, "analyze", good, bad, "--json")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "bad.csv: not a format that is known" in done.stderr
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "bad.csv: no column mapping fits its columns a, b" in done.stderr
     document = json.loads(done.stdout)
     assert len(document["sessions"]) == 2 and document["errors"][0]["from"] == str(bad)
 
