@@ -123,7 +123,7 @@ class Auditor:
 
     def read(self) -> int:
         """Step the model along the next lines; how many there were. What is checked is dropped, so that a million fit into memory."""
-        entries = self.state.stream_range(ledger(SESSION), first=self.at, count=2000)
+        entries = self.state.stream_range(ledger(SESSION), first=self.at, count=500)
         for entry in entries:
             if not self.problems:
                 self.line(parse_event(entry.fields["line"]))
@@ -193,9 +193,12 @@ class Auditor:
 def audit(url: str, done: "multiprocessing.synchronize.Event", results: "multiprocessing.queues.Queue[dict[str, object]]") -> None:
     """The auditor's process."""
     auditor = Auditor(url)
-    while not done.is_set() and not auditor.problems:
+    while not auditor.problems:
+        over = done.is_set()  # asked before the last lines are read
         auditor.look()
         if not auditor.read():
+            if over:
+                break
             time.sleep(0.001)
     if not auditor.problems:
         auditor.finish()

@@ -87,7 +87,7 @@ def rising(request: pytest.FixtureRequest) -> tuple[MarketSession, SessionSteps]
 
 @pytest.mark.parametrize("name", ["BelowTheHigh", "AtTheHigh", "HasTouched"])
 def test_what_runs_since_the_open_has_no_warm_up_to_state(name: str, rising: tuple[MarketSession, SessionSteps], market: object) -> None:
-    report = report_of(f"planted_clean:{name}", rising, BiasSettings(futures=1, noises=1, orders=1))
+    report = report_of(f"planted_clean:{name}", rising, BiasSettings(futures=1, noises=1, orders=1, decisions=80))
     assert report.findings == (), str(report)
     assert "depends on the session since its open" in report.results[2].note
 
@@ -95,13 +95,13 @@ def test_what_runs_since_the_open_has_no_warm_up_to_state(name: str, rising: tup
 def test_what_is_measured_from_the_first_price_has_none_either(market: object) -> None:
     """Every later start of this day sees a thousandth above its own first price as well, and a quarter that moves as a whole moves that price too."""
     session = simulate_session(1, date(2026, 3, 20), parameters=SimulatorParameters(strikes=9, expiries=3, trades=12.0))
-    report = report_of("planted_clean:HasTouched", (session, steps_of(session)), BiasSettings(futures=1, noises=1, orders=1))
+    report = report_of("planted_clean:HasTouched", (session, steps_of(session)), BiasSettings(futures=1, noises=1, orders=1, decisions=80))
     assert report.findings == () and "touched depends on the session since its open" in report.results[2].note, str(report)
 
 
 @pytest.mark.parametrize("name", ["PartialWindow", "Exponential"])
 def test_a_look_back_has_one_on_the_same_days(name: str, rising: tuple[MarketSession, SessionSteps], market: object) -> None:
-    (finding,) = report_of(f"planted_faults:{name}", rising, BiasSettings(futures=1, noises=1, orders=1)).findings
+    (finding,) = report_of(f"planted_faults:{name}", rising, BiasSettings(futures=1, noises=1, orders=1, decisions=80)).findings
     assert finding.check.value == "warm_up" and "the data starting 1 minute before" in finding.variation and "or give NaN" in finding.variation
 
 
