@@ -6,7 +6,7 @@
 __all__ = ['MOST_REASONS', 'OF_FEATURES', 'SourceOption', 'DataOption', 'SymbolOption', 'DateOption', 'FirstOption', 'LastOption',
            'SeedOption', 'SessionsOption', 'FairOption', 'TicksOption', 'JsonOption', 'day_of', 'days_of', 'costs_of',
            'number', 'interval', 'result_rows', 'details_of', 'not_done_rows', 'show_backtest', 'roots_of', 'target_of',
-           'backtest']
+           'refuse_unused', 'backtest']
 
 # %% ../../nbs/95_app/972_backtest_cli.ipynb #a5f535cb
 import sys
@@ -195,6 +195,20 @@ def target_of(runs: Path, what: Sequence[str], roots: Sequence[str], source: str
     """The default folder under `runs` of a backtest or sweep."""
     return runs / "-".join((*what, *(root.replace("/", ".") for root in roots or ("SIM",)), source, *((f"seed{seed}",) if source == "sim" else ())))
 
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #c4831796
+_OF_SOURCES = {"seed": ("sim",), "sessions": ("sim",), "data": ("lean", "lake")}
+
+
+def refuse_unused(context: typer.Context, source: str) -> None:
+    """UserError where the command line gave an option that is of other sources than this one."""
+    if source not in ("lean", "lake", "sim"):
+        return  # it is no source at all, which is told elsewhere
+    for name, sources in _OF_SOURCES.items():
+        given = context.get_parameter_source(name)
+        if source not in sources and given is not None and given.name == "COMMANDLINE":
+            market = "a simulated market" if sources == ("sim",) else "a recorded market"
+            raise UserError(f"--{name} is of {market}, and the source is {source}", f"leave it out, or use --source {' or '.join(sources)}")
+
 # %% ../../nbs/95_app/972_backtest_cli.ipynb #4317427e
 _STRATEGIES = "Name in the configuration, module or module:Class; may be given again [default: all enabled]."
 _StrategyOption = Annotated[list[str] | None, typer.Option(help=_STRATEGIES)]
@@ -211,8 +225,9 @@ _OUT = (
 _OutOption = Annotated[Path | None, typer.Option(help=_OUT)]
 _ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Also render the tear sheet, report.html and report.pdf.")]
 
-# %% ../../nbs/95_app/972_backtest_cli.ipynb #f36128c4
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #815f9d81
 def backtest(
+    context: typer.Context,
     source: SourceOption = "lean", data: DataOption = None, symbol: SymbolOption = None, date: DateOption = None, first: FirstOption = None,
     last: LastOption = None, seed: SeedOption = 1, sessions: SessionsOption = 5, strategy: _StrategyOption = None,
     slippage_spread: _SpreadOption = None, slippage_ticks: TicksOption = None, tick: _TickOption = None, latency: _LatencyOption = None,
@@ -241,6 +256,7 @@ def backtest(
     from quanticity.research.backtest_folder import BacktestRequest
 
     config, roots = _config(), roots_of(symbol)
+    refuse_unused(context, source)
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # a strategy's module may lie where the command is given
     target = out or target_of(config.paths.runs_dir, ["backtest", "fair"] if fair else ["backtest"], roots, source, seed)

@@ -6,7 +6,7 @@
 __all__ = ['BACKENDS', 'DASK_QUIET', 'value_of', 'values_of', 'each_once', 'with_weights', 'backend_of', 'show_sweep',
            'sweep_progress', 'sweep']
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #4f086fd5
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #69e59f81
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ import typer
 
 from .backtest_cli import (
     DataOption, DateOption, FairOption, FirstOption, JsonOption, LastOption, SeedOption, SessionsOption, SourceOption, SymbolOption, TicksOption, costs_of,
-    day_of, days_of, roots_of, target_of)
+    day_of, days_of, refuse_unused, roots_of, target_of)
 from .data_cli import _config
 from ..core.errors import UserError
 from ..core.words import how_many
@@ -242,8 +242,9 @@ def _short(strategy: str) -> str:
     """What a strategy is called where there is little room: `my_module:MyStrategy` is `MyStrategy`."""
     return strategy.replace(":", ".").rsplit(".", 1)[-1]
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #25f17c81
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #8f373177
 def sweep(
+    context: typer.Context,
     strategy: Annotated[str, typer.Option(help="Name in the configuration, module or module:Class.")],
     settings: _SetOption = None, weights: _WeightOption = None, sample: _SampleOption = None,
     sample_seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 1,
@@ -279,9 +280,10 @@ def sweep(
     """
     from quanticity.core.project import recorded_folder
     from quanticity.research.backtest_folder import BacktestRequest
-    from quanticity.research.sweeps import swept_strategy
+    from quanticity.research.sweeps import check_sweep_folder, swept_strategy
 
     config = _config()
+    refuse_unused(context, source)
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # a strategy's module may lie where the command is given
     roots, name = roots_of(symbol), _short(strategy)
@@ -289,6 +291,7 @@ def sweep(
     folder = data or (recorded_folder(config.data.recorded_dir) if source == "lean" else None)
     market = BacktestRequest(source, target, folder, roots, days_of(date), day_of("--from", first), day_of("--to", last), seed, sessions,
                              costs=costs_of(None, slippage_ticks, None, None, None), fair=fair)
+    check_sweep_folder(target)
     sets = _sets(settings, weights, sample, sample_seed, swept_strategy(strategy, {}, config).parameters)
     found = _tried(strategy, sets, market, config, backend_of(backend, jobs, config, together))
     if as_json:

@@ -150,12 +150,14 @@ class LoadedStrategy:
     indicators: Callable[[MarketSession, Any], Indicators] | None = None
     warm_up_minutes: float = 0.0
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #fed76acf
+# %% ../../nbs/80_jobs/800_wiring.ipynb #b184f456
 def _module(path: str, key: str) -> ModuleType:
     try:
         return importlib.import_module(path)
     except ModuleNotFoundError as error:
-        raise ConfigError(f"{key}: no module {error.name}", "name an importable module") from error
+        if f"{path}.".startswith(f"{error.name}."):  # the module itself, or a package that it would be in
+            raise ConfigError(f"{key}: no module {error.name}", "name an importable module") from error
+        raise ConfigError(f"{key}: {path} imports {error.name}, which is not installed", "install it, or mend the module") from error
     except SystemExit as error:
         raise ConfigError(f"{key}: {path} ends the program when it is imported", "keep what a program does under if __name__ == '__main__'") from error
     except Exception as error:  # a strategy is a user's code: whatever it raises is told with the key that names it
@@ -293,7 +295,7 @@ def _with_source(config: Config, name: str, entry: StrategyConfig) -> LoadedStra
             raise
         raise ConfigError(f"{source}: {error.problem}", error.remedy) from error
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #65b89a13
+# %% ../../nbs/80_jobs/800_wiring.ipynb #8fe06dda
 def strategy_named(name: str, config: Config, parameters: Mapping[str, Any] = MappingProxyType({})) -> LoadedStrategy:
     """The strategy that a person means: an entry of the configuration, enabled or not, else a module or `module:Class`; `parameters` on top of its own.
 
@@ -315,5 +317,6 @@ def no_such_strategy(name: str, config: Config, error: ConfigError, key: str = "
     missing = error.problem.removeprefix(f"{key}: no module ")
     if missing == error.problem or not f"{name.partition(':')[0]}.".startswith(f"{missing}."):
         return error
-    there = ", ".join(config.strategies) or "none"
-    return ConfigError(f"no strategy {name} in the configuration (there: {there}), and no module of that name", "give NAME, module or module:Class")
+    there, near = ", ".join(config.strategies) or "none", get_close_matches(name.partition(":")[0], config.strategies, 1)
+    return ConfigError(f"no strategy {name} in the configuration (there: {there}), and no module of that name",
+                       "give NAME, module or module:Class" + (f" (did you mean {near[0]}?)" if near else ""))

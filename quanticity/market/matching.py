@@ -20,7 +20,7 @@ from quanticity.market.orders import (
 
 _PriceOf = Callable[[Side], float]  # what an order of a side could have now; NaN where nothing
 
-# %% ../../nbs/20_market/25_matching.ipynb #2ef4521a
+# %% ../../nbs/20_market/25_matching.ipynb #c6d2d4c5
 @dataclass(frozen=True, slots=True)
 class Slippage:
     """How much worse than shown an order fills: `spread_share` of the quoted spread, and `ticks` price steps of `tick` dollars.
@@ -33,8 +33,11 @@ class Slippage:
     tick: float = 0.05
 
     def __post_init__(self) -> None:
-        if not (0 <= self.spread_share < inf and 0 <= self.ticks < inf and 0 < self.tick < inf):
-            raise ValueError(f"slippage must be numbers from 0 up, got {self}")
+        for value, what in ((self.spread_share, "as share of the spread"), (self.ticks, "price steps")):
+            if not 0 <= value < inf:
+                raise ValueError(f"slippage must be numbers from 0 up, got {value:g} {what}")
+        if not 0 < self.tick < inf:
+            raise ValueError(f"slippage's price step (tick) must be above 0 dollars, got {self.tick:g}")
 
     def price(self, quote: Quote, side: Side) -> float:
         """The premium per share at which an order of `side` fills against a quote; a sell never below the smaller of the bid and one cent."""

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Costs', 'strategies_from', 'Day', 'Backtest', 'Setup', 'backtest', 'backtest_together', 'parameters_of', 'prove']
 
-# %% ../../nbs/85_research/895_backtest.ipynb #54c416ef
+# %% ../../nbs/85_research/895_backtest.ipynb #f7289302
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from ..core.events import Event, EventKind, parse_event
 from ..core.words import agree, how_many
 from ..jobs.replay import Book, Moment, Progress, SessionRun, Watch, run_books
 from ..jobs.run import replay_state, scratch_folder
-from ..jobs.wiring import LoadedStrategy, load_strategies, strategy_named, strategy_of
+from ..jobs.wiring import LoadedStrategy
 from ..market.chain import FloatArray
 from ..market.commissions import CommissionSchedule
 from ..market.matching import Slippage
@@ -28,6 +28,7 @@ from ..market.session import MarketSession
 from .book_rows import BookRecorder, whole_book
 from .exposure_rows import ExposureRecorder
 from .reasons import notes_in_short, why_not
+from .strategy_code import load_as_saved
 from .trades import Trade, not_done, trades_of
 from ..store.ledger import ledger_digest
 from ..store.state import Overlay, State
@@ -72,22 +73,19 @@ class Costs:
         """The schedule of one's own, or None."""
         return self.commissions if isinstance(self.commissions, CommissionSchedule) else None
 
-# %% ../../nbs/85_research/895_backtest.ipynb #72f46406
+# %% ../../nbs/85_research/895_backtest.ipynb #83a612a7
 def strategies_from(named: Sequence[Any] | None, config: Config) -> tuple[LoadedStrategy, ...]:
-    """Strategies by name, path or object; None: those enabled in the configuration. ConfigError, one line, for what is none, or a name given twice."""
+    """Strategies by name, path or object; None: those enabled in the configuration. Those of the user's own files as they were saved last (`load_as_saved`).
+
+    ConfigError, one line, for what is none, or a name given twice; UserError for a class or object whose file changed since it was imported.
+    """
     if named is None:
-        return load_strategies(config)
-    found = tuple(_strategy(s, config) for s in named)
+        named = [name for name, entry in config.strategies.items() if entry.enabled]
+    found = tuple(loaded for s in named for loaded in load_as_saved(s, config))
     names = [s.name for s in found]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ConfigError(f"strategy {twice[0]!r} is named twice", "give each strategy a name of its own")
     return found
-
-
-def _strategy(named: Any, config: Config) -> LoadedStrategy:
-    if isinstance(named, LoadedStrategy):
-        return named
-    return strategy_named(named, config) if isinstance(named, str) else strategy_of(named)
 
 # %% ../../nbs/85_research/895_backtest.ipynb #7ae44e8c
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class BacktestRequest:
         if self.capital is not None and not 0 < self.capital < math.inf:
             raise UserError(f"--capital {self.capital:g} is no sum of dollars", "choose a number above 0")
 
-# %% ../../nbs/85_research/896_run_folder.ipynb #61601022
+# %% ../../nbs/85_research/896_run_folder.ipynb #b44e82ca
 def session_days(request: BacktestRequest, config: Config) -> list[tuple[date, str]]:
     """(day, option root) of every session that the request means, by day and then in the order of the symbols. DataMissing where there is none."""
     if request.source == "sim":
@@ -103,7 +103,10 @@ def session_days(request: BacktestRequest, config: Config) -> list[tuple[date, s
         lacking = [day for day in request.days if (day, symbol) not in there]
         if lacking or not any(name == symbol for _, name in wanted):
             asked = f" on {lacking[0]}" if lacking else " in that span" if own else ""
-            raise DataMissing(f"no session of {symbol}{asked}", f"days there: {', '.join(map(str, own[:10])) or 'none'}{' ...' if len(own) > 10 else ''}")
+            if not own:
+                names = sorted({name for _, name in _there(request, config, every=True)})
+                raise DataMissing(f"no session of {symbol}{asked}", f"symbols there: {', '.join(names[:20]) or 'none'}{' ...' if len(names) > 20 else ''}")
+            raise DataMissing(f"no session of {symbol}{asked}", f"days there: {', '.join(map(str, own[:10]))}{' ...' if len(own) > 10 else ''}")
     return sorted(wanted, key=lambda key: (key[0], request.symbols.index(key[1])))
 
 
@@ -113,15 +116,16 @@ def _wanted(request: BacktestRequest, day: date) -> bool:
     return (request.first is None or request.first <= day) and (request.last is None or day <= request.last)
 
 
-def _there(request: BacktestRequest, config: Config) -> set[tuple[date, str]]:
+def _there(request: BacktestRequest, config: Config, every: bool = False) -> set[tuple[date, str]]:
+    """(day, option root) of the sessions that there are, of the symbols asked for or of `every` one."""
     if request.source == "lake":
         from quanticity.store.archive import Archive
 
-        found = Archive(str(request.data_dir or config.data.lake_url)).sessions(symbols=list(request.symbols))
+        found = Archive(str(request.data_dir or config.data.lake_url)).sessions(symbols=None if every else list(request.symbols))
         return {(m.day, m.symbol) for m in found}
     from quanticity.feeds.lean import available_sessions
 
-    return {(day, symbol) for symbol, day in available_sessions(Path(str(request.data_dir))) if symbol in request.symbols}
+    return {(day, symbol) for symbol, day in available_sessions(Path(str(request.data_dir))) if every or symbol in request.symbols}
 
 
 def sessions_of(request: BacktestRequest, days: list[tuple[date, str]], config: Config) -> Iterator[MarketSession]:

@@ -4,19 +4,17 @@
 
 # %% auto #0
 __all__ = ['DRAWS', 'TRADING_DAYS', 'UNCOUNTED', 'Trials', 'Statistic', 'trade_statistics', 'time_statistics', 'Repriced',
-           'cost_sensitivity', 'Uncounted', 'project_trials', 'Significance', 'code_of', 'settings_of', 'engine_of',
-           'significance', 'spread_of', 'Performance', 'perform', 'warnings_of']
+           'cost_sensitivity', 'Uncounted', 'project_trials', 'Significance', 'settings_of', 'engine_of',
+           'significance', 'spread_of', 'Performance', 'perform', 'warnings_of', 'code_of']
 
-# %% ../../nbs/85_research/896_performance.ipynb #361b70c7
+# %% ../../nbs/85_research/896_performance.ipynb #4c5b615f
 import math
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 from hashlib import sha256
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,7 @@ import orjson
 
 from ..core.config import Config, differences
 from ..core.events import EventKind
-from ..core.provenance import code_hash, imported_modules, is_own
+from ..core.provenance import code_hash, is_own
 from ..jobs.wiring import LoadedStrategy
 from ..market.chain import FloatArray, nanoseconds
 from .attribution import Group, attribution
@@ -33,6 +31,7 @@ from .reasons import why_no_trade
 from .significance import (
     LEAST_DAYS, SharpeRatio, block_length, bootstrap_rows, deflated_sharpe_ratio, expected_maximum_sharpe, independent_trades, luck_variance,
     probabilistic_sharpe_ratio, sharpe_ratio, too_few_for_interval, too_few_losses, too_few_trades, wilson_interval)
+from .strategy_code import code_of
 from .trades import Trade
 from .trials import TrialLedger, family_of, trials_folder
 
@@ -229,63 +228,8 @@ class Significance:
     losses: int = 0
     reason: str = ""
 
-# %% ../../nbs/85_research/896_performance.ipynb #d625e68d
-def code_of(strategy: LoadedStrategy) -> str:
-    """A hash of a strategy's code: of its module's file, or of the byte code of what a notebook defined, and of the modules of one's own that it imports."""
-    import inspect
-
-    module = sys.modules.get(type(strategy.parameters).__module__)
-    functions = (strategy.propose, strategy.indicators)
-    if module is not None and getattr(module, "__file__", None) is not None:
-        name = _module_name(module)
-        others = {getattr(getattr(function, "__func__", function), "__module__", None) or "" for function in functions}
-        texts = [inspect.getsource(module), *_own_code({name, *others}, without=name)]
-    else:
-        texts = [text for function in functions for text in _said(function, set())]
-    return sha256("\n".join(texts).encode()).hexdigest()[:16]
-
-
-def _module_name(module: ModuleType) -> str:
-    """A module's name as others would import it, that of a script as well."""
-    return Path(str(module.__file__)).stem if module.__name__ == "__main__" else module.__name__
-
-
-def _own_code(names: Iterable[str], without: str = "") -> list[str]:
-    """A text that changes with the user's own modules among some and what they import of such, but for one; none where there is none."""
-    begin = sorted(name for name in names if name.partition(".")[0] != _PLATFORM and is_own(name.partition(".")[0]))
-    found = imported_modules(begin, lambda first: first != _PLATFORM and is_own(first))
-    left = {name: code for name, code in found.items() if name != without}
-    return [orjson.dumps(left).decode()] if left else []
-
-
-_PLATFORM = "quanticity"
-
-
-def _said(function: Any, seen: set[int]) -> Iterator[str]:
-    """What a function does, as texts: its byte code and names, what is defined within it, and the notebook's functions and constants that it names."""
-    owner = getattr(function, "__self__", None)
-    function = getattr(function, "__func__", function)
-    code = getattr(function, "__code__", function if hasattr(function, "co_code") else None)
-    if code is None or id(code) in seen:
-        return
-    seen.add(id(code))
-    known = getattr(function, "__globals__", {})
-    named = {name: known[name] for name in code.co_names if name in known} | (dict(vars(type(owner))) if owner is not None else {})
-    modules = {value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) or "" for value in named.values()}
-    yield from _own_code(modules - {known.get("__name__", "")})
-    yield code.co_code.hex()
-    yield repr([*code.co_names, *(_plainly(c) for c in code.co_consts), *(f"{name} {_plainly(value)}" for name, value in sorted(named.items()))])
-    own = [value for value in named.values() if getattr(value, "__module__", None) == known.get("__name__", "")]
-    for inner in (*code.co_consts, *(c.cell_contents for c in getattr(function, "__closure__", None) or ()), *own):
-        yield from _said(inner, seen)
-
-
-def _plainly(value: Any) -> str:
-    """A constant as a text that is the same in every process; nothing of what is none."""
-    if isinstance(value, tuple | frozenset):
-        parts = [_plainly(v) for v in value]
-        return repr(sorted(parts) if isinstance(value, frozenset) else parts)
-    return repr(value) if isinstance(value, int | float | str | bytes | None) else ""
+# %% ../../nbs/85_research/896_performance.ipynb #ce24dab4
+_all_ = ["code_of"]
 
 # %% ../../nbs/85_research/896_performance.ipynb #8b9708a7
 _CHOSEN = ("market", "analytics", "signals", "risk", "execution")

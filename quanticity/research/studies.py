@@ -72,19 +72,32 @@ def _row(answer: Answer, spot: float | None) -> dict[str, Any]:
     return {"answer": "proposal", "detail": p.rationale, "spot": spot, "contract": str(p.contract), "right": p.contract.right.value, "confidence": p.confidence,
             "limit_price": p.limit_price, **{f"part_{name}": value for name, value in p.parts.items()}}
 
-# %% ../../nbs/85_research/8992_studies.ipynb #fd409bf1
+# %% ../../nbs/85_research/8992_studies.ipynb #35673342
 def study(strategy: Any, session: MarketSession, parameters: Mapping[str, Any] | None = None, config: Config | None = None) -> Study:
     """Ask a strategy at every step of a session.
 
     `strategy` is a name of the configuration, a module, `module:Class`, or the object or class itself (one in a notebook's cell, say). A name is
-    looked up anew each time, so that IPython's autoreload is seen. ConfigError, one line, for what is no strategy or for parameters that do not fit.
+    looked up anew each time: of a file of one's own runs what was saved last, with IPython's autoreload and without. ConfigError, one line, for what is
+    no strategy or for parameters that do not fit; UserError for what is no session, and for a class or object whose file changed since it was imported.
     """
-    from quanticity.jobs.wiring import strategy_named, strategy_of
+    config = config or load_config()
+    return _studies(strategy, session, [dict(parameters or {})], config)[0]
 
-    config, given = config or load_config(), dict(parameters or {})
-    loaded = strategy_named(strategy, config, given) if isinstance(strategy, str) else strategy_of(strategy, given)
+
+def _studies(strategy: Any, session: MarketSession, sets: Sequence[Mapping[str, Any]], config: Config) -> list[Study]:
+    """A study with each set of parameters, all of one reading of the strategy's file."""
+    from quanticity.research.strategy_code import load_as_saved
+
+    if not isinstance(session, MarketSession):
+        raise UserError(f"the session is {_short(session)}, no MarketSession", 'make one with recorded("GOOG", "2015-12-24") or simulated(7)')
+    loaded = load_as_saved(strategy, config, sets)
     steps = steps_of(session, config)
-    return Study(loaded.name, loaded.parameters, steps, tuple(decisions(loaded, steps, session)))
+    return [Study(own.name, own.parameters, steps, tuple(decisions(own, steps, session))) for own in loaded]
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 40 else f"a {type(value).__name__}"
 
 # %% ../../nbs/85_research/8992_studies.ipynb #5f9a5abb
 def decisions_figure(made: Study) -> Any:
@@ -109,19 +122,20 @@ def decisions_figure(made: Study) -> Any:
     figure.update_xaxes(title_text="New York time", row=3, col=1)
     return figure.update_layout(title=f"{made.name} on {made.steps.symbol} {made.steps.opens:%Y-%m-%d}", template="plotly_white", height=640, showlegend=False)
 
-# %% ../../nbs/85_research/8992_studies.ipynb #8cff52dd
+# %% ../../nbs/85_research/8992_studies.ipynb #e376ca34
 def compare(strategy: Any, session: MarketSession, name: str, values: Sequence[Any], config: Config | None = None) -> Any:
     """A DataFrame with a row for each value of one parameter: how many proposals there were, their mean confidence, and the commonest reason against.
 
-    UserError where there are no values.
+    UserError where there are no values, or one that is not in a list.
     """
     import pandas as pd
 
     rows = []
+    if isinstance(values, str | bytes) or not (hasattr(values, "__len__") and hasattr(values, "__iter__")):
+        raise UserError(f"the values of {name} are {_short(values)}, no list", f"write [{_short(values)}]")
     if not len(values):
         raise UserError(f"no values of {name} to compare", "give at least one")
-    for value in values:
-        made = study(strategy, session, {name: value}, config)
+    for value, made in zip(values, _studies(strategy, session, [{name: value} for value in values], config or load_config()), strict=True):
         counts = made.counts
         against = {reason: count for reason, count in counts.items() if reason != "proposal"}
         confidence = made.table["confidence"].mean() if "confidence" in made.table else float("nan")

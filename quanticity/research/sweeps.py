@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MOST_TRIALS', 'MOST_TOGETHER', 'Keep', 'Backend', 'Range', 'parameter_sets', 'TrialTask', 'swept_strategy', 'shared',
            'groups_for', 'run_trials', 'run_trial', 'in_worker', 'configured', 'sweep_tasks', 'in_processes', 'Sweep',
-           'run_sweep']
+           'run_sweep', 'check_sweep_folder']
 
 # %% ../../nbs/85_research/898_sweeps.ipynb #9a4c6191
 import os
@@ -36,7 +36,7 @@ from .trials import TrialLedger
 from .validation import Labels
 from .workers import in_order_of_end
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #c4235688
+# %% ../../nbs/85_research/898_sweeps.ipynb #171baec2
 MOST_TRIALS = 100_000
 
 
@@ -57,8 +57,10 @@ class Range:
 def parameter_sets(values: Mapping[str, Sequence[Any] | Range], sample: int | None = None, seed: int = 1) -> list[dict[str, Any]]:
     """Every combination (the last name varies fastest), or `sample` different ones drawn by a seed.
 
-    UserError for nothing to try, too much, or a range without a sample.
+    UserError for nothing to try, too much, a range without a sample, or a seed below 0.
     """
+    if seed < 0:
+        raise UserError(f"the sample's seed {seed} is negative", "choose a whole number from 0")
     if not values or any(not v.low < v.high if isinstance(v, Range) else not v for v in values.values()):
         raise UserError("a sweep needs values to try", "give each parameter at least one value, or a range whose low end is below its high end")
     if sample is None:
@@ -407,15 +409,20 @@ def run_sweep(tasks: Sequence[TrialTask], out: Path, ledger: TrialLedger, backen
     _write(out / "sweep.json", orjson.dumps(sweep.summary(), option=orjson.OPT_INDENT_2) + b"\n")
     return sweep
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #307db86b
+# %% ../../nbs/85_research/898_sweeps.ipynb #7de65df8
 def _recorded(record: Mapping[str, Any]) -> dict[str, Any]:
     trial = dict(record["trial"])
     return trial | {"sharpe": float("nan") if trial["sharpe"] is None else trial["sharpe"]}
 
 
-def _prepared(out: Path) -> Path:
+def check_sweep_folder(out: Path) -> None:
+    """OutputError where `out` holds something else than a sweep; nothing is made there."""
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "trials").is_dir())):
         raise OutputError(f"{out} holds something else than a sweep", "name another folder with --out")
+
+
+def _prepared(out: Path) -> Path:
+    check_sweep_folder(out)
     try:
         (out / "trials").mkdir(parents=True, exist_ok=True)
     except OSError as error:

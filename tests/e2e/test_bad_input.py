@@ -85,6 +85,32 @@ def test_every_command_looks_at_the_symbol(tmp_path: Path, command: str) -> None
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(("command", "line"), [
+    ("backtest --source lean --seed 7 --symbol XYZ", "--seed is of a simulated market, and the source is lean; leave it out, or use --source sim"),
+    ("backtest --source lake --sessions 5 --symbol XYZ", "--sessions is of a simulated market, and the source is lake"),
+    ("backtest --source sim --data .", "--data is of a recorded market, and the source is sim; leave it out, or use --source lean or lake"),
+    ("sweep --strategy zero_dte --set stop_loss=0.2 --symbol XYZ --seed 1", "--seed is of a simulated market, and the source is lean"),
+    ("sweep --strategy zero_dte --set stop_loss=0.2 --source sim --data .", "--data is of a recorded market, and the source is sim"),
+    ("sweep --strategy zero_dte --set stop_loss=0.2..0.4 --sample 3 --sample-seed -1 --source sim", "the sample's seed -1 is negative"),
+    ("bias --strategy zero_dte --data .", "--data is of a recorded market, and the source is sim"),
+    ("bias --strategy zero_dte --source lean --seed 1 --symbol XYZ --date 2015-12-23", "--seed is of a simulated market, and the source is lean"),
+    ("bias --strategy zero_dt", "(did you mean zero_dte?)"),
+    ("backtest --source sim --slippage-ticks -1", "slippage must be numbers from 0 up, got -1 price steps; see quanticity backtest --help"),
+    ("backtest --source sim --tick 0", "slippage's price step (tick) must be above 0 dollars, got 0; see quanticity backtest --help"),
+])
+def test_an_option_that_does_not_fit_is_refused_and_not_dropped(tmp_path: Path, command: str, line: str) -> None:
+    assert line in one_line(quanticity(tmp_path, *command.split()))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_is_in_use_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "notes.txt").write_text("mine")
+    done = quanticity(tmp_path, "sweep", "--strategy", "zero_dte", "--set", "stop_loss=0.2,0.4", "--source", "sim", "--sessions", 1, "--out", tmp_path / "used")
+    assert "used holds something else than a sweep; name another folder with --out" in one_line(done)  # one line: no "reading 1 session" before it
+    assert [p.name for p in (tmp_path / "used").iterdir()] == ["notes.txt"]
+
+
 def test_python_looks_at_the_symbol(tmp_path: Path) -> None:
     for make in (lambda symbol: ReplayRequest("sim", tmp_path / "run", symbol=symbol), lambda symbol: BacktestRequest("sim", tmp_path / "run", symbols=(symbol,))):
         for symbol in NO_SYMBOLS:

@@ -105,7 +105,7 @@ def test_quick_is_a_sample_and_says_so(folder: Path) -> None:
 def test_help_teaches(tmp_path: Path) -> None:
     done = bias(tmp_path, "--help")
     assert done.returncode == 0
-    for word in ("--strategy", "module:Class", "--json", "Exit code 0: clean; 1: biased; 2: it could not be judged", "Examples:"):
+    for word in ("--strategy", "module:Class", "--json", "Exit code 0: clean; 1: biased; 2: it could not be judged", "Examples:", "Processor seconds", "ten times as long"):
         assert word in " ".join(done.stdout.split())
 
 

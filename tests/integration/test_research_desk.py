@@ -1,7 +1,10 @@
 """The research desk: one view of a recorded session, a finished run and the live state; a strategy under edit."""
 
+import gc
 import json
+import os
 import sys
+import weakref
 from dataclasses import replace
 from datetime import date
 from hashlib import sha256
@@ -179,6 +182,120 @@ def test_autoreload_sees_an_edited_strategy(session, tmp_path, monkeypatch):
         sys.modules.pop("edited_strategy", None)
 
 
+DIPPED = """
+from dataclasses import dataclass
+from quanticity.core.reasons import Reason
+from quanticity.core.types import Skip
+from {beside} import LEVEL
+NAME = "dipped"
+@dataclass({form})
+class Parameters:
+    dip: float = 0.00{digit}
+def propose(features, chain, parameters):
+    return Skip(NAME, features.symbol, features.ts, Reason.TOO_EARLY, f"{{parameters.dip}} {{LEVEL}} {digit}", ())
+class Mine:
+    NAME, Parameters = "mine", Parameters
+    def propose(self, features, chain, parameters):
+        return propose(features, chain, parameters)
+"""
+FORMS = ("frozen=True", "frozen=True, slots=True")
+
+
+def _save(folder, name, form, digit):
+    """A strategy and what it imports, saved within the same second at the same length."""
+    (folder / f"{name}_beside.py").write_text(f"LEVEL = {digit}\n")
+    (folder / f"{name}.py").write_text(DIPPED.format(form=form, digit=digit, beside=f"{name}_beside"))
+
+
+def _said(made):
+    return made.parameters.dip, set(made.table["detail"]) - {""}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("given", ["'{name}'", "'{name}:Mine'", "{name}"])
+def test_autoreload_survives_three_saves_of_a_default(session, tmp_path, monkeypatch, form, given):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    name = f"dipped_reloaded_{FORMS.index(form)}_{len(given)}"
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    _save(tmp_path, name, form, 1)
+    began = (tmp_path / f"{name}.py").stat().st_mtime
+    shell = InteractiveShell.instance()
+    try:
+        shell.user_ns.update(study=study, session=session)
+        for line in ("%load_ext autoreload", "%autoreload 2", f"import {name}"):
+            shell.run_cell(line).raise_error()
+        for digit in (1, 2, 3, 4):
+            _save(tmp_path, name, form, digit)
+            saved = began + 100 * digit
+            os.utime(tmp_path / f"{name}.py", (saved, saved))  # or autoreload might not see a save so soon after
+            shell.run_cell(f"made = study({given.format(name=name)}, session)").raise_error()
+            dip, said = _said(shell.user_ns["made"])
+            assert dip == digit / 1000 and any(s == f"{dip} {digit} {digit}" for s in said)
+    finally:
+        InteractiveShell.clear_instance()
+        for one in (name, f"{name}_beside"):
+            sys.modules.pop(one, None)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_without_autoreload_what_was_saved_last_runs_and_names_the_trial(session, tmp_path, monkeypatch, form):
+    """By name in one process: studies, comparisons and backtests; a backtest keeps the hash of the code that it ran, whatever is saved after."""
+    from quanticity.research.backtest import strategies_from
+    from quanticity.research.performance import code_of
+
+    name = f"dipped_plain_{FORMS.index(form)}"
+    monkeypatch.syspath_prepend(tmp_path)
+    codes, loaded = [], []
+    for digit in (1, 2, 3):
+        _save(tmp_path, name, form, digit)
+        assert _said(study(name, session))[0] == digit / 1000
+        assert f"0.5 {digit} {digit}" in _said(study(name, session, {"dip": 0.5}))[1] and len(compare(name, session, "dip", [0.1, 0.2])) == 2
+        (made,) = strategies_from([f"{name}:Mine"], Config())
+        assert made.parameters.dip == digit / 1000
+        loaded.append(made)
+        codes.append(code_of(made))
+    assert len(set(codes)) == 3 and [code_of(made) for made in loaded] == codes
+    _save(tmp_path, name, form, 1)
+    assert code_of(strategies_from([f"{name}:Mine"], Config())[0]) == codes[0]  # what was tried counts once
+    gone = weakref.ref(type(loaded.pop().parameters))
+    del made
+    gc.collect()
+    assert gone() is None  # a copy that nobody uses is not kept
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_class_whose_file_was_saved_since_its_import_is_refused(session, tmp_path, monkeypatch, compiled):
+    from importlib import import_module, reload
+
+    from quanticity.research.backtest import strategies_from
+
+    name = f"dipped_class_{compiled}".lower()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", not compiled)
+    _save(tmp_path, name, FORMS[0], 1)
+    module = import_module(name)
+    if not compiled:
+        assert study(module.Mine, session).parameters.dip == 0.001
+    (tmp_path / f"{name}.py").write_text(DIPPED.format(form=FORMS[0], digit=2, beside=f"{name}_beside") + "# longer\n")
+    for ask in (lambda: study(module.Mine, session), lambda: strategies_from([module.Mine()], Config())):
+        with pytest.raises(UserError, match=f"{name} .or what it imports. changed since it was imported; reload it, or pass its name as a text"):
+            ask()
+    assert study(reload(module).Mine, session).parameters.dip == 0.002 == study(module, session).parameters.dip
+
+
+def test_a_file_that_was_saved_half_written_is_one_line_and_the_next_save_runs(session, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    _save(tmp_path, "dipped_half", FORMS[1], 1)
+    assert study("dipped_half", session).parameters.dip == 0.001
+    (tmp_path / "dipped_half.py").write_text("def propose(")
+    with pytest.raises(ConfigError, match="dipped_half cannot be imported: SyntaxError"):
+        study("dipped_half", session)
+    _save(tmp_path, "dipped_half", FORMS[1], 2)
+    assert study("dipped_half", session).parameters.dip == 0.002
+
+
 def test_studies_share_the_steps_and_take_parameters(session):
     one, other = study("zero_dte", session), study("zero_dte", session, {"min_stretch": 50.0, "full_stretch": 60.0})
     assert one.steps is other.steps is steps_of(session) and other.parameters.min_stretch == 50.0
@@ -186,6 +303,12 @@ def test_studies_share_the_steps_and_take_parameters(session):
     assert len(one.plot().data) > len(other.plot().data)
     with pytest.raises(UserError, match="no values of min_stretch to compare; give at least one"):
         compare("zero_dte", session, "min_stretch", [])
+    for values, words in ((1, "are 1, no list; write .1."), ("0.5", "are '0.5', no list")):
+        with pytest.raises(UserError, match=words):
+            compare("zero_dte", session, "min_stretch", values)
+    for wrong in ("GOOG", None, DAY):
+        with pytest.raises(UserError, match="no MarketSession; make one with recorded.+ or simulated"):
+            study("zero_dte", wrong)
     table = compare("zero_dte", session, "min_stretch", [0.5, 1.5])
     assert table.loc[0.5, "proposals"] >= table.loc[1.5, "proposals"] and table.index.name == "min_stretch"
 

@@ -382,4 +382,6 @@ def test_samples_are_drawn_by_their_seed():
     for bad, words in (({}, "values to try"), ({"a": Range(1, 1)}, "below its high end")):
         with pytest.raises(UserError, match=words):
             parameter_sets(bad, 2)
+    with pytest.raises(UserError, match="the sample's seed -1 is negative; choose a whole number from 0"):
+        parameter_sets(values, 3, -1)
     assert np.isfinite([s["a"] for s in parameter_sets(values, 3)]).all()

@@ -552,7 +552,7 @@ def test_a_name_is_any_entry_of_the_configuration_or_a_module(tmp_path, monkeypa
         with pytest.raises(ConfigError, match="no strategy nope in the configuration .there: zero_dte, one_dte, fourteen_dte, moc, wall_pin., and no module of that name; "):
             ask("nope")
     (tmp_path / "wants_more.py").write_text("import nowhere_to_be_found\n")
-    with pytest.raises(ConfigError, match="strategy: no module nowhere_to_be_found"):
+    with pytest.raises(ConfigError, match="strategy: wants_more imports nowhere_to_be_found, which is not installed"):
         strategies_from(["wants_more"], config)
     (tmp_path / "leaves_at_once.py").write_text("raise SystemExit(0)\n")
     with pytest.raises(ConfigError, match="leaves_at_once ends the program when it is imported"):
@@ -570,6 +570,15 @@ def test_a_request_that_cannot_be_met_says_why_in_one_line(request_, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("given", "words"), [({"spread_share": -0.5}, "slippage must be numbers from 0 up, got -0.5 as share of the spread"),
+                                              ({"ticks": math.inf}, "slippage must be numbers from 0 up, got inf price steps"),
+                                              ({"tick": 0.0}, "slippage's price step (tick) must be above 0 dollars, got 0")])
+def test_slippage_that_is_none_is_told_in_words(given, words):
+    with pytest.raises(ValueError) as error:
+        Slippage(**given)
+    assert str(error.value) == words
+
+
 def test_the_days_that_there_are(recorded):
     config = load_config(environ={})
     goog = BacktestRequest("lean", Path("out"), recorded, ("GOOG", "SPXW"))
@@ -578,7 +587,7 @@ def test_the_days_that_there_are(recorded):
     assert session_days(replace(goog, first=date(2015, 12, 24), last=date(2021, 1, 4)), config)[0] == (date(2015, 12, 24), "GOOG")
     with pytest.raises(DataMissing, match="no session of GOOG on 2015-12-25; days there: 2015-12-23, "):
         session_days(replace(goog, symbols=("GOOG",), days=(date(2015, 12, 24), date(2015, 12, 25))), config)
-    with pytest.raises(DataMissing, match="no session of TSLA; days there: none"):
+    with pytest.raises(DataMissing, match="no session of TSLA; symbols there: GOOG, SPX, SPXW$"):
         session_days(replace(goog, symbols=("TSLA",)), config)
 
 

@@ -1,8 +1,10 @@
 """The parts of a bias check: changed markets, comparisons, copies of a strategy, the warm-up that is measured; each with an outcome that would be wrong otherwise."""
 
 import math
+import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -427,7 +429,21 @@ def test_a_day_without_a_proposal_says_that_it_was_not_judged(capsys: pytest.Cap
         for said in (report.record()["note"], str(report), capsys.readouterr().out):
             assert ("proposed nothing on this day: what it would choose could not be judged" in said) == (not proposals)
     print_report(BiasReport("s", "SIM", "sim", 5, 0, ()))
-    assert "s on SIM (sim): no finding, but nothing was proposed" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "s on SIM (sim): no finding, but nothing was proposed" in out and "--source sim --date 2025-11-28 --seed 7 every strategy" in out  # where to look
+
+
+@pytest.mark.parametrize(("seconds", "call", "words"), [(0.05, lambda: time.sleep(60), "a call does not come back from 0.5 s of waiting"),
+                                                        (0.2, lambda: all(True for _ in iter(int, 1)), "a call does not come back from 0.2 s of computing")])
+def test_what_does_not_come_back_is_given_up_whether_it_computes_or_waits(seconds: float, call: Callable[[], object], words: str) -> None:
+    from quanticity.app.bias_cli import _TooLong, within
+
+    before = signal.getsignal(signal.SIGPROF), signal.getsignal(signal.SIGALRM)
+    with pytest.raises(_TooLong, match=words):
+        within(seconds, "a call", call)()
+    assert (signal.getsignal(signal.SIGPROF), signal.getsignal(signal.SIGALRM)) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+    assert within(60.0, "a call", lambda: 3)() == 3
 
 
 NAMES = {
@@ -437,7 +453,8 @@ NAMES = {
     "unnamed": "--strategy: its NAME is '', no text", "gated": "--strategy: its PLAYBOOK is a str, not a Playbook; see quanticity.playbooks.playbook",
     "quanticity.strategies.nothing": "no strategy quanticity.strategies.nothing in the configuration",
     "planted:Nothing": "planted has no Nothing", "planted:VALUE": "planted:VALUE is no class", "raises": "raises cannot be imported: ZeroDivisionError",
-    "leaves": "leaves ends the program when it is imported", "wants": "no module nowhere_to_be_found; name an importable module", "planted": "planted has no Parameters",
+    "leaves": "leaves ends the program when it is imported", "wants": "--strategy: wants imports nowhere_to_be_found, which is not installed; install it, or mend the module",
+    "zero-dte": "no strategy zero-dte in the configuration .there: .*; did you mean zero_dte.$", "planted": "planted has no Parameters",
 }
 
 

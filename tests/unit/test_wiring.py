@@ -9,7 +9,7 @@ import pytest
 
 from quanticity.core.config import Config, StrategyConfig, load_config
 from quanticity.core.errors import ConfigError, UserError
-from quanticity.jobs.wiring import Desk, load_strategies, load_strategy, strategy_at
+from quanticity.jobs.wiring import Desk, load_strategies, load_strategy, strategy_at, strategy_named
 from quanticity.playbooks.playbook import Playbook
 from quanticity.strategies import zero_dte
 
@@ -118,8 +118,15 @@ def test_a_module_without_its_function_is_refused(module):
 
 
 def test_a_package_that_a_strategy_needs_and_is_not_there_is_named(module):
-    with pytest.raises(ConfigError, match="strategies.fresh.module: no module some_vendor"):
+    with pytest.raises(ConfigError, match="strategies.fresh.module: needy_strategy imports some_vendor, which is not installed; install it, or mend the module"):
         load_strategy("fresh", entry(module=module("needy_strategy", "import some_vendor\n" + GOOD)))
+
+
+@pytest.mark.parametrize(("name", "meant"), [("zero_dt", "zero_dte"), ("wallpin:Pin", "wall_pin"), ("entirely_other", None)])
+def test_a_name_that_is_nearly_one_is_told_which(name, meant):
+    with pytest.raises(ConfigError, match="give NAME, module or module:Class") as error:
+        strategy_named(name, load_config(environ={}))
+    assert str(error.value).endswith(f"(did you mean {meant}?)" if meant else "module:Class")
 
 
 BROKEN = {
