@@ -7,7 +7,7 @@ __all__ = ['MOST_TRIALS', 'MOST_TOGETHER', 'Keep', 'Backend', 'Range', 'paramete
            'groups_for', 'run_trials', 'run_trial', 'in_worker', 'configured', 'sweep_tasks', 'in_processes', 'Sweep',
            'run_sweep', 'check_sweep_folder']
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #9a4c6191
+# %% ../../nbs/85_research/898_sweeps.ipynb #0889f76c
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -32,6 +32,7 @@ from .backtest_folder import BacktestRequest, finite, session_days, sessions_of
 from .guards import Guards, best_trial, judge
 from .performance import code_of, engine_of, significance, spread_of
 from .significance import sharpe_ratio
+from .strategy_code import refuse_changed
 from .trials import TrialLedger
 from .validation import Labels
 from .workers import in_order_of_end
@@ -273,7 +274,7 @@ def configured(strategy: str, given: Mapping[str, Any], market: BacktestRequest,
         raise UserError(f"{said}: {twice[0]} is given as a cost of all sets, too", "give it once")
     return made
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #683535af
+# %% ../../nbs/85_research/898_sweeps.ipynb #1230ca4c
 def _data(market: BacktestRequest, config: Config, progress: Progress | None) -> list[Any]:
     """What names the data of each session; they are read for it, and one that no worker could run is refused."""
     data = list[Any]()
@@ -294,6 +295,7 @@ def sweep_tasks(strategy: str, sets: Sequence[Mapping[str, Any]], market: Backte
     loaded = [swept_strategy(strategy, given, own) for given, own in zip(sets, configs, strict=True)]
     if not loaded:
         raise UserError("a sweep needs at least one set of parameters")
+    refuse_changed(loaded[0])  # workers read the file, this process has it in memory
     engine = engine_of(loaded[:1])
     common = [_data(market, config, progress), repr(market.costs), engine,
               repr((market.symbols, market.days, market.first, market.last, market.seed, market.count, market.fair))]

@@ -285,6 +285,25 @@ def test_a_class_whose_file_was_saved_since_its_import_is_refused(session, tmp_p
     assert study(reload(module).Mine, session).parameters.dip == 0.002 == study(module, session).parameters.dip
 
 
+def test_a_sweep_of_a_file_that_was_saved_since_its_import_is_refused(session, tmp_path, monkeypatch):
+    """Its workers would read the file, and the process that names the trials has another in memory."""
+    from importlib import import_module, reload
+
+    from quanticity.research.backtest_folder import BacktestRequest
+    from quanticity.research.sweeps import sweep_tasks
+
+    monkeypatch.syspath_prepend(tmp_path)
+    _save(tmp_path, "dipped_sweep", FORMS[0], 1)
+    module, market = import_module("dipped_sweep"), BacktestRequest("sim", tmp_path / "out", seed=7, count=1)
+    sets = [{"dip": 0.002}, {"dip": 0.003}]
+    assert len(sweep_tasks("dipped_sweep:Mine", sets, market, Config())) == 2
+    (tmp_path / "dipped_sweep.py").write_text(DIPPED.format(form=FORMS[0], digit=2, beside="dipped_sweep_beside") + "# longer\n")
+    with pytest.raises(UserError, match="dipped_sweep .or what it imports. changed since it was imported"):
+        sweep_tasks("dipped_sweep:Mine", sets, market, Config())
+    reload(module)
+    assert len(sweep_tasks("dipped_sweep:Mine", sets, market, Config())) == 2
+
+
 def test_a_file_that_was_saved_half_written_is_one_line_and_the_next_save_runs(session, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     _save(tmp_path, "dipped_half", FORMS[1], 1)
