@@ -92,8 +92,8 @@ def test_one_that_does_not_come_back_is_one_line(folder: Path) -> None:
     (folder / "loops.py").write_text(text)
     (folder / "loads.py").write_text("while True:\n    pass\n")
     for name, what in (("loops", "strategy loops: propose"), ("loads", "the import of loads")):
-        done = bias(folder, "--strategy", name, *HALF_DAY, "--timeout", "4")
-        assert f"{what} does not come back from 4 s of computing; mend the strategy, or give it longer with --timeout" in one_line(done)
+        done = bias(folder, "--strategy", name, *HALF_DAY, "--timeout", "1")
+        assert f"{what} does not come back from 1 s of computing; mend the strategy, or give it longer with --timeout" in one_line(done)
         assert done.stdout == ""
 
 

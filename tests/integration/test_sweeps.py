@@ -367,7 +367,7 @@ def test_mistakes_on_the_command_line_are_one_line(tmp_path, monkeypatch, capsys
     from quanticity.app.cli import main
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["quanticity", "sweep", *([] if "--strategy" in arguments else ["--strategy", "zero_dte"]), "--source", "sim", "--sessions", "1", *arguments])
+    monkeypatch.setattr(sys, "argv", ["quanticity", "sweep", *([] if "--strategy" in arguments else ["--strategy", "zero_dte"]), "--source", "sim", *([] if "lean" in arguments else ["--sessions", "1"]), *arguments])
     with pytest.raises(SystemExit) as ended:
         sys.exit(main())
     said = capsys.readouterr()
