@@ -5986,8 +5986,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                     'quanticity/research/strategy_code.py'),
                                                    'quanticity.research.strategy_code._code_now': ( '85_research/strategy_code.html#_code_now',
                                                                                                     'quanticity/research/strategy_code.py'),
-                                                   'quanticity.research.strategy_code._compiled_from_another': ( '85_research/strategy_code.html#_compiled_from_another',
-                                                                                                                 'quanticity/research/strategy_code.py'),
                                                    'quanticity.research.strategy_code._is_users': ( '85_research/strategy_code.html#_is_users',
                                                                                                     'quanticity/research/strategy_code.py'),
                                                    'quanticity.research.strategy_code._module_name': ( '85_research/strategy_code.html#_module_name',

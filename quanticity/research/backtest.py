@@ -73,11 +73,11 @@ class Costs:
         """The schedule of one's own, or None."""
         return self.commissions if isinstance(self.commissions, CommissionSchedule) else None
 
-# %% ../../nbs/85_research/895_backtest.ipynb #83a612a7
+# %% ../../nbs/85_research/895_backtest.ipynb #a08fb08c
 def strategies_from(named: Sequence[Any] | None, config: Config) -> tuple[LoadedStrategy, ...]:
     """Strategies by name, path or object; None: those enabled in the configuration. Those of the user's own files as they were saved last (`load_as_saved`).
 
-    ConfigError, one line, for what is none, or a name given twice; UserError for a class or object whose file changed since it was imported.
+    ConfigError, one line, for what is none, or a name given twice; UserError for an object with values of its own whose file changed since it was first used.
     """
     if named is None:
         named = [name for name, entry in config.strategies.items() if entry.enabled]

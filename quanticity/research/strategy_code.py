@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['code_of', 'refuse_changed', 'load_as_saved']
 
-# %% ../../nbs/85_research/8949_strategy_code.ipynb #97c07a92
+# %% ../../nbs/85_research/8949_strategy_code.ipynb #54cd21f5
 import importlib.util
-import os
 import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -147,7 +146,7 @@ def _renewed(name: str) -> Iterator[None]:
             if parent in sys.modules:
                 setattr(sys.modules[parent], last, module)
 
-# %% ../../nbs/85_research/8949_strategy_code.ipynb #aa936e0e
+# %% ../../nbs/85_research/8949_strategy_code.ipynb #0eeff31c
 _FIRST: dict[tuple[str, ...], tuple[list[object], str]] = {}
 
 
@@ -168,31 +167,20 @@ def _is_users(name: str) -> bool:
     return first not in (_PLATFORM, "__main__", "") and is_own(first)
 
 
-def _compiled_from_another(module: ModuleType | None) -> bool:
-    """Whether the file that Python compiled when it imported a module tells of another date or size of the source; False where it cannot be known."""
-    spec = getattr(module, "__spec__", None)
-    if spec is None or type(spec.loader) is not SourceFileLoader or not spec.cached or sys.dont_write_bytecode:
-        return False
-    with suppress(OSError):
-        head, about = Path(spec.cached).read_bytes()[:16], Path(str(spec.origin)).stat()
-        said = [int.from_bytes(head[k:k + 4], "little") for k in (4, 8, 12)]
-        return os.access(Path(spec.cached).parent, os.W_OK) and said[0] == 0 and said[1:] != [int(about.st_mtime) & 0xFFFFFFFF, about.st_size & 0xFFFFFFFF]
-    return False
-
-
 def refuse_changed(loaded: LoadedStrategy) -> None:
-    """UserError where a strategy of the user's own files runs as imported, and the files say something else by now."""
+    """UserError where a strategy of the user's own files runs as imported, and the files say something else than when this import was first seen here."""
     name = type(loaded.parameters).__module__
-    if _is_users(name) and (_compiled_from_another(sys.modules.get(name)) or _at_first(loaded) != _code_now(loaded)):
+    if _is_users(name) and _at_first(loaded) != _code_now(loaded):
         raise UserError(f"strategy {loaded.name}: {name} (or what it imports) changed since it was imported", "reload it, or pass its name as a text")
 
-# %% ../../nbs/85_research/8949_strategy_code.ipynb #d3923d27
+# %% ../../nbs/85_research/8949_strategy_code.ipynb #96406ab2
 def load_as_saved(named: Any, config: Config, sets: Sequence[Mapping[str, Any]] = (MappingProxyType({}),)) -> list[LoadedStrategy]:
     """A strategy with each set of parameters.
 
-    Given by a name, or as a module of the user's own, it is loaded from its file as it was saved last, all sets of one reading. `named` is a name of the
-    configuration, a module, `module:Class`, an object or class that holds one, or a LoadedStrategy (which has its parameters). ConfigError, one line, for
-    what is no strategy or for parameters that do not fit; UserError where the file of a class or object changed since it was imported.
+    Given by a name, or as a module of the user's own, a class of one or an object without values of its own, it is loaded from its file as it was saved
+    last, all sets of one reading. `named` is a name of the configuration, a module, `module:Class`, an object or class that holds one, or a LoadedStrategy
+    (which has its parameters). ConfigError, one line, for what is no strategy or for parameters that do not fit; UserError where the file of an object with
+    values of its own changed since it was first used.
     """
     if isinstance(named, LoadedStrategy):
         if any(sets):
@@ -225,10 +213,14 @@ def load_as_saved(named: Any, config: Config, sets: Sequence[Mapping[str, Any]] 
 
 
 def _path_of(named: Any) -> str:
-    """The name of a module of the user's own that can be read again; empty for all else."""
-    if not isinstance(named, ModuleType) or not _is_users(named.__name__) or sys.modules.get(named.__name__) is not named:
+    """How a module of the user's own, a class at its top, or an object of it without values of its own is named to be read again; empty for all else."""
+    kind = named if isinstance(named, type) else type(named)
+    module, inner = (named, "") if isinstance(named, ModuleType) else (sys.modules.get(kind.__module__), kind.__qualname__)
+    if module is None or not _is_users(module.__name__) or sys.modules.get(module.__name__) is not module:
         return ""
-    return named.__name__ if isinstance(getattr(named.__spec__, "loader", None), SourceFileLoader) else ""
+    if inner and (not isinstance(getattr(module, inner, None), type) or not (named is kind or getattr(named, "__dict__", None) == {})):
+        return ""
+    return ":".join(filter(None, (module.__name__, inner))) if isinstance(getattr(module.__spec__, "loader", None), SourceFileLoader) else ""
 
 
 def _of_object(named: Any, sets: Sequence[Mapping[str, Any]]) -> list[LoadedStrategy]:

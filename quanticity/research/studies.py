@@ -72,13 +72,13 @@ def _row(answer: Answer, spot: float | None) -> dict[str, Any]:
     return {"answer": "proposal", "detail": p.rationale, "spot": spot, "contract": str(p.contract), "right": p.contract.right.value, "confidence": p.confidence,
             "limit_price": p.limit_price, **{f"part_{name}": value for name, value in p.parts.items()}}
 
-# %% ../../nbs/85_research/8992_studies.ipynb #35673342
+# %% ../../nbs/85_research/8992_studies.ipynb #6e538ef2
 def study(strategy: Any, session: MarketSession, parameters: Mapping[str, Any] | None = None, config: Config | None = None) -> Study:
     """Ask a strategy at every step of a session.
 
-    `strategy` is a name of the configuration, a module, `module:Class`, or the object or class itself (one in a notebook's cell, say). A name is
-    looked up anew each time: of a file of one's own runs what was saved last, with IPython's autoreload and without. ConfigError, one line, for what is
-    no strategy or for parameters that do not fit; UserError for what is no session, and for a class or object whose file changed since it was imported.
+    `strategy` is a name of the configuration, a module, `module:Class`, or the object or class itself (one in a notebook's cell, say). Of a
+    file of one's own runs what was saved last, with IPython's autoreload and without. ConfigError, one line, for what is no strategy or for parameters
+    that do not fit; UserError for what is no session, and for an object with values of its own whose file changed since its first use.
     """
     config = config or load_config()
     return _studies(strategy, session, [dict(parameters or {})], config)[0]

@@ -212,7 +212,7 @@ def _said(made):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("given", ["'{name}'", "'{name}:Mine'", "{name}"])
+@pytest.mark.parametrize("given", ["'{name}'", "'{name}:Mine'", "{name}", "{name}.Mine", "{name}.Mine()"])
 def test_autoreload_survives_three_saves_of_a_default(session, tmp_path, monkeypatch, form, given):
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -265,24 +265,34 @@ def test_without_autoreload_what_was_saved_last_runs_and_names_the_trial(session
     assert gone() is None  # a copy that nobody uses is not kept
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_a_class_whose_file_was_saved_since_its_import_is_refused(session, tmp_path, monkeypatch, compiled):
+def test_a_class_runs_as_its_file_was_saved_last_an_object_with_values_is_refused(session, tmp_path, monkeypatch):
+    """The class of before the edit, first used after it; an object that was made with a value cannot be made again from the file."""
     from importlib import import_module, reload
 
     from quanticity.research.backtest import strategies_from
+    from quanticity.research.performance import code_of
 
-    name = f"dipped_class_{compiled}".lower()
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "dont_write_bytecode", not compiled)
-    _save(tmp_path, name, FORMS[0], 1)
-    module = import_module(name)
-    if not compiled:
-        assert study(module.Mine, session).parameters.dip == 0.001
-    (tmp_path / f"{name}.py").write_text(DIPPED.format(form=FORMS[0], digit=2, beside=f"{name}_beside") + "# longer\n")
-    for ask in (lambda: study(module.Mine, session), lambda: strategies_from([module.Mine()], Config())):
-        with pytest.raises(UserError, match=f"{name} .or what it imports. changed since it was imported; reload it, or pass its name as a text"):
+    _save(tmp_path, "dipped_class", FORMS[0], 1)
+    module = import_module("dipped_class")
+    before = module.Mine
+    _save(tmp_path, "dipped_class", FORMS[0], 2)
+    for given in (before, before()):
+        dip, said = _said(study(given, session))
+        assert dip == 0.002 and "0.002 2 2" in said
+        (made,) = strategies_from([given], Config())
+        assert code_of(made) == code_of(strategies_from(["dipped_class:Mine"], Config())[0])
+    assert module.Mine is before and before.Parameters().dip == 0.001  # whoever uses it still has it
+    held = reload(module).Mine()
+    held.level = 1
+    assert study(held, session).parameters.dip == 0.002
+    _save(tmp_path, "dipped_class", FORMS[0], 3)
+    for ask in (lambda: study(held, session), lambda: strategies_from([held], Config())):
+        with pytest.raises(UserError, match="dipped_class .or what it imports. changed since it was imported; reload it, or pass its name as a text"):
             ask()
-    assert study(reload(module).Mine, session).parameters.dip == 0.002 == study(module, session).parameters.dip
+    held = reload(module).Mine()
+    held.level = 1
+    assert study(held, session).parameters.dip == 0.003
 
 
 def test_a_sweep_of_a_file_that_was_saved_since_its_import_is_refused(session, tmp_path, monkeypatch):
