@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['IMPORTER', 'AlphaVantageImporter']
 
-# %% ../../nbs/25_feeds/252_alphavantage.ipynb #1b97403c
+# %% ../../nbs/25_feeds/252_alphavantage.ipynb #97fd7d66
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -20,9 +20,11 @@ import numpy as np
 
 from ..core.clock import NEW_YORK
 from ..core.errors import DataError, UserError
-from .importing import LIMITS, SessionKey, hours_of, missing, number_options, read_bytes, read_json, unpack
+from .files import LIMITS, read_bytes, read_json
+from .importing import SessionKey, hours_of, missing, number_options
 from .option_names import option_symbols
 from .rows import UNTIMED, ChainRows, check_numbers, session_of_rows
+from .zips import unpack
 from ..market.chain import FloatArray, IntArray, nanoseconds
 from ..market.listing import SymbolColumns, by_root
 from ..market.session import MarketSession

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LARGEST', 'IMPORTER', 'read_snapshot', 'session_of', 'CboeImporter']
 
-# %% ../../nbs/25_feeds/251_cboe.ipynb #8180521c
+# %% ../../nbs/25_feeds/251_cboe.ipynb #571d68ca
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,7 +22,8 @@ from ..core.words import agree, how_many
 from .cboe_csv import looks_like_cboe_csv, read_cboe_csv
 from .cboe_json import read_cboe_json
 from .cboe_snapshot import Snapshot, Underlying, rows_moment, session_date
-from .importing import SessionKey, decode, hours_of, missing, number_options, read_bytes
+from .files import decode, read_bytes
+from .importing import SessionKey, hours_of, missing, number_options
 from ..market.chain import FloatArray, IntArray, nanoseconds
 from ..market.listing import Listed, by_root, list_contracts
 from ..market.session import MarketSession

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['looks_like_cboe_csv', 'read_cboe_csv']
 
-# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #403203e9
+# %% ../../nbs/25_feeds/2512_cboe_csv.ipynb #6478b167
 import csv
 import re
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from ..core.clock import NEW_YORK
 from ..core.errors import DataError
 from ..core.words import agree, how_many
 from .cboe_snapshot import Snapshot, Underlying, absent, clean, number, numbers
-from .importing import LIMITS, decode
+from .files import LIMITS, decode
 from .option_names import option_symbols
 from ..market.chain import FloatArray
 

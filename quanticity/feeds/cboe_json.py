@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['read_cboe_json']
 
-# %% ../../nbs/25_feeds/2513_cboe_json.ipynb #4ef0fc30
+# %% ../../nbs/25_feeds/2513_cboe_json.ipynb #1ec856a4
 from datetime import UTC, datetime
 from typing import Any
 
 from ..core.clock import NEW_YORK
 from ..core.errors import DataError
 from .cboe_snapshot import Snapshot, Underlying, absent, clean, number, numbers
-from .importing import read_json
+from .files import read_json
 from .option_names import option_symbols
 
 # %% ../../nbs/25_feeds/2513_cboe_json.ipynb #f5a0eb74

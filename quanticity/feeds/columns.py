@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['IMPORTER', 'mapped', 'incomplete', 'mapping_for', 'ColumnsImporter']
 
-# %% ../../nbs/25_feeds/253_columns.ipynb #254d3e7c
+# %% ../../nbs/25_feeds/253_columns.ipynb #e9e04998
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -18,7 +18,8 @@ import numpy as np
 from ..core.config import ColumnNames, ColumnsConfig, DataConfig
 from ..core.errors import ConfigError, DataError, UserError
 from ..core.occ import root_terms
-from .importing import SessionKey, encoding_of, hours_of, missing, number_options
+from .files import encoding_of
+from .importing import SessionKey, hours_of, missing, number_options
 from .moments import UNITS, DistinctColumn, date_words, day_number, when
 from .option_names import option_symbols
 from .rows import PRICES, UNTIMED, VALUES, ChainRows, check_numbers, session_of_rows

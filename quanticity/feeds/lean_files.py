@@ -6,7 +6,7 @@
 __all__ = ['NEW_YORK', 'MINUTE_NS', 'PRICE_SCALE', 'lean_data', 'LeanFile', 'sha256_of', 'read_lean', 'LeanTable', 'read_table',
            'event_time', 'day_files', 'date_of', 'interest_rate', 'load_daily_bars']
 
-# %% ../../nbs/25_feeds/25_lean_files.ipynb #15169f93
+# %% ../../nbs/25_feeds/25_lean_files.ipynb #6b4bc55f
 import hashlib
 import math
 import re
@@ -21,7 +21,8 @@ import numpy as np
 
 from ..core.errors import DataError, DataMissing
 from ..core.words import how_many
-from .importing import read_bytes, unpack
+from .files import read_bytes
+from .zips import unpack
 from ..market.chain import FloatArray, IntArray, nanoseconds
 from ..market.tape import Bars
 

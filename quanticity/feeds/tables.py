@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SUFFIXES', 'Kind', 'Table', 'tables', 'header', 'Format', 'batches', 'floats', 'codes', 'integers', 'row_of']
 
-# %% ../../nbs/25_feeds/2525_tables.ipynb #a3bad815
+# %% ../../nbs/25_feeds/2525_tables.ipynb #c3857a33
 import csv
 import hashlib
 import io
@@ -20,7 +20,8 @@ import numpy as np
 
 from ..core.errors import DataError, DataMissing
 from ..core.words import how_many
-from .importing import LIMITS, Limits, encoding_of, header_line, unzip
+from .files import LIMITS, Limits, encoding_of, header_line
+from .zips import unzip
 from ..market.chain import FloatArray, IntArray
 
 if TYPE_CHECKING:

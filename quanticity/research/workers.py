@@ -79,9 +79,9 @@ def _piece(make: Callable[[Item], Result], item: Item) -> Result:
     finally:
         _busy = False
 
-# %% ../../nbs/85_research/8979_workers.ipynb #d539afd5
-PATIENCE = 1.0
-"""Seconds that a worker has to leave its piece of work."""
+# %% ../../nbs/85_research/8979_workers.ipynb #e707daaf
+PATIENCE = 5.0
+"""Seconds that a worker has to leave its piece of work; a fifth of one is usual, and a busy machine takes longer."""
 
 
 def _end_all(workers: Sequence[BaseProcess], seconds: float = PATIENCE) -> None:
@@ -93,11 +93,11 @@ def _end_all(workers: Sequence[BaseProcess], seconds: float = PATIENCE) -> None:
         worker.join(max(until - monotonic(), 0.0))
         worker.kill()
 
-# %% ../../nbs/85_research/8979_workers.ipynb #ca0da53c
+# %% ../../nbs/85_research/8979_workers.ipynb #2084c7e9
 def in_order_of_end(make: Callable[[Item], Result], items: Iterable[Item], processes: int) -> Generator[Result, None, None]:
     """`make` of each item, in at most `processes` processes, as they are finished. UserError where a process was killed.
 
-    Close it (`contextlib.closing`) where not all is taken: the processes then end within about a second.
+    Close it (`contextlib.closing`) where not all is taken: the processes then end as soon as they have cleared up, within `PATIENCE`.
     """
     from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
     from concurrent.futures.process import BrokenProcessPool

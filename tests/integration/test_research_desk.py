@@ -273,6 +273,7 @@ def test_a_class_runs_as_its_file_was_saved_last_an_object_with_values_is_refuse
     from quanticity.research.performance import code_of
 
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # or Python's own reload might not see a save within a second
     _save(tmp_path, "dipped_class", FORMS[0], 1)
     module = import_module("dipped_class")
     before = module.Mine

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from quanticity.core.config import ColumnNames, ColumnsConfig, DataConfig
 from quanticity.core.errors import ConfigError, DataError, DataMissing, UserError
 from quanticity.feeds.columns import IMPORTER, ColumnsImporter, incomplete
-from quanticity.feeds.importing import Limits, SessionKey
+from quanticity.feeds.files import Limits
+from quanticity.feeds.importing import SessionKey
 from quanticity.feeds.moments import new_york_day, to_utc
 from quanticity.feeds.tables import Format, batches, floats, tables
 from quanticity.market.chain import nanoseconds, timestamp
