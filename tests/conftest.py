@@ -6,6 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 from hypothesis import settings
 
 # the same examples in every run; HYPOTHESIS_PROFILE=explore looks for new ones
@@ -85,13 +86,14 @@ UNTRACED = ("property/", "architecture/", "unit/test_formulas.py", "unit/test_re
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """No coverage in tests marked `no_cover` and the files of `UNTRACED`, what is set up for them included: Python 3.11 takes half again as long where it traces lines."""
-    untraced = item.get_closest_marker("no_cover") or place(item).startswith(UNTRACED)
-    plugin = item.config.pluginmanager.getplugin("_cov") if untraced else None
-    controller = getattr(plugin, "cov_controller", None)
-    if controller is None or not controller.started:
+    if not (item.get_closest_marker("no_cover") or place(item).startswith(UNTRACED)):
         return (yield)
-    controller.pause()
+    stopped = list[Coverage]()
+    while (running := Coverage.current()) is not None:  # in a worker of pytest-xdist one lies under another, and goes on where that stops
+        running.stop()
+        stopped.append(running)
     try:
         return (yield)
     finally:
-        controller.resume()
+        for one in reversed(stopped):
+            one.start()

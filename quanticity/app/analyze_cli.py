@@ -6,7 +6,7 @@
 __all__ = ['named_sessions', 'moment_of', 'evening_before', 'Analysed', 'analyse_session', 'indices_together', 'table_rows',
            'write_out', 'analyze']
 
-# %% ../../nbs/95_app/971_analyze_cli.ipynb #28bbee66
+# %% ../../nbs/95_app/971_analyze_cli.ipynb #00fafd6e
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .data_cli import _config, _day, _from_lake, _importer, _keys, _options, _symbol
+from .data_cli import _config, _day, _from_lake, _importer, _keys, _options, _symbol, refuse_given, refuse_misplaced
 from ..core.errors import DataError, UserError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _MOST = 40  # sessions of one command
 _Earlier = Callable[[calendar_date], "MarketSession | None"]  # the same root's session of another day at the same place; None where there is none
 
-# %% ../../nbs/95_app/971_analyze_cli.ipynb #b8e10e52
+# %% ../../nbs/95_app/971_analyze_cli.ipynb #58a6b3a6
 def named_sessions(config: "Config", what: str, symbol: str | None, date: str | None, source: str | None, format: str | None, lake: str | None,
                    option: list[str] | None) -> "Iterator[tuple[MarketSession, _Earlier]]":
     """The sessions that a person means by a file, a folder, or a root of the lake, each with the way to its earlier days. Raises UserError, one line."""
@@ -41,7 +41,7 @@ def named_sessions(config: "Config", what: str, symbol: str | None, date: str | 
         yield session, _loader(lambda other: _from_lake(config, lake, session.symbol, other, session.source)[0])
         return
     importer, options = _importer(config, path, format), _options(option)
-    keys = _keys(importer, path, symbol, day)
+    keys = _keys(importer, path, symbol, day, source)
     if len(keys) > _MOST:
         raise DataError(f"{path} holds {len(keys)} sessions, at most {_MOST} are analysed at once", "say which with --symbol and --date")
     for key in keys:
@@ -230,19 +230,19 @@ def _print(analysed: Sequence[Analysed], together: Sequence[Mapping[str, Any]], 
     for group in together:
         print_indices(group["indices"], console, " and ".join(group["symbols"]))
 
-# %% ../../nbs/95_app/971_analyze_cli.ipynb #160c7174
+# %% ../../nbs/95_app/971_analyze_cli.ipynb #d87fd234
 _Files = Annotated[list[str], typer.Argument(help="Files or folders of a known format, or option roots of the lake.")]
 
 
 def analyze(
-    files: _Files,
+    context: typer.Context, files: _Files,
     symbol: Annotated[str | None, typer.Option("--symbol", callback=_symbol, help="Option root, e.g. SPXW [default: all].")] = None,
     date: Annotated[str | None, typer.Option("--date", help="Trading day, YYYY-MM-DD [default: all].")] = None,
     at: Annotated[str | None, typer.Option("--at", help="Time in New York, HH:MM [default: after the last row].")] = None,
-    source: Annotated[str | None, typer.Option("--source", help="Where a session of the lake is from.")] = None,
+    source: Annotated[str | None, typer.Option("--source", help="Where a session is from.")] = None,
     format: Annotated[str | None, typer.Option("--format", help="The file's format, where it cannot be told.")] = None,
     lake: Annotated[str | None, typer.Option("--lake", help="Folder or URL of the lake [default: data.lake_url].")] = None,
-    option: Annotated[list[str] | None, typer.Option("--option", "-o", help="A setting of the importer, NAME=VALUE, e.g. rate=0.04.")] = None,
+    option: Annotated[list[str] | None, typer.Option("--option", "-o", help="An importer's setting, NAME=VALUE, e.g. rate=0.04; wins over the data.")] = None,
     strikes: Annotated[int, typer.Option(help="How many strikes to print.", min=1)] = 15,
     before: Annotated[int, typer.Option(help="Carry dealers' positions from up to so many sessions before, if at the same place.", min=0, max=60)] = 5,
     draws: Annotated[int, typer.Option(help="Draws of premiums within their quotes, for bands of zero gamma and walls [0: none].", min=0, max=10_000)] = 100,
@@ -266,6 +266,11 @@ def analyze(
         raise UserError(f"--out {out}: writes .json or .parquet", "give the file one of these suffixes")
     if draws == 1:
         raise UserError("--draws 1: one draw makes no band", "give 0 for none, or two or more")
+    refuse_misplaced(context, files, symbol)
+    if draws == 0:
+        refuse_given(context, ("seed",), "is that of the draws, and --draws is 0", "leave one of them out")
+    if as_json:
+        refuse_given(context, ("strikes",), "is of the printed tables, and --json prints none", "leave one of them out")
     config = _config()
     analysed, failed = [], []
     for what in files:

@@ -8,7 +8,7 @@ __all__ = ['MOST_REASONS', 'OF_FEATURES', 'SourceOption', 'DataOption', 'SymbolO
            'number', 'interval', 'result_rows', 'details_of', 'not_done_rows', 'show_backtest', 'roots_of', 'target_of',
            'refuse_unused', 'backtest']
 
-# %% ../../nbs/95_app/972_backtest_cli.ipynb #a5f535cb
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #965fb5dd
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date as calendar_date
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .data_cli import _config
+from .data_cli import _config, refuse_given
 from ..core.errors import UsageError, UserError
 from ..core.occ import symbol_of
 
@@ -195,7 +195,7 @@ def target_of(runs: Path, what: Sequence[str], roots: Sequence[str], source: str
     """The default folder under `runs` of a backtest or sweep."""
     return runs / "-".join((*what, *(root.replace("/", ".") for root in roots or ("SIM",)), source, *((f"seed{seed}",) if source == "sim" else ())))
 
-# %% ../../nbs/95_app/972_backtest_cli.ipynb #c4831796
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #4a7e08a9
 _OF_SOURCES = {"seed": ("sim",), "sessions": ("sim",), "data": ("lean", "lake")}
 
 
@@ -204,10 +204,9 @@ def refuse_unused(context: typer.Context, source: str) -> None:
     if source not in ("lean", "lake", "sim"):
         return  # it is no source at all, which is told elsewhere
     for name, sources in _OF_SOURCES.items():
-        given = context.get_parameter_source(name)
-        if source not in sources and given is not None and given.name == "COMMANDLINE":
+        if source not in sources:
             market = "a simulated market" if sources == ("sim",) else "a recorded market"
-            raise UserError(f"--{name} is of {market}, and the source is {source}", f"leave it out, or use --source {' or '.join(sources)}")
+            refuse_given(context, (name,), f"is of {market}, and the source is {source}", f"leave it out, or use --source {' or '.join(sources)}")
 
 # %% ../../nbs/95_app/972_backtest_cli.ipynb #4317427e
 _STRATEGIES = "Name in the configuration, module or module:Class; may be given again [default: all enabled]."

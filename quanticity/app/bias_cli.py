@@ -6,7 +6,7 @@
 __all__ = ['WAITING', 'BUSY_DAY', 'given_parameters', 'named_strategy', 'within', 'in_time', 'bias_report', 'report_rows',
            'print_report', 'bias']
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #f0f96198
+# %% ../../nbs/95_app/973_bias_cli.ipynb #772d7261
 import contextlib
 import json
 import sys
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from .backtest_cli import refuse_unused
-from .data_cli import _config, _day, _symbol
+from .data_cli import _config, _day, _symbol, refuse_twice
 from ..core.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from quanticity.jobs.wiring import LoadedStrategy
     from quanticity.research.bias import BiasReport, MakeStrategy
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #8aeece09
+# %% ../../nbs/95_app/973_bias_cli.ipynb #378214e7
 def given_parameters(pairs: Sequence[str]) -> dict[str, Any]:
-    """`NAME=VALUE` pairs, the value as JSON or else as text. UserError where one is no such pair."""
+    """`NAME=VALUE` pairs, the value as JSON or else as text. UserError where one is no such pair, or a name is given twice."""
+    refuse_twice("--parameters", [pair.partition("=")[0].strip() for pair in pairs])
     found: dict[str, Any] = {}
     for pair in pairs:
         name, separator, value = pair.partition("=")

@@ -6,7 +6,7 @@
 __all__ = ['app', 'config_app', 'show_summary', 'replay', 'report', 'demo', 'doctor', 'worker', 'keys', 'reference', 'check',
            'main', 'program']
 
-# %% ../../nbs/95_app/97_cli.ipynb #3b0a17d4
+# %% ../../nbs/95_app/97_cli.ipynb #ecb02dd1
 import atexit
 import gc
 import os
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .analyze_cli import analyze
-from .backtest_cli import backtest, roots_of
+from .backtest_cli import backtest, refuse_unused, roots_of
 from .bias_cli import bias
-from .data_cli import _symbol, data_app
+from .data_cli import _symbol, data_app, refuse_given, refuse_twice
 from .sweep_cli import sweep
 
 if TYPE_CHECKING:
@@ -89,9 +89,10 @@ def show_summary(summary: dict[str, Any], out: Path) -> None:
     for note in summary["notes"]:
         _say(f"  {'note':<{width}}  {note}")
 
-# %% ../../nbs/95_app/97_cli.ipynb #716ef402
+# %% ../../nbs/95_app/97_cli.ipynb #6fdd8162
 @app.command()
 def replay(
+    context: typer.Context,
     source: Annotated[str, typer.Option(help="lean: a recorded day in LEAN's format; lake: an imported one; sim: a simulated one.")] = "lean",
     data: Annotated[Path | None, typer.Option(help="Folder that holds LEAN's Data [default: data.recorded_dir, else ../shared/data], "
                                                    "or the lake [default: data.lake_url].")] = None,
@@ -118,6 +119,7 @@ def replay(
     from quanticity.jobs.run import replay as run_replay
 
     config = _config()
+    refuse_unused(context, source)
     if out is None:
         out = config.paths.runs_dir / "-".join(filter(None, (symbol and symbol.replace("/", "."), date, source, f"seed{seed}" if source == "sim" else None)))
     folder = data or (recorded_folder(config.data.recorded_dir) if source == "lean" else None)
@@ -128,7 +130,7 @@ def replay(
     if report:
         _render(out)
 
-# %% ../../nbs/95_app/97_cli.ipynb #68ea407d
+# %% ../../nbs/95_app/97_cli.ipynb #0f799d3b
 def _render(run: Path, notebook: Path | None = None, parameters: dict[str, Any] | None = None) -> None:
     from quanticity.reports.backtest_page import render_backtest
     from quanticity.reports.session import render_session
@@ -151,11 +153,13 @@ def report(
 
     if not run.is_dir():
         raise UserError(f"no such run folder: {run}", "name a folder that quanticity replay or backtest wrote")
+    refuse_twice("--parameter", [text.partition("=")[0].strip() for text in parameter or []])
     _render(run, notebook, parse_parameters(parameter or []))
 
-# %% ../../nbs/95_app/97_cli.ipynb #e5eb5fb4
+# %% ../../nbs/95_app/97_cli.ipynb #256eb12e
 @app.command()
 def demo(
+    context: typer.Context,
     out: Annotated[Path | None, typer.Option(help="Folder to write [default: runs/demo].")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder that holds LEAN's Data [default: data.recorded_dir, else ../shared/data].")] = None,
     seed: Annotated[int | None, typer.Option(help="Simulate the session with this seed instead.")] = None,
@@ -165,6 +169,8 @@ def demo(
     from quanticity.core.config import load_config
     from quanticity.core.project import find_project
 
+    if seed is not None:
+        refuse_given(context, ("data",), "is where the recorded day lies, and --seed simulates one instead", "leave one of them out")
     config = _config()
     if data is not None:
         config = load_config(find_project(Path.cwd()), overrides={"data.recorded_dir": str(data)})

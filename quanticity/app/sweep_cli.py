@@ -6,7 +6,7 @@
 __all__ = ['BACKENDS', 'DASK_QUIET', 'value_of', 'values_of', 'each_once', 'with_weights', 'backend_of', 'show_sweep',
            'sweep_progress', 'sweep']
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #69e59f81
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #c8f39bf7
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ import typer
 from .backtest_cli import (
     DataOption, DateOption, FairOption, FirstOption, JsonOption, LastOption, SeedOption, SessionsOption, SourceOption, SymbolOption, TicksOption, costs_of,
     day_of, days_of, refuse_unused, roots_of, target_of)
-from .data_cli import _config
+from .data_cli import _config, refuse_given
 from ..core.errors import UserError
 from ..core.words import how_many
 
@@ -242,7 +242,7 @@ def _short(strategy: str) -> str:
     """What a strategy is called where there is little room: `my_module:MyStrategy` is `MyStrategy`."""
     return strategy.replace(":", ".").rsplit(".", 1)[-1]
 
-# %% ../../nbs/95_app/974_sweep_cli.ipynb #8f373177
+# %% ../../nbs/95_app/974_sweep_cli.ipynb #af612757
 def sweep(
     context: typer.Context,
     strategy: Annotated[str, typer.Option(help="Name in the configuration, module or module:Class.")],
@@ -284,6 +284,8 @@ def sweep(
 
     config = _config()
     refuse_unused(context, source)
+    if sample is None:
+        refuse_given(context, ("sample_seed",), "is that of a sample, and every combination is tried", "leave it out, or say with --sample how many to draw")
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # a strategy's module may lie where the command is given
     roots, name = roots_of(symbol), _short(strategy)

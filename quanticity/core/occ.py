@@ -107,7 +107,7 @@ def symbol_of(text: str) -> str:
                         "a symbol is 1 to 6 capital letters or digits, as the root in an option's name: GOOG, SPXW, BRK.B, GOOG1")
     return symbol
 
-# %% ../../nbs/00_core/02_occ.ipynb #c2e1c0ac
+# %% ../../nbs/00_core/02_occ.ipynb #6275ec60
 @dataclass(frozen=True, slots=True)
 class OccSymbol:
     """An option by name: `root`, `expiry` (the date in the symbol), `right`, `strike` in dollars.
@@ -134,10 +134,29 @@ class OccSymbol:
     def __str__(self) -> str:
         return occ_symbol(self.root, self.expiry, self.right, self.strike)
 
-
+# %% ../../nbs/00_core/02_occ.ipynb #8579b8b8
 def occ_symbol(symbol: str, expiry: date, right: Right, strike: float) -> str:
-    """The OCC symbol of an option without padding; `strike` in dollars, exact to a tenth of a cent."""
-    return f"{symbol}{expiry:%y%m%d}{right.value}{round(strike * 1000):08d}"
+    """The OCC symbol of an option without padding; `strike` in dollars.
+
+    DataError naming the field for what does not fit: a root that has not one to six characters, an expiry not of 1980 to 2079, a right that is neither
+    call nor put, a strike that is not above 0 and below 100,000 dollars with three decimals at most.
+    """
+    thousandths = strike * 1000
+    if not (0.5 <= thousandths < 99_999_999.5 and abs(thousandths - (whole := round(thousandths))) <= 1e-4 and 0 < len(symbol) <= 6
+            and (right == "C" or right == "P") and 1980 <= expiry.year <= 2079):
+        raise _no_symbol(symbol, expiry, right, strike)
+    return f"{symbol}{expiry:%y%m%d}{right}{whole:08d}"
+
+
+def _no_symbol(symbol: str, expiry: date, right: Right, strike: float) -> DataError:
+    """What of it does not fit an option symbol."""
+    if not 0 < len(symbol) <= 6:
+        return DataError(f"root {symbol[:40]!r} does not fit an option symbol", "it has one to six characters")
+    if right not in ("C", "P"):
+        return DataError(f"right {right!r} does not fit an option symbol", "it is C or P")
+    if not 1980 <= expiry.year <= 2079:
+        return DataError(f"expiry {expiry} does not fit an option symbol", "its two digits mean 1980 to 2079")
+    return DataError(f"strike {strike!r} does not fit an option symbol", "it has five digits before and three behind the point")
 
 # %% ../../nbs/00_core/02_occ.ipynb #ddd81f00
 _MONTHS = "ABCDEFGHIJKLMNOPQRSTUVWX"
@@ -228,7 +247,7 @@ def parse_occ(text: str, *, reference: date | None = None, near: float | None = 
                         "check the option symbol")
     return symbol
 
-# %% ../../nbs/00_core/02_occ.ipynb #557d05b7
+# %% ../../nbs/00_core/02_occ.ipynb #35765686
 Style = Literal["occ", "padded", "opra", "old"]
 
 
@@ -237,14 +256,9 @@ def format_occ(symbol: OccSymbol, style: Style = "occ") -> str:
 
     The old style can say monthly expiries, dated on the Saturday, and strikes that have a letter; nothing of adjusted roots.
     """
-    thousandths = symbol.strike * 1000
-    if not 0.5 <= thousandths < 99_999_999.5 or abs(thousandths - round(thousandths)) > 1e-4:
-        raise DataError(f"strike {symbol.strike!r} does not fit an option symbol", "it has five digits before and three behind the point")
-    if not 1980 <= symbol.expiry.year <= 2079:
-        raise DataError(f"expiry {symbol.expiry} does not fit an option symbol", "its two digits mean 1980 to 2079")
+    plain = occ_symbol(symbol.root, symbol.expiry, symbol.right, symbol.strike)  # refuses what no style can say
     if style in ("occ", "padded"):
-        root = symbol.root.ljust(6) if style == "padded" else symbol.root
-        return occ_symbol(root, symbol.expiry, symbol.right, symbol.strike)
+        return f"{symbol.root:<6}{plain[len(symbol.root):]}" if style == "padded" else plain
     letter = _month_letter(symbol.expiry.month, symbol.right)
     if symbol.root[:1].isdigit():
         raise DataError(f"FLEX root {symbol.root} has no name in the style {style}", "write it in the style occ")

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['CHICAGO', 'IMPORTER', 'available_sessions', 'load_session', 'LeanImporter']
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #6678a2fe
+# %% ../../nbs/25_feeds/26_lean.ipynb #49555f42
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -310,7 +310,7 @@ def _prior(root: Path, universe: _Universe, contracts: Contracts, keys: list[_Ke
     close = np.where(rows[:, 1] > 0, rows[:, 1], math.nan)
     return rows[:, 3], _implied(close, spot, contracts.strike, years, contracts.is_call, rate, dividend), []
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #4d030de9
+# %% ../../nbs/25_feeds/26_lean.ipynb #00055d30
 def _known_before(root: Path, contracts: Contracts, keys: list[_Key], day: date, first: dict[_Key, float], bars: Bars,
                   rate: float, dividend: float) -> tuple[FloatArray, FloatArray, dict[str, str], list[str]]:
     """Open interest and volatility of the last close, by the universe file that may be believed; its hashes and notes."""
@@ -334,19 +334,20 @@ def _morning_interest(file: LeanFile, keys: list[_Key], row: dict[_Key, int], da
     return out
 
 
-def _rate(root: Path, day: date, fallback: float) -> tuple[float, dict[str, str], list[str]]:
-    """The rate of a day, the hash of the file it is from, and a note where it is the fallback."""
-    found = interest_rate(root, day)
+def _rate(root: Path, day: date, given: float, wins: bool = False) -> tuple[float, dict[str, str], list[str]]:
+    """The rate of a day, the hash of the file it is from, and a note where it is the given one: where the data has none, or where that one `wins`."""
+    found = None if wins else interest_rate(root, day)
     if found is None:
-        return fallback, {}, [f"no interest rate on or before {day}: {fallback:g} a year assumed"]
+        return given, {}, [f"interest rate of {given:g} a year as given, not from the data" if wins else
+                           f"no interest rate on or before {day}: {given:g} a year assumed"]
     return found[0], {found[1]: sha256_of(root / found[1])}, []
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #0bfe467e
-def load_session(data_dir: Path, symbol: str, day: date, *, rate: float = 0.0, dividend: float = 0.0) -> MarketSession:
+# %% ../../nbs/25_feeds/26_lean.ipynb #b8e87ae3
+def load_session(data_dir: Path, symbol: str, day: date, *, rate: float = 0.0, dividend: float = 0.0, rate_wins: bool = False) -> MarketSession:
     """One recorded option session of a root (`GOOG`, `SPX`, `SPXW`).
 
     Minute bars become rows at their **end**: quotes by their closing bid and ask and last sizes, trades by a bar's closing
-    price and whole volume. `rate` (continuous, per year) is used where the data has no rate for the day; `dividend` always.
+    price and whole volume. `rate` (continuous, per year) is used where the data has no rate for the day, with `rate_wins` also where it has; `dividend` always.
     Raises DataMissing (folder, symbol or day absent) and DataError (a file or row that cannot be used), each one line.
     """
     symbol, root = symbol.upper(), lean_data(data_dir)
@@ -368,7 +369,7 @@ def load_session(data_dir: Path, symbol: str, day: date, *, rate: float = 0.0, d
     else:
         notes.append(f"no option trades of {symbol} on {day}")
     bars, underlying_quotes, files, about_underlying = _underlying(root, contracts.underlying, index, day)
-    rate, rate_file, about_rate = _rate(root, day, rate)
+    rate, rate_file, about_rate = _rate(root, day, rate, rate_wins)
 
     interest, volatility, prior_files, about_prior = _known_before(root, contracts, keys, day, first, bars, rate, dividend)
     if interest_file:
@@ -404,10 +405,10 @@ def _why_not(path: Path) -> DataError | None:
     return DataError(f"{path}: LEAN's data without options by the minute or stocks by the tick",
                      f"expected option/usa/minute, indexoption/usa/minute or equity/usa/tick in {root}")
 
-# %% ../../nbs/25_feeds/26_lean.ipynb #04a4db39
+# %% ../../nbs/25_feeds/26_lean.ipynb #a24eea22
 @dataclass(frozen=True)
 class LeanImporter:
-    """LEAN's `Data` folder. Options: `rate` and `dividend`, continuous per year, where the data has none."""
+    """LEAN's `Data` folder. Options: `rate` and `dividend`, continuous per year; a rate that is given wins over that of the data's file."""
 
     name: str = "lean"
 
@@ -431,8 +432,8 @@ class LeanImporter:
         """One session, as `load_session` reads it; of a stock whose ticks there are, but no options, as `load_tick_session` does."""
         numbers = number_options(options, self.name, rate=0.0, dividend=0.0)
         if (key.symbol, key.day) in available_ticks(path) and (key.symbol, key.day) not in available_sessions(path):
-            return load_tick_session(path, key.symbol, key.day)
-        return load_session(path, key.symbol, key.day, rate=numbers["rate"], dividend=numbers["dividend"])
+            return replace(load_tick_session(path, key.symbol, key.day), rate=numbers["rate"], dividend=numbers["dividend"])
+        return load_session(path, key.symbol, key.day, rate=numbers["rate"], dividend=numbers["dividend"], rate_wins="rate" in options)
 
 
 IMPORTER = LeanImporter()

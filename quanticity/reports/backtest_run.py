@@ -219,7 +219,7 @@ def _example_trades() -> list[dict[str, Any]]:
         )
     return out
 
-# %% ../../nbs/75_reports/780_backtest_run.ipynb #2d88bd54
+# %% ../../nbs/75_reports/780_backtest_run.ipynb #35c79eac
 def _example_summary(net: float, trades: int) -> dict[str, Any]:
     days = [
         {"symbol": "SIM", "date": d.isoformat(), "source": "sim", "net": net / 2, "held": 0, "data": "ab", "ledger_sha256": "cd"}
@@ -258,7 +258,8 @@ def _example_summary(net: float, trades: int) -> dict[str, Any]:
         "independent_trades": trades,
         "statistics": [
             {"name": "net", "value": net, "low": -420.0, "high": 690.0, "unit": "dollars", "of": trades, "reason": ""},
-            {"name": "Sharpe ratio a year", "value": None, "low": None, "high": None, "unit": "ratio", "of": 2, "reason": "fewer than 20 days"},
+            {"name": "Sharpe ratio a year", "value": None, "low": None, "high": None, "unit": "ratio", "of": 2,
+             "reason": "too few days (2) for a ratio a year"},
         ],
         "sensitivity": priced if trades else [],
         "significance": [

@@ -71,7 +71,7 @@ def parameters_table(run: BacktestRun) -> Table:
     )
     return Table("Parameters", ("strategy", "parameters and their values"), rows or (("", "none"),), "ll", f"{SUMMARY}: strategies")
 
-# %% ../../nbs/75_reports/782_backtest_tables.ipynb #180f8c2b
+# %% ../../nbs/75_reports/782_backtest_tables.ipynb #ed0915fa
 def warnings_table(run: BacktestRun) -> Table | Note:
     """Every warning, the weightiest first."""
     rows = tuple((str(number), text) for number, text in enumerate(run.summary["warnings"], 1))
@@ -92,7 +92,7 @@ def statistics_table(run: BacktestRun) -> Table:
         f"{SUMMARY}: statistics",
         (
             "Intervals of trades by stationary bootstrap (none of fewer than 10), of the share that won by Wilson, of the Sharpe ratio by its standard error "
-            "(Mertens; none of fewer than 20 days). Capital: "
+            "(Mertens; of fewer than 20 days neither interval nor ratio a year). Capital: "
             + money(run.summary["capital"])
             + " dollars.",
         ),

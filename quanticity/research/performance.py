@@ -126,21 +126,26 @@ def _interval(found: FloatArray, level: float) -> tuple[float, float]:
     low, high = np.quantile(known, [0.5 - level / 2, 0.5 + level / 2], method="nearest")  # a profit factor may be infinite
     return float(low), float(high)
 
-# %% ../../nbs/85_research/896_performance.ipynb #48afbd36
+# %% ../../nbs/85_research/896_performance.ipynb #ee065b82
 TRADING_DAYS = 252
 
 
 def time_statistics(result: Backtest, capital: float, level: float = 0.95) -> tuple[list[Statistic], SharpeRatio]:
-    """Statistics over days and steps, and the Sharpe ratio per day; `capital` dollars are what returns are shares of."""
+    """Statistics over days and steps, and the Sharpe ratio per day; `capital` dollars are what returns are shares of.
+
+    Of fewer than `LEAST_DAYS` days the ratio a year is NaN, with the reason.
+    """
     moments, curve = result.equity()
     days = np.array(list(result.daily().values()))
     ratio, why = _ratio(result.trades, days / capital)
-    low, high = (math.nan, math.nan) if why else (x * math.sqrt(TRADING_DAYS) for x in ratio.interval(level))
+    year, low, high = (math.nan,) * 3 if why else (x * math.sqrt(TRADING_DAYS) for x in (ratio.value, *ratio.interval(level)))
+    if result.trades and len(days) < LEAST_DAYS:
+        why = f"too few days ({len(days)}) for a ratio a year"
     peak = np.maximum(np.maximum.accumulate(curve), 0.0) if len(curve) else np.zeros(1)
     deepest = float((peak - curve).max()) if len(curve) else 0.0
     book = result.book
     nan = math.nan
-    return [Statistic("Sharpe ratio a year", ratio.annual(TRADING_DAYS), low, high, "ratio", len(days), why),
+    return [Statistic("Sharpe ratio a year", year, low, high, "ratio", len(days), why),
             Statistic("deepest drawdown", deepest, nan, nan, "dollars", len(moments)),
             Statistic("deepest drawdown of capital", deepest / capital, nan, nan, "share", len(moments)),
             Statistic("steps with a position", float((book["open_positions"] > 0).mean()), nan, nan, "share", len(book["ts"])),

@@ -1,12 +1,14 @@
 """The other commands: keys, config, doctor, report, help."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from quanticity.reports.layout import write_example
 
-from .support import one_line, quanticity
+from .support import environment, one_line, quanticity
 
 
 def test_help_teaches(tmp_path: Path) -> None:
@@ -16,6 +18,11 @@ def test_help_teaches(tmp_path: Path) -> None:
         assert command in done.stdout
         assert quanticity(tmp_path, command, "--help").returncode == 0
     assert "--source" in quanticity(tmp_path, "replay", "--help").stdout
+
+
+def test_python_runs_the_package_as_the_script_does(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "quanticity", "replay", "--seed", "many"], env=environment(tmp_path), capture_output=True, text=True)
+    assert "got 'many', wants a whole number; see python -m quanticity replay --help" in one_line(done)
 
 
 def test_keys(tmp_path: Path) -> None:

@@ -5,9 +5,15 @@ import json
 import shutil
 import subprocess
 import zipfile
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
+
+from quanticity.feeds.importing import SessionKey
+from quanticity.feeds.recording import read_session, write_session
+from quanticity.store.archive import Archive
 
 from ..contract.samples import write_cboe_csv
 from .support import COMMAND, environment, one_line, quanticity
@@ -152,6 +158,32 @@ def test_the_page_is_written_though_nobody_reads_to_the_end(tmp_path):
 def test_an_empty_lake_says_how_to_fill_it(tmp_path):
     done = quanticity(tmp_path, "data", "list", "--lake", tmp_path / "nowhere")
     assert done.returncode == 0 and "quanticity data import" in done.stdout
+
+
+def test_a_session_that_is_not_there_says_what_is_there(tmp_path):
+    line = one_line(quanticity(tmp_path, "data", "show", "GOOG", "2015-12-24", "--lake", tmp_path / "nowhere"))
+    assert line.endswith("it holds no session yet: quanticity data import brings some in, quanticity data fetch gets public ones") and "none" not in line
+    lake = mine(tmp_path)
+    line = one_line(quanticity(tmp_path, "analyze", "GOOG", "--lake", lake))
+    assert "no session of GOOG in" in line and line.endswith("symbols there: XYZ; quanticity data import brings one in")
+    line = one_line(quanticity(tmp_path, "data", "quality", "XYZ", "2026-03-23", "--lake", lake))
+    assert line.endswith("days there: 2026-03-20; quanticity data import brings one in")
+    line = one_line(quanticity(tmp_path, "data", "quality", "XYZ", "--source", "lean", "--lake", lake))
+    assert "no session of XYZ from lean in" in line and line.endswith("days there: 2026-03-20 columns; quanticity data import brings one in")
+
+
+def test_a_source_chooses_among_those_of_a_folder(tmp_path):
+    lake = mine(tmp_path)
+    archive = Archive(str(lake))
+    write_session(archive, replace(read_session(archive, SessionKey("XYZ", date(2026, 3, 20), "columns")), source="desk"))
+    line = one_line(quanticity(tmp_path, "data", "quality", lake))
+    assert line.endswith("say which with --symbol, --date and --source: XYZ 2026-03-20 columns, XYZ 2026-03-20 desk")
+    done = quanticity(tmp_path, "data", "quality", lake, "--source", "desk", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["source"] == "desk", done.stderr
+    (session,) = json.loads(quanticity(tmp_path, "analyze", lake, "--source", "desk", "--draws", "0", "--json").stdout)["sessions"]
+    assert session["source"] == "desk"
+    line = one_line(quanticity(tmp_path, "data", "show", lake, "--source", "lean"))
+    assert "no session from lean; it holds: XYZ 2026-03-20 columns, XYZ 2026-03-20 desk" in line
 
 
 @pytest.mark.parametrize(("arguments", "says"), [

@@ -1,7 +1,7 @@
 """What a backtest is made of, piece by piece: slippage, costs, settlement times, exits over night, the fold into trades, and what is said of them."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -261,8 +261,10 @@ def test_a_few_days_have_a_ratio_and_no_probability():
     of_four = four.significance[0]
     assert of_four.sharpe > 0 and math.isnan(of_four.probabilistic) and math.isnan(of_four.deflated) and of_four.reason == "fewer than 20 days"
     annual = four.statistic("Sharpe ratio a year")
-    assert annual.value > 0 and math.isnan(annual.low) and annual.reason == "fewer than 20 days"
+    assert math.isnan(annual.value) and math.isnan(annual.low) and annual.reason == "too few days (4) for a ratio a year"
     assert twenty.significance[0].probabilistic > 0.9 and twenty.significance[0].reason == "" and twenty.statistic("Sharpe ratio a year").low > 0
+    assert twenty.statistic("Sharpe ratio a year").value == pytest.approx(twenty.significance[0].sharpe * math.sqrt(252))
+    assert finite(asdict(annual)) == {"name": "Sharpe ratio a year", "value": None, "low": None, "high": None, "unit": "ratio", "of": 4, "reason": annual.reason}
 
 
 def test_a_strategy_without_a_trade_has_no_ratio_and_says_why():
@@ -396,8 +398,8 @@ def test_another_platform_is_not_another_trial(tmp_path, monkeypatch):
 
 def test_one_strategys_days_are_the_books(tmp_path):
     """A position over two nights: its ratio is of the marks at each close, as the book's is, not of one day on which all of it came."""
-    net = [10.0, -4.0, 6.0]
-    result = made([trade(0, 12.0, day=3)], days=3)
+    net = [10.0, -4.0, 6.0] * 7
+    result = made([trade(0, 84.0, day=3)], days=21)
     result = replace(result, days=tuple(replace(d, date=date(2026, 3, 1) + timedelta(days=k), net=net[k]) for k, d in enumerate(result.days)))
     found = perform(result, UNCOUNTED)
     assert found.significance[0].sharpe == pytest.approx(np.mean(net) / np.std(net, ddof=1)) == found.statistic("Sharpe ratio a year").value / math.sqrt(252)

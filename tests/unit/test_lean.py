@@ -9,7 +9,8 @@ import pytest
 
 from quanticity.core.errors import DataError, DataMissing
 from quanticity.core.types import Exercise, Settlement
-from quanticity.feeds.lean import available_sessions, load_daily_bars, load_session
+from quanticity.feeds.importing import SessionKey
+from quanticity.feeds.lean import IMPORTER, available_sessions, load_daily_bars, load_session
 from quanticity.feeds.lean_files import interest_rate, lean_data
 from quanticity.feeds.lean_ticks import load_equity_ticks
 from quanticity.market.chain import timestamp
@@ -111,6 +112,22 @@ def test_the_rate_is_the_last_on_or_before_the_day(data):
     assert load_session(data, "XYZ", DAY).rate == pytest.approx(np.log(1.02))
     path.write_text("DATE,PCREDIT8\n2015-12-17,one\n")
     refused(DataError, "interest-rate.csv, line 2", "'2015-12-17,one'", call=lambda: interest_rate(data, DAY))
+
+
+def test_a_rate_that_is_given_as_an_option_wins_over_that_of_the_file(data):
+    path = data / "alternative/interest-rate/usa/interest-rate.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("DATE,PCREDIT8\n2015-12-17,1.00\n")
+    key = SessionKey("XYZ", DAY, "lean")
+    plain, own = IMPORTER.load(data, key), IMPORTER.load(data, key, {"rate": "0.04", "dividend": "0.01"})
+    assert (plain.rate, plain.dividend, own.rate, own.dividend) == (pytest.approx(np.log(1.01)), 0.0, 0.04, 0.01)
+    assert "interest rate of 0.04 a year as given, not from the data" in own.notes and "interest-rate" not in " ".join(own.files)
+    assert IMPORTER.load(data, key, {"rate": "0"}).rate == 0.0  # given is given
+    assert load_session(data, "XYZ", DAY, rate=0.04).rate == plain.rate  # the configuration's is for days without one
+    put(data / "equity/usa/tick/ibm/20151224_quote.zip", {"q.csv": "34200000,1836000,300,1836300,100,Q,1,0\n"})
+    put(data / "equity/usa/tick/ibm/20151224_trade.zip", {"t.csv": "34200000,1836200,50,D,20002020,0\n"})
+    stock = IMPORTER.load(data, SessionKey("IBM", DAY, "lean"), {"rate": "0.04", "dividend": "0.01"})
+    assert (stock.rate, stock.dividend) == (0.04, 0.01)
 
 
 def test_open_interest_published_after_the_open_is_not_known(data):

@@ -83,7 +83,7 @@ def test_roots_are_apart_and_in_order():
     ],
 )
 def test_the_first_that_is_no_symbol_is_named(row, says):
-    names = [occ_symbol("SPXW", date(2026, 11, 20), Right.CALL, 5.0 * k) for k in range(1, 20_001)]
+    names = [occ_symbol("SPXW", date(2026, 11, 20), Right.CALL, 2.5 * k) for k in range(1, 20_001)]
     names[2] = row
     with pytest.raises(DataError) as caught:
         split_symbols(names, "f.json")

@@ -114,6 +114,26 @@ def test_styles_refuse_what_they_cannot_say():
             format_occ(symbol, style)
 
 
+@pytest.mark.parametrize(("root", "expiry", "right", "strike", "says"), [
+    ("TOOLONG", date(2026, 11, 20), CALL, 5.0, "root 'TOOLONG' does not fit an option symbol; it has one to six characters"),
+    ("", date(2026, 11, 20), CALL, 5.0, "root '' does not fit"),
+    ("SPXW", date(2080, 1, 19), CALL, 5.0, "expiry 2080-01-19 does not fit an option symbol; its two digits mean 1980 to 2079"),
+    ("SPXW", date(2026, 11, 20), "X", 5.0, "right 'X' does not fit an option symbol; it is C or P"),
+    *(("SPXW", date(2026, 11, 20), CALL, strike, f"strike {strike!r} does not fit an option symbol; it has five digits before and three behind the point")
+      for strike in (0.0, -5.0, 100_000.0, 99_999.9996, 33.3333, math.nan, math.inf)),
+])
+def test_what_has_no_room_in_a_symbol_is_refused_by_its_field(root, expiry, right, strike, says):
+    for name in (lambda: occ_symbol(root, expiry, right, strike), lambda: str(OccSymbol(root, expiry, right, strike))):
+        with pytest.raises(DataError) as refused:
+            name()
+        assert str(refused.value).startswith(says)
+
+
+def test_the_widest_that_fits_is_named():
+    assert occ_symbol("SPXPM1", date(2079, 12, 31), Right.PUT, 99_999.999) == "SPXPM1791231P99999999"
+    assert occ_symbol("F", date(1980, 1, 1), "C", 0.001) == "F800101C00000001"  # a right as it is written is one, too
+
+
 @pytest.mark.parametrize(
     ("root", "underlying", "exercise", "settlement", "settles", "late"),
     [

@@ -58,9 +58,9 @@ def test_exposure_is_shown_by_strategy_and_by_expiry_and_adds_up(run):
 
 
 def test_where_nothing_can_be_said_there_is_a_dash_and_a_reason(run):
-    assert statistics_table(run).rows[1][1:3] == ("–", "– (fewer than 20 days)") and significance_table(run).rows[0][2] == "– (fewer than 20 days)"
+    assert statistics_table(run).rows[1][1:3] == ("–", "– (too few days (2) for a ratio a year)") and significance_table(run).rows[0][2] == "– (fewer than 20 days)"
     texts = result_rows(run.summary)
-    assert texts["Results"][2][1:3] == ("-", "- (fewer than 20 days)") and texts["Sharpe ratio a day, and chance"][1][2] == "- (fewer than 20 days)"
+    assert texts["Results"][2][1:3] == ("-", "- (too few days (2) for a ratio a year)") and texts["Sharpe ratio a day, and chance"][1][2] == "- (fewer than 20 days)"
     assert ("volatility", "normal") in {row[:2] for row in texts["Where it came from"]}
 
 
