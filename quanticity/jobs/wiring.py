@@ -7,13 +7,13 @@ found by name."""
 __all__ = ['Desk', 'ChainReader', 'KnownMetrics', 'Indicators', 'Propose', 'LoadedStrategy', 'load_strategy', 'strategy_at',
            'strategy_of', 'load_strategies', 'strategy_named', 'no_such_strategy']
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #31d1d127
+# %% ../../nbs/80_jobs/800_wiring.ipynb #e0c15272
 import dataclasses
 import importlib
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from difflib import get_close_matches
 from types import MappingProxyType, ModuleType
@@ -130,7 +130,7 @@ class Indicators:
         row = int(np.searchsorted(self.ts, now, side="right")) - 1
         return ({name: float(column[row]) if row >= 0 else math.nan for name, column in self.columns.items()}, int(self.ts[row]) if row >= 0 else 0)
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #823dac68
+# %% ../../nbs/80_jobs/800_wiring.ipynb #3d726564
 class Propose(Protocol):
     """A strategy's function, as the platform calls it."""
 
@@ -141,7 +141,7 @@ class Propose(Protocol):
 
 @dataclass(frozen=True)
 class LoadedStrategy:
-    """A strategy ready to run: its functions, its parameters and its playbook."""
+    """A strategy ready to run: its functions, its parameters and its playbook; `code` is the hash of its code when it was loaded, where a study took it."""
 
     name: str
     propose: Propose
@@ -149,6 +149,7 @@ class LoadedStrategy:
     playbook: Playbook
     indicators: Callable[[MarketSession, Any], Indicators] | None = None
     warm_up_minutes: float = 0.0
+    code: str = field(default="", compare=False)
 
 # %% ../../nbs/80_jobs/800_wiring.ipynb #b184f456
 def _module(path: str, key: str) -> ModuleType:

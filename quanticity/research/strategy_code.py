@@ -5,19 +5,21 @@
 # %% auto #0
 __all__ = ['code_of', 'refuse_changed', 'load_as_saved']
 
-# %% ../../nbs/85_research/8949_strategy_code.ipynb #54cd21f5
+# %% ../../nbs/85_research/8949_strategy_code.ipynb #8d742466
 import importlib.util
 import sys
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, time, timedelta
 from hashlib import sha256
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import CodeType, MappingProxyType, ModuleType
 from typing import Any
 
+import numpy as np
 import orjson
 
 from ..core.config import Config
@@ -26,28 +28,13 @@ from ..core.provenance import imported_modules, is_own
 from ..jobs.wiring import LoadedStrategy, strategy_at, strategy_named, strategy_of
 from .bias_runs import _beside
 
-# %% ../../nbs/85_research/8949_strategy_code.ipynb #58fa49b1
-_AT_LOAD: "weakref.WeakKeyDictionary[Any, weakref.WeakKeyDictionary[type, str]]" = weakref.WeakKeyDictionary()  # by function, then by class of parameters
-
-
+# %% ../../nbs/85_research/8949_strategy_code.ipynb #27bdb520
 def code_of(strategy: LoadedStrategy) -> str:
     """A hash of a strategy's code: of its module's file, or of the byte code of what a notebook defined, and of the modules of one's own that it imports.
 
-    Of a strategy that `load_as_saved` loaded it is the code of then, whatever was saved since.
+    Of a strategy that `load_as_saved` loaded it is the code of then, whatever was saved or changed since.
     """
-    return _remembered(strategy).get(type(strategy.parameters)) or _code_now(strategy)
-
-
-def _remembered(loaded: LoadedStrategy) -> Mapping[type, str]:
-    try:
-        return _AT_LOAD.get(loaded.propose, {})
-    except TypeError:
-        return {}
-
-
-def _remember(loaded: LoadedStrategy, code: str) -> None:
-    with suppress(TypeError):  # a callable without a weak reference
-        _AT_LOAD.setdefault(loaded.propose, weakref.WeakKeyDictionary())[type(loaded.parameters)] = code
+    return strategy.code or _code_now(strategy)
 
 
 def _code_now(strategy: LoadedStrategy) -> str:
@@ -55,7 +42,7 @@ def _code_now(strategy: LoadedStrategy) -> str:
 
     module = sys.modules.get(type(strategy.parameters).__module__)
     functions = (strategy.propose, strategy.indicators)
-    if module is not None and getattr(module, "__file__", None) is not None:
+    if module is not None and Path(getattr(module, "__file__", None) or "<none>").is_file():
         name = _module_name(module)
         others = {getattr(getattr(function, "__func__", function), "__module__", None) or "" for function in functions}
         texts = [inspect.getsource(module), *_own_code({name, *others}, without=name)]
@@ -89,22 +76,37 @@ def _said(function: Any, seen: set[int]) -> Iterator[str]:
         return
     seen.add(id(code))
     known = getattr(function, "__globals__", {})
-    named = {name: known[name] for name in code.co_names if name in known} | (dict(vars(type(owner))) if owner is not None else {})
-    modules = {value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) or "" for value in named.values()}
+    named = [(name, known[name]) for name in code.co_names if name in known] + ([*vars(type(owner)).items()] if owner is not None else [])
+    modules = {value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) or "" for _, value in named}
     yield from _own_code(modules - {known.get("__name__", "")})
     yield code.co_code.hex()
-    yield repr([*code.co_names, *(_plainly(c) for c in code.co_consts), *(f"{name} {_plainly(value)}" for name, value in sorted(named.items()))])
-    own = [value for value in named.values() if getattr(value, "__module__", None) == known.get("__name__", "")]
+    yield repr([*code.co_names, *(_plainly(c) for c in code.co_consts), *sorted(f"{name} {_plainly(value)}" for name, value in named)])
+    own = [value for _, value in named if getattr(value, "__module__", None) == known.get("__name__", "")]
     for inner in (*code.co_consts, *(c.cell_contents for c in getattr(function, "__closure__", None) or ()), *own):
         yield from _said(inner, seen)
 
 
-def _plainly(value: Any) -> str:
-    """A constant as a text that is the same in every process; nothing of what is none."""
-    if isinstance(value, tuple | frozenset):
-        parts = [_plainly(v) for v in value]
-        return repr(sorted(parts) if isinstance(value, frozenset) else parts)
-    return repr(value) if isinstance(value, int | float | str | bytes | None) else ""
+def _plainly(value: Any, depth: int = 8) -> str:
+    """A value as a text that is the same in every process; nothing of what is none (a function, an open file)."""
+    if depth == 0 or isinstance(value, type | ModuleType) or callable(value):
+        return ""
+    if isinstance(value, np.ndarray):
+        return _plainly(value.tolist(), depth) if value.dtype == object else f"{value.dtype} {value.shape} {sha256(value.tobytes()).hexdigest()}"
+    if isinstance(value, Mapping):
+        return repr(sorted(f"{_plainly(k, depth - 1)}: {_plainly(v, depth - 1)}" for k, v in value.items()))
+    if isinstance(value, tuple | frozenset | list | set):
+        parts = [_plainly(v, depth - 1) for v in value]
+        return repr(sorted(parts) if isinstance(value, frozenset | set) else parts)
+    if isinstance(value, int | float | complex | str | bytes | date | time | timedelta | PurePath | None):
+        return repr(value)
+    return f"{type(value).__qualname__} {_plainly(held, depth)}" if (held := _held(value)) else ""
+
+
+def _held(value: Any) -> dict[str, Any]:
+    """What an object holds: its attributes and slots."""
+    slots = [vars(kind).get("__slots__", ()) for kind in type(value).__mro__]
+    names = [name for some in slots for name in ((some,) if isinstance(some, str) else some)]
+    return dict(getattr(value, "__dict__", {})) | {name: getattr(value, name) for name in names if not name.startswith("__") and hasattr(value, name)}
 
 # %% ../../nbs/85_research/8949_strategy_code.ipynb #b41e56ef
 class _FromSource(SourceFileLoader):
@@ -146,20 +148,22 @@ def _renewed(name: str) -> Iterator[None]:
             if parent in sys.modules:
                 setattr(sys.modules[parent], last, module)
 
-# %% ../../nbs/85_research/8949_strategy_code.ipynb #0eeff31c
-_FIRST: dict[tuple[str, ...], tuple[list[object], str]] = {}
+# %% ../../nbs/85_research/8949_strategy_code.ipynb #c426ba3d
+_FIRST: dict[str, tuple[object, dict[str, str]]] = {}
 
 
-def _at_first(loaded: LoadedStrategy) -> str:
-    """The hash of a strategy's code when this import of its modules was first seen."""
+def _stale(loaded: LoadedStrategy) -> list[str]:
+    """The user's modules that a strategy in memory runs, where they or what they import say something else now than when their import was first seen."""
     functions = (loaded.propose, loaded.indicators)
     names = {type(loaded.parameters).__module__, *(getattr(getattr(f, "__func__", f), "__module__", None) or "" for f in functions)}
-    own = imported_modules(sorted(n for n in names if _is_users(n)), lambda first: _is_users(first))
-    specs = [getattr(sys.modules.get(name), "__spec__", None) for name in own]
-    kept = _FIRST.get(tuple(own))
-    if kept is None or len(kept[0]) != len(specs) or any(a is not b for a, b in zip(kept[0], specs, strict=True)):
-        _FIRST[tuple(own)] = kept = (specs, _code_now(loaded))
-    return kept[1]
+    out = []
+    for name in imported_modules(sorted(n for n in names if _is_users(n)), _is_users):
+        spec, now = getattr(sys.modules.get(name), "__spec__", None), imported_modules([name], _is_users)
+        if name not in _FIRST or _FIRST[name][0] is not spec:
+            _FIRST[name] = spec, now
+        if _FIRST[name][1] != now:
+            out.append((len(now), name))
+    return [name for _, name in sorted(out)]  # what is imported stands before what imports it
 
 
 def _is_users(name: str) -> bool:
@@ -169,11 +173,11 @@ def _is_users(name: str) -> bool:
 
 def refuse_changed(loaded: LoadedStrategy) -> None:
     """UserError where a strategy of the user's own files runs as imported, and the files say something else than when this import was first seen here."""
-    name = type(loaded.parameters).__module__
-    if _is_users(name) and _at_first(loaded) != _code_now(loaded):
-        raise UserError(f"strategy {loaded.name}: {name} (or what it imports) changed since it was imported", "reload it, or pass its name as a text")
+    if _is_users(type(loaded.parameters).__module__) and (stale := _stale(loaded)):
+        raise UserError(f"strategy {loaded.name}: {' and '.join(stale)} (or what it imports) changed since it was imported",
+                        f"importlib.reload({stale[0]})" + ", then what imports it" * (len(stale) > 1) + "; of a notebook, make its objects anew")
 
-# %% ../../nbs/85_research/8949_strategy_code.ipynb #96406ab2
+# %% ../../nbs/85_research/8949_strategy_code.ipynb #7aeae2fc
 def load_as_saved(named: Any, config: Config, sets: Sequence[Mapping[str, Any]] = (MappingProxyType({}),)) -> list[LoadedStrategy]:
     """A strategy with each set of parameters.
 
@@ -185,16 +189,10 @@ def load_as_saved(named: Any, config: Config, sets: Sequence[Mapping[str, Any]] 
     if isinstance(named, LoadedStrategy):
         if any(sets):
             raise UserError(f"strategy {named.name} is loaded already, with its parameters", "pass its name, module or class")
-        made = [named for _ in sets]
-        if _is_users(type(named.parameters).__module__) and type(named.parameters) not in _remembered(named):
-            _remember(named, _at_first(named))
-        return made
+        return [_with_code(named) for _ in sets]
     path = named if isinstance(named, str) else _path_of(named)
     if not path:
-        made = _of_object(named, sets)
-        for loaded in made:
-            refuse_changed(loaded)
-        return made
+        return [_with_code(loaded, {} if isinstance(named, type | ModuleType) else _held(named)) for loaded in _of_object(named, sets)]
     entry = config.strategies.get(path) if isinstance(named, str) else None
     module = (entry.module if entry else path).partition(":")[0]
 
@@ -207,9 +205,16 @@ def load_as_saved(named: Any, config: Config, sets: Sequence[Mapping[str, Any]] 
         load()  # says what does not fit; what is beside it may have been loaded, and edited, before
     with _renewed(module):
         made = load()
-    for loaded in made:
-        _remember(loaded, _code_now(loaded))
-    return made
+    return [replace(loaded, code=_code_now(loaded)) for loaded in made]
+
+
+def _with_code(loaded: LoadedStrategy, held: Mapping[str, Any] = MappingProxyType({})) -> LoadedStrategy:
+    """A strategy that runs as it is in memory, with the hash of its code and of what its object holds."""
+    if loaded.code:
+        return loaded
+    refuse_changed(loaded)
+    code = _code_now(loaded)
+    return replace(loaded, code=sha256(f"{code} {_plainly(held)}".encode()).hexdigest()[:16] if held else code)
 
 
 def _path_of(named: Any) -> str:

@@ -8,6 +8,7 @@ import weakref
 from dataclasses import replace
 from datetime import date
 from hashlib import sha256
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -284,16 +285,81 @@ def test_a_class_runs_as_its_file_was_saved_last_an_object_with_values_is_refuse
         (made,) = strategies_from([given], Config())
         assert code_of(made) == code_of(strategies_from(["dipped_class:Mine"], Config())[0])
     assert module.Mine is before and before.Parameters().dip == 0.001  # whoever uses it still has it
+    reload(sys.modules["dipped_class_beside"])
     held = reload(module).Mine()
     held.level = 1
     assert study(held, session).parameters.dip == 0.002
     _save(tmp_path, "dipped_class", FORMS[0], 3)
     for ask in (lambda: study(held, session), lambda: strategies_from([held], Config())):
-        with pytest.raises(UserError, match="dipped_class .or what it imports. changed since it was imported; reload it, or pass its name as a text"):
+        with pytest.raises(UserError, match=r"dipped_class .or what it imports. changed since it was imported; importlib.reload.dipped_class."):
             ask()
+    reload(sys.modules["dipped_class_beside"])
     held = reload(module).Mine()
     held.level = 1
     assert study(held, session).parameters.dip == 0.003
+
+
+def test_an_object_with_values_is_refused_until_all_that_changed_is_reloaded(session, tmp_path, monkeypatch):
+    """What it imports was saved: neither the reload of the one nor of the other alone makes the code in memory that of the files."""
+    from importlib import import_module, reload
+
+    from quanticity.research.backtest import strategies_from
+    from quanticity.research.performance import code_of
+
+    def held():
+        made = sys.modules["dipped_held"].Mine()
+        made.level = 1
+        return made
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    for order in (("dipped_held", "dipped_held_beside"), ("dipped_held_beside", "dipped_held")):
+        _save(tmp_path, "dipped_held", FORMS[0], 1)
+        for name in order[::-1] if order[0] == "dipped_held" else order:
+            reload(import_module(name))
+        (first,) = strategies_from([held()], Config())
+        (tmp_path / "dipped_held_beside.py").write_text("LEVEL = 2\n")
+        with pytest.raises(UserError, match=r"dipped_held_beside and dipped_held .or what it imports. changed .* importlib.reload.dipped_held_beside., then what imports it"):
+            study(held(), session)
+        reload(sys.modules[order[0]])
+        if order[0] == "dipped_held_beside":
+            with pytest.raises(UserError, match=r"mine: dipped_held .or what it imports. changed since it was imported; importlib.reload.dipped_held."):
+                study(held(), session)
+            reload(sys.modules[order[1]])
+        else:
+            with pytest.raises(UserError, match="mine: dipped_held_beside .or what"):
+                study(held(), session)
+            for name in order[::-1]:
+                reload(sys.modules[name])
+        (second,) = strategies_from([held()], Config())
+        assert code_of(second) != code_of(first) and "0.001 2 1" in _said(study(held(), session))[1]
+        assert code_of(replace(second, code="")) == code_of(replace(first, code="")) == code_of(strategies_from(["dipped_held:Mine"], Config())[0])
+
+
+def test_what_an_object_holds_names_its_trials(monkeypatch):
+    """Numbers, lists, tables and arrays within; what a run leaves in it afterwards does not rename the trial."""
+    import numpy as np
+
+    from quanticity.research.backtest import strategies_from
+    from quanticity.research.performance import code_of
+
+    monkeypatch.setitem(sys.modules, "c_notebook", ModuleType("c_notebook"))
+    there = sys.modules["c_notebook"].__dict__
+    exec(DIPPED.replace("from {beside} import LEVEL", "LEVEL = {{'a': [1]}}").format(form=FORMS[0], digit=1), there)
+
+    def code(**held):
+        made = there["Mine"]()
+        vars(made).update(held)
+        (loaded,) = strategies_from([made], Config())
+        made.left = len(held)
+        return code_of(loaded)
+
+    values = ({}, {"y": 0.5}, {"y": 0.75}, {"y": [0.5]}, {"y": {"a": 1}}, {"y": {"a": 2}}, {"y": np.array([1.0, 2.0])}, {"y": np.array([1.0, 3.0])}, {"y": SimpleNamespace(z=1)}, {"y": SimpleNamespace(z=2)},
+              {"y": date(2026, 3, 20)})
+    codes = [code(**held) for held in values]
+    assert len(set(codes)) == len(codes) and [code(**held) for held in values] == codes
+    there["LEVEL"]["a"].append(2)
+    assert code() != codes[0]
 
 
 def test_a_sweep_of_a_file_that_was_saved_since_its_import_is_refused(session, tmp_path, monkeypatch):
