@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from quanticity.jobs.wiring import LoadedStrategy
     from quanticity.research.bias import BiasReport, MakeStrategy
 
-# %% ../../nbs/95_app/973_bias_cli.ipynb #378214e7
+# %% ../../nbs/95_app/973_bias_cli.ipynb #df9951d4
 def given_parameters(pairs: Sequence[str]) -> dict[str, Any]:
     """`NAME=VALUE` pairs, the value as JSON or else as text. UserError where one is no such pair, or a name is given twice."""
     refuse_twice("--parameters", [pair.partition("=")[0].strip() for pair in pairs])
@@ -40,6 +40,16 @@ def given_parameters(pairs: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             found[name.strip()] = value
     return found
+
+
+def _as_module(name: str) -> str:
+    """What to add for who named a file, or several strategies."""
+    if "," in name:
+        return ", one at a time"
+    file, stem = Path(name), Path(name).stem
+    shown = name if stem.isidentifier() and file.suffix == ".py" else "my_strategy.py"
+    module = Path(shown).stem
+    return f"; the file {shown} is the module {module}" + (", given where the file lies" if shown != f"{module}.py" else "")
 
 
 def named_strategy(config: "Config", name: str, parameters: Mapping[str, Any]) -> "MakeStrategy":
@@ -56,8 +66,7 @@ def named_strategy(config: "Config", name: str, parameters: Mapping[str, Any]) -
     if entry is None and (module.endswith(".py") or not all(part.isidentifier() for part in module.split("."))):
         there, near = ", ".join(config.strategies) or "none", get_close_matches(module, config.strategies, 1)
         raise ConfigError(f"no strategy {name or repr(name)} in the configuration (there: {there}), and no module can have that name",
-                          "give NAME, module or module:Class; the file my_strategy.py is the module my_strategy"
-                          + (f"; did you mean {near[0]}?" if near else ""))
+                          f"give NAME, module or module:Class{_as_module(module)}" + (f"; did you mean {near[0]}?" if near and "," not in module else ""))
     try:
         if entry is None:
             make = fresh_strategy(name, parameters, key="--strategy")

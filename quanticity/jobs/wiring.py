@@ -196,13 +196,12 @@ def _with_memory(propose: Callable[..., Any]) -> Propose:
         return propose
     return lambda features, chain, parameters, held: propose(features, chain, parameters)
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #535853d5
-class _ParameterError(ConfigError):
-    """A parameter that does not fit; `key` is its configuration key."""
-
-    def __init__(self, key: str, problem: str, remedy: str = "") -> None:
-        super().__init__(problem, remedy)
-        self.key = key
+# %% ../../nbs/80_jobs/800_wiring.ipynb #ad39d35c
+def _misfit(key: str, problem: str, remedy: str = "") -> ConfigError:
+    """What to raise of a parameter that does not fit; the error keeps its configuration key, for `_with_source`."""
+    error = ConfigError(problem, remedy)
+    vars(error)["key"] = key
+    return error
 
 
 def _parameters(kind: Callable[..., Any], given: Mapping[str, Any], key: str) -> Any:
@@ -220,15 +219,15 @@ def _parameters(kind: Callable[..., Any], given: Mapping[str, Any], key: str) ->
         if name not in fields:
             near = get_close_matches(name, fields, 1)
             remedy = f"did you mean {near[0]}?" if near else "there are: " + ", ".join(sorted(fields))
-            raise _ParameterError(f"{key}.parameters.{name}", f"{key}.parameters: unknown parameter {name}", remedy)
+            raise _misfit(f"{key}.parameters.{name}", f"{key}.parameters: unknown parameter {name}", remedy)
         wanted = type(getattr(defaults, name))
         number = wanted is float and isinstance(value, int) and not isinstance(value, bool)
         if not (number or type(value) is wanted):
-            raise _ParameterError(f"{key}.parameters.{name}", f"{key}.parameters.{name}: got {value!r} ({type(value).__name__}), wants {wanted.__name__}")
+            raise _misfit(f"{key}.parameters.{name}", f"{key}.parameters.{name}: got {value!r} ({type(value).__name__}), wants {wanted.__name__}")
     try:
         return kind(**given)
     except ValueError as error:
-        raise _ParameterError(f"{key}.parameters", f"{key}.parameters: {error}") from error
+        raise _misfit(f"{key}.parameters", f"{key}.parameters: {error}") from error
 
 
 def load_strategy(name: str, entry: StrategyConfig) -> LoadedStrategy:
@@ -243,7 +242,7 @@ def load_strategy(name: str, entry: StrategyConfig) -> LoadedStrategy:
         raise ConfigError(f"{key}.module: {entry.module} is the strategy {loaded.name!r}", f"name the entry strategies.{loaded.name}")
     return loaded
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #304ec95b
+# %% ../../nbs/80_jobs/800_wiring.ipynb #734f392e
 def strategy_at(path: str, parameters: Mapping[str, Any] = MappingProxyType({}), playbook: Playbook | None = None, key: str = "strategy") -> LoadedStrategy:
     """The strategy in a module or `module:Class`, under its own name; without a playbook under its own `PLAYBOOK`, else under one that lets it run all day.
 
@@ -291,12 +290,12 @@ def _with_source(config: Config, name: str, entry: StrategyConfig) -> LoadedStra
     try:
         return load_strategy(name, entry)
     except ConfigError as error:
-        source = config.origin(error.key if isinstance(error, _ParameterError) else error.problem.partition(":")[0])
+        source = config.origin(vars(error).get("key") or error.problem.partition(":")[0])
         if not source:
             raise
         raise ConfigError(f"{source}: {error.problem}", error.remedy) from error
 
-# %% ../../nbs/80_jobs/800_wiring.ipynb #8fe06dda
+# %% ../../nbs/80_jobs/800_wiring.ipynb #d5b05c7b
 def strategy_named(name: str, config: Config, parameters: Mapping[str, Any] = MappingProxyType({})) -> LoadedStrategy:
     """The strategy that a person means: an entry of the configuration, enabled or not, else a module or `module:Class`; `parameters` on top of its own.
 
@@ -319,5 +318,9 @@ def no_such_strategy(name: str, config: Config, error: ConfigError, key: str = "
     if missing == error.problem or not f"{name.partition(':')[0]}.".startswith(f"{missing}."):
         return error
     there, near = ", ".join(config.strategies) or "none", get_close_matches(name.partition(":")[0], config.strategies, 1)
+    if "," in name:
+        each = [part for part in name.replace(",", " ").split() if part]
+        return ConfigError(f"no strategy {name} in the configuration (there: {there})",
+                           f"of several give a backtest one name each time: {' '.join(f'--strategy {part}' for part in each)}, in a notebook {each}")
     return ConfigError(f"no strategy {name} in the configuration (there: {there}), and no module of that name",
                        "give NAME, module or module:Class" + (f" (did you mean {near[0]}?)" if near else ""))

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['recorded', 'imported', 'simulated']
 
-# %% ../../nbs/85_research/8999_research.ipynb #9952ace7
+# %% ../../nbs/85_research/8999_research.ipynb #f43bd96a
 import importlib
+import operator
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -35,7 +36,7 @@ def __dir__() -> Iterable[str]:
     special = {name for name in globals() if name.startswith("__")}
     return sorted({*special, *_HOMES, *_MODULES, "recorded", "imported", "simulated"})
 
-# %% ../../nbs/85_research/8999_research.ipynb #e2cbb2a1
+# %% ../../nbs/85_research/8999_research.ipynb #55df309e
 def recorded(symbol: str, day: date | str, data: Path | str | None = None) -> "MarketSession":
     """A session in LEAN's format; `data` None: `data.recorded_dir` of the configuration. DataMissing, DataError or UserError in one line."""
     return _session("lean", symbol, day, data)
@@ -47,7 +48,8 @@ def imported(symbol: str, day: date | str, lake: Path | str | None = None) -> "M
 
 
 def simulated(seed: int = 1, day: date | str | None = None, symbol: str = "SIM", parameters: "SimulatorParameters | None" = None) -> "MarketSession":
-    """A simulated session; `day` None: the day of the demonstration, `parameters` None: the simulator's own defaults."""
+    """A simulated session; `day` None: the day of the demonstration, `parameters` None: the simulator's own defaults. UserError for what is no seed or day."""
+    seed = _whole(seed)
     if parameters is None:
         return _session("sim", symbol, day, None, seed)
     from quanticity.feeds.simulator import DEMO_DAY, simulate_session
@@ -63,6 +65,18 @@ def _session(source: str, symbol: str, day: date | str | None, data: Path | str 
     config = load_config(find_project(Path.cwd()))
     folder = data or (recorded_folder(config.data.recorded_dir) if source == "lean" else None)
     return load_market(ReplayRequest(source, config.paths.runs_dir, folder, symbol, _day(day), seed), config)
+
+
+def _whole(seed: Any) -> int:
+    """The seed; UserError where it is no whole number (one of numpy's is)."""
+    from quanticity.core.errors import UserError
+
+    try:
+        if isinstance(seed, bool):
+            raise TypeError
+        return operator.index(seed)
+    except TypeError:
+        raise UserError(f"the seed is {seed!r}, no whole number", "write simulated(7)") from None
 
 
 def _day(day: date | str | None) -> date | None:

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['Costs', 'strategies_from', 'Day', 'Backtest', 'Setup', 'backtest', 'backtest_together', 'parameters_of', 'prove']
 
-# %% ../../nbs/85_research/895_backtest.ipynb #f7289302
+# %% ../../nbs/85_research/895_backtest.ipynb #f0d7398e
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 from ..core.config import Config, load_config
@@ -73,19 +74,25 @@ class Costs:
         """The schedule of one's own, or None."""
         return self.commissions if isinstance(self.commissions, CommissionSchedule) else None
 
-# %% ../../nbs/85_research/895_backtest.ipynb #a08fb08c
-def strategies_from(named: Sequence[Any] | None, config: Config) -> tuple[LoadedStrategy, ...]:
-    """Strategies by name, path or object; None: those enabled in the configuration. Those of the user's own files as they were saved last (`load_as_saved`).
+# %% ../../nbs/85_research/895_backtest.ipynb #a36452c7
+def strategies_from(named: Any, config: Config) -> tuple[LoadedStrategy, ...]:
+    """Strategies by name, path or object, one or several; None: those enabled in the configuration. Those of the user's own files as they were saved last (`load_as_saved`).
 
     ConfigError, one line, for what is none, or a name given twice; UserError for an object with values of its own whose file changed since it was first used.
     """
     if named is None:
         named = [name for name, entry in config.strategies.items() if entry.enabled]
-    found = tuple(loaded for s in named for loaded in load_as_saved(s, config))
+    found = tuple(loaded for s in _several(named) for loaded in load_as_saved(s, config))
     names = [s.name for s in found]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ConfigError(f"strategy {twice[0]!r} is named twice", "give each strategy a name of its own")
     return found
+
+
+def _several(named: Any) -> Iterable[Any]:
+    """What is a single strategy (a text, module, class or object with `propose`), or no strategy at all, as a list of one."""
+    single = isinstance(named, str | type | ModuleType | Mapping) or hasattr(named, "propose") or not isinstance(named, Iterable)
+    return [named] if single else named
 
 # %% ../../nbs/85_research/895_backtest.ipynb #7ae44e8c
 @dataclass(frozen=True)
@@ -163,37 +170,40 @@ class Backtest:
             out[day.date] = round(out.get(day.date, 0.0) + day.net, 6)
         return dict(sorted(out.items()))
 
-# %% ../../nbs/85_research/895_backtest.ipynb #0d8e5644
+# %% ../../nbs/85_research/895_backtest.ipynb #60e25eea
 @dataclass(frozen=True)
 class Setup:
     """What one of several backtests has of its own; see `backtest` for what each means."""
 
     config: Config
-    strategies: Sequence[Any] | None = None
+    strategies: Any = None
     costs: Costs = field(default_factory=Costs)
 
 
 def backtest(
-    sessions: Iterable[MarketSession],
+    sessions: MarketSession | Iterable[MarketSession],
     config: Config | None = None,
-    strategies: Sequence[Any] | None = None,
+    strategies: Any = None,
     costs: Costs = Costs(),
     state: State | None = None,
     folder: Path | None = None,
     progress: Progress | None = None,
     check: bool = True,
 ) -> Backtest:
-    """Run strategies over sessions in a row and fold what came of it.
+    """Run strategies over a session, or several in a row, and fold what came of it.
 
     `sessions` in the order of their days (several option roots may alternate); they are taken one at a time, so a generator keeps memory small.
-    `strategies`: see `strategies_from`. `state` is an empty namespace (default: an embedded server of its own), `folder` takes the deliveries (default:
+    `strategies`: one or several, see `strategies_from`. `state` is an empty namespace (default: an embedded server of its own), `folder` takes the deliveries (default:
     a temporary one). `check` proves that the trades add up to the ledgers' cash. Raises UserError and its kinds, one line, for what does not fit.
     """
+    if config is not None and not isinstance(config, Config):
+        given = _in_short(config)
+        raise UserError(f"the configuration is {given}, no Config", f"write strategies={given if isinstance(config, str) else '...'}")
     return backtest_together(sessions, [Setup(config or load_config(), strategies, costs)], state, folder, progress, check)[0]
 
-# %% ../../nbs/85_research/895_backtest.ipynb #9c09edbe
+# %% ../../nbs/85_research/895_backtest.ipynb #bd558a2d
 def backtest_together(
-    sessions: Iterable[MarketSession],
+    sessions: MarketSession | Iterable[MarketSession],
     setups: Sequence[Setup],
     state: State | None = None,
     folder: Path | None = None,
@@ -201,6 +211,7 @@ def backtest_together(
     check: bool = True,
 ) -> list[Backtest]:
     """A backtest of each setup, in their order, all in one pass over the sessions. ConfigError where their configurations need different markets."""
+    sessions = _in_a_row(sessions)
     if state is None:
         with replay_state(setups[0].config) as own:
             return backtest_together(sessions, setups, own, folder, progress, check)
@@ -218,6 +229,28 @@ def backtest_together(
         raise UserError("a backtest needs at least one session", "name days that have one")
     return [_folded(own, seen, strategies, setup.costs, config, watchers, check)
             for own, strategies, setup, config, watchers in zip(runs, loaded, setups, configs, recorders, strict=True)]
+
+
+def _in_a_row(sessions: Any) -> Iterator[MarketSession]:
+    """The sessions, a single one as a row of one; UserError for what is none."""
+    if isinstance(sessions, str) or not isinstance(sessions, MarketSession | Iterable):
+        raise UserError(f"the sessions are {_in_short(sessions)}, no MarketSession", _MADE_BY)
+    return _only_sessions([sessions] if isinstance(sessions, MarketSession) else sessions)
+
+
+def _only_sessions(sessions: Iterable[Any]) -> Iterator[MarketSession]:
+    for session in sessions:
+        if not isinstance(session, MarketSession):
+            raise UserError(f"a session is {_in_short(session)}, no MarketSession", _MADE_BY)
+        yield session
+
+
+_MADE_BY = 'make one with recorded("GOOG", "2015-12-24") or simulated(7)'
+
+
+def _in_short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 and not isinstance(value, list | tuple) else f"a {type(value).__name__}"
 
 
 def _told(watchers: Sequence[Watch]) -> Watch:

@@ -7,7 +7,7 @@ __all__ = ['MOST_TRIALS', 'MOST_TOGETHER', 'Keep', 'Backend', 'Range', 'paramete
            'groups_for', 'run_trials', 'run_trial', 'in_worker', 'configured', 'sweep_tasks', 'in_processes', 'Sweep',
            'run_sweep', 'check_sweep_folder']
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #0889f76c
+# %% ../../nbs/85_research/898_sweeps.ipynb #aea376f5
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -274,7 +275,7 @@ def configured(strategy: str, given: Mapping[str, Any], market: BacktestRequest,
         raise UserError(f"{said}: {twice[0]} is given as a cost of all sets, too", "give it once")
     return made
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #1230ca4c
+# %% ../../nbs/85_research/898_sweeps.ipynb #a3b85408
 def _data(market: BacktestRequest, config: Config, progress: Progress | None) -> list[Any]:
     """What names the data of each session; they are read for it, and one that no worker could run is refused."""
     data = list[Any]()
@@ -284,13 +285,25 @@ def _data(market: BacktestRequest, config: Config, progress: Progress | None) ->
     return data
 
 
+def _importable(strategy: object) -> str:
+    """The strategy's name; UserError that says how to write it, where it is an object: workers import it by name."""
+    if isinstance(strategy, str):
+        return strategy
+    kind = strategy if isinstance(strategy, type) else type(strategy)
+    name = f"{kind.__module__}:{kind.__qualname__}" if hasattr(strategy, "propose") and kind.__module__ != "__main__" and kind.__qualname__.isidentifier() else ""
+    path = strategy.__name__ if isinstance(strategy, ModuleType) else strategy.name if isinstance(strategy, LoadedStrategy) else name
+    raise UserError("a sweep wants the strategy's name as a text, which its workers import", f'write "{path or "NAME, module or module:Class"}"')
+
+
 def sweep_tasks(strategy: str, sets: Sequence[Mapping[str, Any]], market: BacktestRequest, config: Config, progress: Progress | None = None,
                 said: str = "sets") -> list[TrialTask]:
     """The tasks of a sweep, one a set of parameters (and of keys of the configuration, names with a dot), in their order.
 
+    `strategy` is a text (a name of the configuration, a module, `module:Class`), since workers import it; `market` says which sessions to test it on.
     `progress` is told of the sessions that are read. UserError, in one line, for a parameter, key (the line then begins with `said`), day or strategy
     that does not fit.
     """
+    strategy = _importable(strategy)
     configs = _configs(strategy, sets, market, config, said)
     loaded = [swept_strategy(strategy, given, own) for given, own in zip(sets, configs, strict=True)]
     if not loaded:
