@@ -17,7 +17,16 @@ def gather(source: Path) -> Path:
     shutil.copytree(ROOT / "docs", source, ignore=shutil.ignore_patterns("build.py", "readme.py", "__pycache__"))
     books = source / "notebooks"
     shutil.copytree(ROOT / "nbs", books, ignore=shutil.ignore_patterns("reports", ".*", "_proc", "index.ipynb"))
+    relink(source)
     return books
+
+
+def relink(source: Path) -> None:
+    """Links of the pages to notebooks lead to nbs/ beside docs/, so that they work in the repository; on the site these are in notebooks/."""
+    for page in source.rglob("*.md"):
+        up = "../" * len(page.relative_to(source).parent.parts)
+        text = page.read_text(encoding="utf-8")
+        page.write_text(text.replace(f"](../{up}nbs/", f"]({up}notebooks/"), encoding="utf-8")
 
 
 def execute(books: Path, workers: int) -> None:

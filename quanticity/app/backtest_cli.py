@@ -63,7 +63,7 @@ def interval(low: float | None, high: float | None, unit: str, reason: str = "")
         return f"- ({reason})" if reason else ""
     return f"{number(low, unit)} to {number(high, unit)}"
 
-# %% ../../nbs/95_app/972_backtest_cli.ipynb #18987547
+# %% ../../nbs/95_app/972_backtest_cli.ipynb #90f84fea
 def result_rows(summary: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
     """The tables of a summary by title, rows of texts, the first row their heads."""
     level = f"{summary['level']:.0%} interval"
@@ -97,7 +97,7 @@ def result_rows(summary: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
             *(
                 (
                     g["dimension"],
-                    g["label"].replace("_", " "),
+                    g["label"] if g["dimension"] == "strategy" else g["label"].replace("_", " "),
                     f"{g['trades']:,}",
                     number(g["net"], ""),
                     number(g["mean"], ""),

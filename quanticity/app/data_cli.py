@@ -6,7 +6,7 @@
 __all__ = ['data_app', 'refuse_twice', 'refuse_given', 'refuse_misplaced', 'import_', 'list_', 'remove', 'show', 'quality_record',
            'quality', 'fetch']
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #abe4a03e
+# %% ../../nbs/95_app/970_data_cli.ipynb #4c791841
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from quanticity.core.config import Config
+    from quanticity.core.reasons import Reason
     from quanticity.feeds.importing import Importer, SessionKey
     from quanticity.jobs.imports import ImportSummary
     from quanticity.market.quality import Screened
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None,
                        help="Recorded markets: bring them in, list them, look at them, fetch public ones, ask what is wrong with them.")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #17465400
+# %% ../../nbs/95_app/970_data_cli.ipynb #4cd3e61e
 def _symbol(text: str | None) -> str | None:
     """What `--symbol` says, in capitals. UserError for what is no symbol."""
     return None if text is None else symbol_of(text)
@@ -63,9 +64,14 @@ def _day(text: str | None) -> Any:
 
 
 def _archive(config: "Config", lake: str | None) -> "Archive":
+    import os
+
     from quanticity.store.archive import Archive
 
-    return Archive(lake or config.data.lake_url)
+    archive = Archive(lake or config.data.lake_url)
+    if archive.files.local and os.path.isfile(archive.files.root):  # noqa: PTH113 (Path.is_file raises where it may not look)
+        raise DataError(f"{archive.files.url}: a file, and a lake is a folder", "name a folder with --lake, or in data.lake_url")
+    return archive
 
 
 def _watched() -> TextIO:
@@ -86,7 +92,7 @@ def refuse_twice(option: str, names: "Sequence[str]") -> None:
     if again := [name for name in names if names.count(name) > 1]:
         raise UserError(f"{option} {again[0]} is given twice", "give it once")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #5aa9d73a
+# %% ../../nbs/95_app/970_data_cli.ipynb #c2b973e4
 def refuse_given(context: typer.Context, names: "Sequence[str]", why: str, remedy: str) -> None:
     """UserError, its line `--option why; remedy`, for the first of some parameters of the command that stands on the command line."""
     for name in names:
@@ -98,7 +104,9 @@ def refuse_given(context: typer.Context, names: "Sequence[str]", why: str, remed
 
 def refuse_misplaced(context: typer.Context, named: "Sequence[str]", symbol: str | None) -> None:
     """UserError where an option is of files and only option roots of the lake are named, or the other way round."""
-    files = [what for what in named if Path(what).exists()]
+    from quanticity.feeds.importing import is_there
+
+    files = [what for what in named if is_there(Path(what))]
     roots = [what for what in named if what not in files]
     if not files and roots:
         own = symbol is not None and {root.upper() for root in roots} == {symbol}  # says again what is named: nothing is lost
@@ -107,11 +115,19 @@ def refuse_misplaced(context: typer.Context, named: "Sequence[str]", symbol: str
     if not roots and files:
         refuse_given(context, ("lake",), f"is where option roots are looked for, and {files[0]} is a file or folder", "leave it out")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #e38a837f
+# %% ../../nbs/95_app/970_data_cli.ipynb #8861ea65
+def _read_from(config: "Config") -> str:
+    """The file in which a column mapping is, or belongs: the one that says `data.columns`, else the project's; empty where there is none."""
+    from quanticity.core.project import find_project
+
+    own = (find_project(Path.cwd()) or Path()) / "config" / "config.yaml"
+    return config.origin("data.columns") or (str(own) if own.is_file() else "")
+
+
 def _importer(config: "Config", path: Path, name: str | None) -> "Importer":
     from quanticity.feeds.importing import detect, importers
 
-    known = importers(config.data.importers, config.data)
+    known = importers(config.data.importers, config.data, _read_from(config))
     if name is None:
         return detect(path, known)
     if name not in known:
@@ -137,10 +153,11 @@ def _key_names(keys: "Sequence[SessionKey]", sources: bool = False) -> str:
 
 def _instead(archive: "Archive", symbol: str, sources: bool) -> str:
     """What a lake holds instead of a session that it does not: the symbol's other days, else other symbols, else how to fill it."""
-    if own := archive.sessions(symbols=[symbol]):
+    there, _ = archive.survey()
+    if own := [m for m in there if m.symbol == symbol]:
         known = sorted({f"{m.day} {m.source}" if sources else str(m.day) for m in own})
         return f"days there: {', '.join(known[:10])}{' ...' if len(known) > 10 else ''}; quanticity data import brings one in"
-    if every := sorted({m.symbol for m in archive.sessions()}):
+    if every := sorted({m.symbol for m in there}):
         return f"symbols there: {', '.join(every[:20])}{' ...' if len(every) > 20 else ''}; quanticity data import brings one in"
     return "it holds no session yet: quanticity data import brings some in, quanticity data fetch gets public ones"
 
@@ -172,9 +189,10 @@ def _named(config: "Config", what: str, symbol: str | None, date: str | None, so
            option: list[str] | None) -> "tuple[MarketSession, str]":
     """The session that a person means, with every row that came, and what is known of its licence."""
     from quanticity.feeds.fetch import pinned_licence
+    from quanticity.feeds.importing import is_there
 
     day, path = _day(date), Path(what)
-    if not path.exists():
+    if not is_there(path):
         return _from_lake(config, lake, _root_of(what), day, source)
     importer = _importer(config, path, format)
     keys = _keys(importer, path, symbol, day, source)
@@ -246,7 +264,7 @@ def import_(
     if summary.errors:
         raise typer.Exit(2)
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #fba975c9
+# %% ../../nbs/95_app/970_data_cli.ipynb #0b5938ef
 _UNDERLYING = ("underlying_bars", "underlying_quotes", "underlying_trades")
 
 
@@ -266,34 +284,49 @@ def _list_lines(rows: list[dict[str, Any]], width: int) -> list[str]:
     cells = [[r["symbol"], r["day"], r["source"], f"{r['contracts']:,}", f"{r['quotes']:,}", f"{r['trades']:,}", f"{r['rows']:,}", f"{r['refused']:,}",
               "-" if r["quality"] is None else f"{r['quality']:.2f}", f"{r['bytes'] / 1e6:.2f}"] for r in rows]
     wide = [max(len(line[i]) for line in (head, *cells)) for i in range(len(head))]
-    notes = ["licence", *(str(r["licence"]) for r in rows)]
+    notes = ["licence", *(str(r["licence"]) or "not known" for r in rows)]
     aside = sum(wide) + 2 * len(wide) + max(map(len, notes)) + 2 <= width
     gap = " " if sum(wide) + 2 * len(wide) > width else "  "
     lines = [gap + gap.join(text.ljust(w) if i < 3 else text.rjust(w) for i, (text, w) in enumerate(zip(line, wide, strict=True))) for line in (head, *cells)]
     if aside:
         return [f"{line}  {note}".rstrip() for line, note in zip(lines, notes, strict=True)]
-    of = {note: [f"{r['symbol']} {r['day']}" for r in rows if r["licence"] == note] for note in dict.fromkeys(notes[1:])}
-    return lines + [f"  licence: {note or 'not known'} ({'all' if len(of) == 1 else ', '.join(which)})" for note, which in of.items()]
+    of = {note: [f"{r['symbol']} {r['day']}" for r, n in zip(rows, notes[1:], strict=True) if n == note] for note in dict.fromkeys(notes[1:])}
+    return lines + [f"  licence: {note} ({'all' if len(of) == 1 else ', '.join(which)})" for note, which in of.items()]
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #4c7b96f0
+# %% ../../nbs/95_app/970_data_cli.ipynb #982908ba
 @data_app.command("list")
 def list_(symbol: _Symbol = None, lake: _Lake = None,
           as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False) -> None:
-    """List the sessions of the lake: contracts, rows, refused rows, quality, size, licence."""
+    """List the sessions of the lake: contracts, rows, refused rows, quality, size, licence.
+
+    A session whose manifest cannot be read is named on standard error with what to do; the others are listed, and the exit code is 2.
+    """
     import shutil
 
     import orjson
 
     archive = _archive(_config(), lake)
-    rows = [_listed(m) for m in archive.sessions(symbols=None if symbol is None else [symbol])]
+    found, damaged = archive.survey(symbols=None if symbol is None else [symbol])
+    rows, bad = [], [(f"{d.symbol} {d.day}", d.source, d.error.problem) for d in damaged]
+    for m in found:
+        try:
+            rows.append(_listed(m))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            bad.append((f"{m.symbol} {m.day}", m.source, "its manifest lacks what an import writes"))
     if as_json:
-        typer.echo(orjson.dumps({"lake": archive.files.url, "sessions": rows}).decode())
-        return
-    if not rows:
-        typer.echo(f"  no sessions in {archive.files.url}: quanticity data import brings some in, quanticity data fetch gets public ones")
-        return
-    for line in _list_lines(rows, shutil.get_terminal_size((200, 24)).columns):
-        typer.echo(line)
+        unreadable = [{"session": f"{session} ({source})", "problem": problem} for session, source, problem in bad]
+        typer.echo(orjson.dumps({"lake": archive.files.url, "sessions": rows} | ({"unreadable": unreadable} if bad else {})).decode())
+    elif rows:
+        for line in _list_lines(rows, shutil.get_terminal_size((200, 24)).columns):
+            typer.echo(line)
+    elif not bad:
+        typer.echo(f"  no sessions{'' if symbol is None else ' of ' + symbol} in {archive.files.url}: {_instead(archive, symbol or '', False)}")
+    sys.stdout.flush()
+    for session, source, problem in bad:
+        remedy = f"import it again from its source, or quanticity data remove {session} --source {source} takes it out"
+        print(f"quanticity: {session} ({source}): {problem}; {remedy}", file=sys.stderr)  # noqa: T201
+    if bad:
+        raise typer.Exit(2)
 
 # %% ../../nbs/95_app/970_data_cli.ipynb #3f86b566
 def _stored_keys(archive: "Archive", symbol: str, day: Any, source: str | None) -> "list[SessionKey]":
@@ -338,7 +371,15 @@ def remove(
         return
     typer.echo(f"  {keys[0]}: removed, {how_many(remove_session(archive, keys[0]), 'file')}")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #e50af323
+# %% ../../nbs/95_app/970_data_cli.ipynb #6dee58eb
+def _page_file(html: Path | None) -> None:
+    """UserError where a page is to be written to a folder."""
+    import os
+
+    if html is not None and (html.name in ("", "..") or os.path.isdir(html)):  # noqa: PTH112 (Path.is_dir raises where it may not look)
+        raise UserError(f"--html {html}: a folder, or no name", "name a file, e.g. goog.html")
+
+
 _What = Annotated[str, typer.Argument(help="An option root of the lake (GOOG), or a file or folder of a known format.")]
 _When = Annotated[str | None, typer.Argument(help="Trading day, YYYY-MM-DD.")]
 
@@ -361,6 +402,7 @@ def show(context: typer.Context, what: _What, date: _When = None, symbol: _Symbo
     from quanticity.reports.market_page import finding_summary
     from quanticity.reports.market_terminal import print_market
 
+    _page_file(html)
     refuse_misplaced(context, [what], symbol)
     session, licence = _named(_config(), what, symbol, date, source, format, lake, option)
     screened = screen_session(session)
@@ -374,7 +416,7 @@ def show(context: typer.Context, what: _What, date: _When = None, symbol: _Symbo
     if html is not None:
         typer.echo(f"  page: {html}")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #197bce07
+# %% ../../nbs/95_app/970_data_cli.ipynb #806206ad
 def quality_record(screened: "Screened") -> dict[str, Any]:
     """A session's quality as plain JSON: `score` and its `parts` (0 to 1, None: not to be told, `missing` says why), rows `refused` and `noted` by reason."""
     from quanticity.analytics.snapshot import explained
@@ -386,21 +428,46 @@ def quality_record(screened: "Screened") -> dict[str, Any]:
             "noted": {reason.value: count for reason, count in findings.notes.counts().items()}}
 
 
+def _door_reason(name: str | None) -> "Reason | None":
+    """The reason of that name (`off_quote`, `off quote`); UserError, which names those that the door knows, for another."""
+    from quanticity.market.findings import DOOR_REASONS
+
+    if name is None:
+        return None
+    reason = {r.value: r for r in DOOR_REASONS}.get(name.strip().lower().replace(" ", "_").replace("-", "_"))
+    if reason is None:
+        raise UserError(f"--reason {name}: the door knows no such reason", "it knows " + ", ".join(sorted(DOOR_REASONS)))
+    return reason
+
+
 @data_app.command()
 def quality(context: typer.Context, what: _What, date: _When = None, symbol: _Symbol = None, source: _Source = None, format: _Format = None,
             lake: _Lake = None, option: _Option = None,
+            reason: Annotated[str | None, typer.Option(help="List findings of this reason only: off_quote, crossed_quote ...", show_default=False)] = None,
             most: Annotated[int, typer.Option(help="How many findings to list, one by one.", min=0)] = 20,
             as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False) -> None:
-    """Say what is wrong with a session: rows refused and noted by reason, the quality score with its parts, and the findings one by one."""
+    """Say what is wrong with a session: rows refused and noted by reason, the quality score with its parts, and findings one by one.
+
+    A few findings of each reason are listed, those of refused rows first; --reason lists those of one.
+
+    Examples:
+
+      quanticity data quality GOOG 2015-12-24
+
+      quanticity data quality GOOG 2015-12-24 --reason off_quote
+    """
     import orjson
 
-    from quanticity.market.findings import finding_lines
+    from quanticity.market.findings import finding_lines, join_findings, some_of_each
     from quanticity.market.quality import screen_session
 
+    only = _door_reason(reason)
     refuse_misplaced(context, [what], symbol)
     session, _ = _named(_config(), what, symbol, date, source, format, lake, option)
     screened = screen_session(session)
-    lines = finding_lines(screened.findings, session.contracts, most)
+    asked = join_findings([screened.findings.quarantined, screened.findings.notes] if only is None else
+                          [screened.findings.quarantined.of(only), screened.findings.notes.of(only)])
+    lines = finding_lines(asked if only is not None else some_of_each(asked, most), session.contracts, most)
     record, score = quality_record(screened), screened.score
     if as_json:
         typer.echo(orjson.dumps({"symbol": session.symbol, "day": str(session.date), "source": session.source, **record, "findings": lines}).decode())
@@ -413,15 +480,18 @@ def quality(context: typer.Context, what: _What, date: _When = None, symbol: _Sy
             typer.echo(f"    {verb:<8} {count:>9,}  {reason.replace('_', ' ')}")
     for line in lines:
         typer.echo(f"  {line}")
-    if len(screened.findings) > len(lines):
-        typer.echo(f"  and {len(screened.findings) - len(lines):,} more: --most lists them")
+    if only is not None and not len(asked):
+        typer.echo(f"  no row is refused or noted as {only.text}")
+    if len(asked) > len(lines):
+        typer.echo(f"  and {len(asked) - len(lines):,} more: --most lists them" + (", --reason those of one reason" if only is None else ""))
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #ad621410
+# %% ../../nbs/95_app/970_data_cli.ipynb #1308065d
 @data_app.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="The set: lean (sample days of options), vix (its daily history).")] = "lean",
     into: Annotated[Path, typer.Option(help="Folder to lay the files in.")] = Path("data"),
-    url: Annotated[str | None, typer.Option(help="A mirror to fetch from.")] = None,
+    url: Annotated[str | None, typer.Option(
+        help="A mirror to fetch from, http or https. Its root holds what LEAN's Data does (equity/usa/daily/goog.zip); for vix, vix-daily.csv.")] = None,
 ) -> None:
     """Fetch public recorded days, pinned by their checksums; goes on where it broke off, and says so when there is no network."""
     from quanticity.feeds.fetch import fetch as fetch_set

@@ -79,8 +79,14 @@ def mapping_for(table: Table, mappings: Mapping[str, ColumnsConfig]) -> ColumnsC
             return own.model_copy(update={"delimiter": delimiter})
     return None
 
-# %% ../../nbs/25_feeds/253_columns.ipynb #0d4df533
-def _unmapped(table: Table, mappings: Mapping[str, ColumnsConfig]) -> DataError:
+# %% ../../nbs/25_feeds/253_columns.ipynb #e2a75ab2
+def _where_to(configuration: str) -> str:
+    """Where a column mapping is to be written."""
+    file = configuration or "config/config.yaml (none was read: the defaults apply)"
+    return f"data.columns in {file}; docs/guides/data.md, 'Columns of your own', shows how"
+
+
+def _unmapped(table: Table, mappings: Mapping[str, ColumnsConfig], configuration: str = "") -> DataError:
     """The error for a table that no mapping fits: the nearest mapping's missing columns, or the columns that there are."""
     lacking = []
     for name, mapping in mappings.items():
@@ -89,9 +95,11 @@ def _unmapped(table: Table, mappings: Mapping[str, ColumnsConfig]) -> DataError:
             lacking.append((len(columns - found), name, sorted(columns - found)))
     if lacking:
         _, name, absent = min(lacking)
-        return DataError(f"{table.where}: no column {', '.join(map(repr, absent[:5]))}, which data.columns.{name} names", "mend the mapping, or add one")
+        return DataError(f"{table.where}: no column {', '.join(map(repr, absent[:5]))}, which data.columns.{name} names",
+                         f"mend the mapping, or add one to {_where_to(configuration)}")
     there = ", ".join(header(table))
-    return DataError(f"{table.where}: no column mapping fits its columns {there if len(there) <= 200 else there[:200] + ' ...'}", "add one to data.columns")
+    return DataError(f"{table.where}: no column mapping fits its columns {there if len(there) <= 200 else there[:200] + ' ...'}",
+                     f"add one to {_where_to(configuration)}")
 
 # %% ../../nbs/25_feeds/253_columns.ipynb #592d5248
 def _split(column: DistinctColumn) -> SymbolColumns:
@@ -194,8 +202,8 @@ def _joined(parts: Sequence[ChainRows]) -> ChainRows:
     return ChainRows(np.concatenate([p.ts for p in parts]), np.concatenate([p.expiry_day for p in parts]), np.concatenate([p.strike for p in parts]),
                      np.concatenate([p.is_call for p in parts]), {name: np.concatenate([p.get(name) for p in parts]) for name in names})
 
-# %% ../../nbs/25_feeds/253_columns.ipynb #5f6c247c
-def _mapped(path: Path, mappings: Mapping[str, ColumnsConfig]) -> Iterator[tuple[Table, ColumnsConfig]]:
+# %% ../../nbs/25_feeds/253_columns.ipynb #d0817a79
+def _mapped(path: Path, mappings: Mapping[str, ColumnsConfig], configuration: str = "") -> Iterator[tuple[Table, ColumnsConfig]]:
     """The tables of a path with their mappings. DataError where none fits a file, or no file of a folder."""
     first: Table | None = None
     fits = False
@@ -206,41 +214,43 @@ def _mapped(path: Path, mappings: Mapping[str, ColumnsConfig]) -> Iterator[tuple
             fits = True
             yield table, mapping
         elif not path.is_dir():
-            raise _unmapped(table, mappings)
+            raise _unmapped(table, mappings, configuration)
     if not fits:
-        raise _unmapped(first, mappings) if first else DataError(f"{path}: no table in it", "tables end in .csv, .txt, .gz, .zip, .parquet or .pq")
+        none = DataError(f"{path}: no table in it", "tables end in .csv, .txt, .gz, .zip, .parquet or .pq")
+        raise _unmapped(first, mappings, configuration) if first else none
 
-# %% ../../nbs/25_feeds/253_columns.ipynb #4ab12f4f
+# %% ../../nbs/25_feeds/253_columns.ipynb #d290e477
 def _like_a_table(table: Table) -> bool:
     """Whether a text begins with names or values that something parts. DataError where it is no text."""
     text = table.head[:65536].decode(encoding_of(table.head[:65536], table.where), errors="replace").lstrip("\ufeff \t\r\n")
     return bool(text) and text[0] not in "{[<" and any(mark in text.splitlines()[0] for mark in ",;\t|")
 
 
-def _why_not(path: Path, mappings: Mapping[str, ColumnsConfig]) -> DataError | None:
+def _why_not(path: Path, mappings: Mapping[str, ColumnsConfig], configuration: str = "") -> DataError | None:
     """The error for a path with a table that no mapping fits, or that is damaged; None where there is no table."""
     try:
         table = next(tables(path), None)
-        return _unmapped(table, mappings) if table is not None and (table.kind == "parquet" or _like_a_table(table)) else None
+        return _unmapped(table, mappings, configuration) if table is not None and (table.kind == "parquet" or _like_a_table(table)) else None
     except DataError as error:
         return error
     except (OSError, ValueError, UserError):
         return None
 
-# %% ../../nbs/25_feeds/253_columns.ipynb #8ed7f63c
+# %% ../../nbs/25_feeds/253_columns.ipynb #f8f2f921
 @dataclass(frozen=True)
 class ColumnsImporter:
-    """CSV and Parquet by the mappings of the configuration. Options: `rate` and `dividend`, continuous per year."""
+    """CSV and Parquet by the mappings of the configuration, read from the file `configuration`. Options: `rate` and `dividend`, continuous per year."""
 
     mappings: Mapping[str, ColumnsConfig] = field(default_factory=dict)
     name: str = "columns"
+    configuration: str = ""
 
     def configured(self, data: DataConfig) -> "ColumnsImporter":
         """The importer with the configuration's mappings. ConfigError for one that is not whole."""
         for name, mapping in data.columns.items():
             if lack := incomplete(mapping):
                 raise ConfigError(f"data.columns.{name}: {lack}", "add it to the mapping")
-        return ColumnsImporter(data.columns, self.name)
+        return ColumnsImporter(data.columns, self.name, self.configuration)
 
     def recognises(self, path: Path) -> bool:
         """Whether a mapping fits the file, or one of the files of a folder."""
@@ -251,12 +261,12 @@ class ColumnsImporter:
 
     def why_not(self, path: Path) -> DataError | None:
         """The error for a file or folder with a table that is not recognised; None where there is none."""
-        return _why_not(path, self.mappings)
+        return _why_not(path, self.mappings, self.configuration)
 
     def sessions(self, path: Path) -> tuple[SessionKey, ...]:
         """Every option root and New York date in it. DataError where it has no row."""
         pairs: set[tuple[str, date]] = set()
-        for table, mapping in _mapped(path, self.mappings):
+        for table, mapping in _mapped(path, self.mappings, self.configuration):
             pairs |= _sessions(table, mapping)
         if not pairs:
             raise DataError(f"{path}: a header and no row after it", "check that it was written to its end")
@@ -267,7 +277,7 @@ class ColumnsImporter:
         numbers = number_options(options, self.name, rate=0.0, dividend=0.0)
         hours = hours_of(key.symbol, key.day, str(path))
         parts, files, notes, undated = [], {}, [], False
-        for table, mapping in _mapped(path, self.mappings):
+        for table, mapping in _mapped(path, self.mappings, self.configuration):
             if found := _rows(table, mapping, key):
                 parts += found
                 files[table.name] = table.sha256()

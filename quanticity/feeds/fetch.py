@@ -87,7 +87,7 @@ def _download(url: str, part: Path, size: int, advance: Callable[[int], None]) -
                 if out.tell() > size:
                     raise DataError(f"{url} sends more than the {size:,} bytes that are pinned", "the published file has changed")
 
-# %% ../../nbs/25_feeds/254_fetch.ipynb #988d3521
+# %% ../../nbs/25_feeds/254_fetch.ipynb #61574318
 @dataclass(frozen=True)
 class Fetched:
     """What a fetch came to: files newly fetched and already there, bytes that came over the network, and the folder."""
@@ -105,11 +105,14 @@ def fetch(pinned: PinnedSet, folder: Path, progress: Progress | None = None, bas
     """Fetch a set's files below `folder / pinned.into`, each checked by its sha256; those already there are left alone.
 
     `progress` is called with (bytes done, bytes in all, file). `base_url` is a mirror to be used instead of the set's own. Raises
-    UserError where the network or a file cannot be had, DataError where a file is not the pinned one, OutputError where it cannot be written.
+    UserError where the network or a file cannot be had, or the mirror is none of the web, DataError where a file is not the pinned one, OutputError
+    where it cannot be written.
     """
     import pooch
     import requests
 
+    if base_url is not None and not base_url.lower().startswith(("http://", "https://")):
+        raise UserError(f"--url {base_url}: no address of the web", "it begins with http:// or https://")
     keeper = _keeper(pinned, folder, base_url)
     counts = {"fetched": 0, "present": 0, "bytes": 0, "done": 0}
     for file in pinned.files:

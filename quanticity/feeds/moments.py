@@ -110,7 +110,7 @@ def _time_number(value: Any, pattern: str) -> int:
         value = time_of_day.fromisoformat(text) if pattern == "iso" else _parsed(text, pattern).time()
     return ((value.hour * 60 + value.minute) * 60 + value.second) * 1_000_000_000 + int(value.microsecond) * 1_000
 
-# %% ../../nbs/25_feeds/2527_moments.ipynb #69922617
+# %% ../../nbs/25_feeds/2527_moments.ipynb #6fb4800e
 def _moments(column: "pa.Array", name: str, mapping: ColumnsConfig, where: str, first_row: int) -> IntArray:
     """A column of moments as nanoseconds UTC, a row each."""
     import pyarrow as pa
@@ -121,6 +121,8 @@ def _moments(column: "pa.Array", name: str, mapping: ColumnsConfig, where: str, 
         return _numbered(column, name, UNITS[pattern], where, first_row)
     found = DistinctColumn(column, name, where, first_row)
     values = found.values
+    if pattern == "iso" and (told := _number_words(values)):
+        raise DataError(f"{where}: {name} holds {told}", "set timestamp_format: s, ms, us or ns, in a mapping of data.columns")
     if pa.types.is_timestamp(kind):
         aware = pa.timestamp("ns", "UTC") if kind.tz else pa.timestamp("ns")
     elif pattern == "iso":
@@ -133,6 +135,20 @@ def _moments(column: "pa.Array", name: str, mapping: ColumnsConfig, where: str, 
         return found.each(lambda v: _instant(v, "iso", ZoneInfo(mapping.zone)), "a moment such as 2015-12-24 09:31:00")
     ts: IntArray = (stamps if aware.tz else to_utc(stamps, mapping.zone))[found.rows]
     return ts
+
+
+def _number_words(values: "pa.Array") -> str:
+    """What a column of numbers holds, in words; empty for one of anything else. A text of eight digits is a date."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = values.type
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "numbers"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        whole = len(values) and pc.all(pc.match_substring_regex(values, r"^\s*[-+]?(\d{1,7}|\d{9,})(\.\d*)?\s*$")).as_py()
+        return "whole numbers" if whole else ""
+    return "whole numbers" if pa.types.is_integer(kind) else ""
 
 
 def _iso_kind(values: "pa.Array") -> Any:

@@ -7,11 +7,12 @@ __all__ = ['REGIMES', 'EdgeKind', 'PRICE_STEPS', 'CENT_ROOTS', 'generator', 'tot
            'Regime', 'PlantedEdge', 'UnderlyingParameters', 'OptionParameters', 'FlowParameters', 'SimulatorParameters',
            'price_steps']
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #80ee374f
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #daee8424
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Literal
+from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,11 +20,11 @@ from ..core.clock import INDEX_ROOTS
 from ..core.errors import ConfigError
 from ..market.chain import FloatArray, IntArray
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #6e8fb9d0
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #d7621d92
 def generator(seed: int, *names: object) -> np.random.Generator:
-    """The random stream of a seed and a name, whatever else is drawn; ConfigError for a negative seed."""
-    if seed < 0:
-        raise ConfigError(f"simulator: seed = {seed}", "expected a whole number of at least 0")
+    """The random stream of a seed and a name, whatever else is drawn; ConfigError for a seed that is no whole number from 0."""
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError(f"simulator: seed = {seed!r}", "expected a whole number of at least 0")
     name = "|".join([str(seed), *(str(n) for n in names)])
     return np.random.Generator(np.random.PCG64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")))
 
@@ -79,7 +80,12 @@ def wandering(rng: np.random.Generator, seconds: FloatArray, memory_seconds: flo
         out.append(x)
     return np.array(out)
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #d80357c3
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #6047ef29
+def _numbers(*values: Any) -> bool:
+    """Whether all of them are numbers: no text, no truth value, not NaN."""
+    return all(isinstance(value, Real) and not isinstance(value, bool) and value == value for value in values)
+
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #78e439f9
 @dataclass(frozen=True, slots=True)
 class Regime:
     """What a day is like.
@@ -96,14 +102,15 @@ class Regime:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (self.variance > 0 and self.jumps >= 0 and 0 <= self.stay <= 1 and self.weight >= 0 and abs(self.drift) < 1):
+        if not (_numbers(self.variance, self.drift, self.jumps, self.stay, self.weight)
+                and self.variance > 0 and self.jumps >= 0 and 0 <= self.stay <= 1 and self.weight >= 0 and abs(self.drift) < 1):
             raise ConfigError(f"simulator: regime {self.name!r} is not possible", "expected variance > 0, jumps and weight >= 0, stay in 0..1, |drift| < 1")
 
 
 REGIMES = (Regime("calm", 0.8, 0.0, 0.7, 0.93, 3.0), Regime("stressed", 2.6, -0.001, 2.5, 0.85, 1.0), Regime("rising", 0.7, 0.002, 0.6, 0.88, 1.0),
            Regime("falling", 1.5, -0.003, 1.3, 0.80, 0.7))
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #d167b770
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #44106db2
 EdgeKind = Literal["momentum", "reversion", "flow", "time_of_day"]
 
 
@@ -117,7 +124,8 @@ class PlantedEdge:
     lookback: float = 1800.0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("momentum", "reversion", "flow", "time_of_day") or not (abs(self.size) < 0.1 and self.half_life > 0 and self.lookback > 0):
+        possible = _numbers(self.size, self.half_life, self.lookback) and abs(self.size) < 0.1 and self.half_life > 0 and self.lookback > 0
+        if self.kind not in ("momentum", "reversion", "flow", "time_of_day") or not possible:
             raise ConfigError(f"simulator: no such edge: {self}", "expected momentum, reversion, flow or time_of_day, |size| < 0.1, times above 0")
 
 # %% ../../nbs/25_feeds/281_sim_parameters.ipynb #6e72c7d9
@@ -180,7 +188,7 @@ class FlowParameters(OptionParameters):
     impact: float = 2.0  # log return in daily volatilities, over shares in daily volumes
     hedge_seconds: float = 120.0  # time in which dealers work off most of an imbalance
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #816e0853
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #d3051893
 PRICE_STEPS = {"cent": (10_000, 10_000), "penny": (10_000, 50_000), "nickel": (50_000, 100_000), "fine": (100, 100)}  # millionths of a dollar
 _POSITIVE = ("spot", "volatility", "curvature", "strike_step", "strikes", "spread", "expiries", "hedge_seconds", "underlying_volume")
 _SIGNED = ("skew", "rate", "dividend", "leverage", "dealer_tilt", "dealer_gamma", "correlation", "variance_premium")
@@ -189,12 +197,15 @@ _BOUNDS = {"u_shape": 2.9, "correlation": 1.0, "dealer_tilt": 1.0, "dealer_gamma
 
 
 def _check_numbers(p: FlowParameters) -> None:
-    """ConfigError for a number of the wrong sign, or none."""
+    """ConfigError for a number of the wrong sign, or none; and for what is neither yes nor no where that is asked."""
     for f in fields(p):
         value = getattr(p, f.name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(f.default, bool):
+            if not isinstance(value, bool):
+                raise ConfigError(f"simulator: {f.name} = {value!r}", "expected True or False")
+        elif isinstance(f.default, int | float):
             positive = f.name in _POSITIVE
-            if value != value or abs(value) > 1e12 or (f.name not in _SIGNED and value < 0) or (positive and value <= 0):
+            if not _numbers(value) or abs(value) > 1e12 or (f.name not in _SIGNED and value < 0) or (positive and value <= 0):
                 raise ConfigError(f"simulator: {f.name} = {value!r}", "expected a number above 0" if positive else "expected a number")
 
 
@@ -214,7 +225,25 @@ def _check_options(p: FlowParameters) -> None:
         if abs(getattr(p, name)) > bound:
             raise ConfigError(f"simulator: {name} = {getattr(p, name)!r}", f"expected at most {bound:g}")
 
-# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #b0195c86
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #ea31c1ba
+_PAIRS = "expected pairs: minutes after the open (from 0), and a number above 0"
+_SHAPE = "expected base, height at the open, decay, height at the close, decay; base and decays above 0"
+
+
+def _check_lists(news: Any, halts: Any, day_shape: Any, regimes: Any, edges: Any) -> None:
+    """ConfigError where one of these holds something else than it should."""
+    for name, given in (("news", news), ("halts", halts)):
+        pairs = isinstance(given, tuple) and all(isinstance(pair, tuple | list) and len(pair) == 2 and _numbers(*pair) for pair in given)
+        if not pairs or any(minute < 0 or size <= 0 for minute, size in given):
+            raise ConfigError(f"simulator: {name} {given!r}", _PAIRS)
+    if not isinstance(day_shape, tuple) or not _numbers(*day_shape) or (
+            day_shape and (len(day_shape) != 5 or min(day_shape) < 0 or min(day_shape[2], day_shape[4]) <= 0 or day_shape[0] <= 0)):
+        raise ConfigError(f"simulator: day_shape {day_shape!r}", _SHAPE)
+    for name, given, kind in (("regimes", regimes, Regime), ("edges", edges, PlantedEdge)):
+        if not isinstance(given, tuple) or not all(isinstance(one, kind) for one in given):
+            raise ConfigError(f"simulator: {name} {given!r}", f"expected a tuple of {kind.__name__}(...)")
+
+# %% ../../nbs/25_feeds/281_sim_parameters.ipynb #b9fd7b94
 @dataclass(frozen=True)
 class SimulatorParameters(FlowParameters):
     """What a simulated market is made of. Volatilities are per year, prices dollars, rates continuous per year.
@@ -230,16 +259,15 @@ class SimulatorParameters(FlowParameters):
     fair: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("news", "halts", "day_shape", "regimes", "edges"):
+            if isinstance(given := getattr(self, name), list):  # what holds lists has no hash
+                object.__setattr__(self, name, tuple(tuple(one) if isinstance(one, list) else one for one in given))
         _check_numbers(self)
         _check_options(self)
+        _check_lists(self.news, self.halts, self.day_shape, self.regimes, self.edges)
         if self.price_grid not in ("auto", *PRICE_STEPS) or not self.regimes:
             raise ConfigError(f"simulator: price_grid {self.price_grid!r}, {len(self.regimes)} regimes",
                               "price_grid is one of auto, cent, penny, nickel, fine; at least one regime")
-        if any(minute < 0 or size <= 0 for minute, size in (*self.news, *self.halts)):
-            raise ConfigError(f"simulator: news {self.news}, halts {self.halts}", "expected pairs: minutes after the open (from 0), and a number above 0")
-        if self.day_shape and (len(self.day_shape) != 5 or min(self.day_shape) < 0 or min(self.day_shape[2], self.day_shape[4]) <= 0 or self.day_shape[0] <= 0):
-            raise ConfigError(f"simulator: day_shape {self.day_shape}",
-                              "expected base, height at the open, decay, height at the close, decay; base and decays above 0")
         if self.fair and self.edges:
             raise ConfigError("simulator: a fair market has no planted edge", "leave out fair or the edges")
 

@@ -6,16 +6,19 @@
 __all__ = ['DEMO_DAY', 'SimulatedDay', 'sessions_from', 'kind_of_market', 'simulate', 'simulate_session', 'stream', 'Extras',
            'SimulatorParameters', 'PlantedEdge', 'Regime', 'REGIMES']
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #9e08a858
-from collections.abc import Iterator, Mapping, Sequence
+# %% ../../nbs/25_feeds/28_simulator.ipynb #f38a4050
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
 from ..core.clock import next_session, option_close, previous_session
 from ..core.errors import ConfigError
+from ..core.occ import symbol_of
 from .sim_auction import ClosingOrders
 from .sim_calibration import moneyness
 from .sim_day import DayPart, Positions, SymbolDay, first_positions
@@ -33,7 +36,7 @@ DEMO_DAY = date(2026, 3, 20)
 _MINUTE = 60_000_000_000
 _AHEAD = 800  # sessions for which variance is expected; a fair market knows its regimes so far ahead
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #549ba651
+# %% ../../nbs/25_feeds/28_simulator.ipynb #8dba0758
 @dataclass(frozen=True, eq=False)
 class SimulatedDay:
     """A symbol's day as the market showed it, and as it was."""
@@ -62,20 +65,51 @@ class _Run:
     extras: Extras
 
 
-def _run(seed: int, days: Sequence[date], parameters: SimulatorParameters, step_seconds: float, extras: Extras | None = None) -> _Run:
-    generator(seed)  # refuses a negative seed
+def _dates(days: Any) -> tuple[date, ...]:
+    """Dates in a tuple; ConfigError for what is none, and for one date that stands alone."""
+    if isinstance(days, str | date) or not isinstance(days, Iterable):
+        raise ConfigError(f"simulator: days = {days!r}", "expected a list of dates, as sessions_from(date(2026, 3, 20), 5) gives it")
+    days = tuple(days)
+    for day in days:
+        if not isinstance(day, date) or isinstance(day, datetime):
+            raise ConfigError(f"simulator: {day!r} is no date", "expected one as date(2026, 3, 20)")
+    return days
+
+
+def _root(symbol: Any) -> None:
+    """ConfigError for what is no option root in capitals."""
+    if not isinstance(symbol, str):
+        raise ConfigError(f"simulator: {symbol!r} is no symbol", "expected a text as 'SPX'")
+    if symbol_of(symbol) != symbol:
+        raise ConfigError(f"simulator: symbol {symbol!r}", f"expected capitals: {symbol_of(symbol)!r}")
+
+
+def _run(seed: int, days: Sequence[date], parameters: SimulatorParameters, step_seconds: float, extras: Extras | None = None,
+         symbols: Iterable[str] = ()) -> _Run:
+    generator(seed)  # refuses what is no seed
+    for given, kind in ((parameters, SimulatorParameters), (extras, Extras)):
+        if not isinstance(given, kind) and given is not None:
+            raise ConfigError(f"simulator: {given!r} are no parameters", f"expected {kind.__name__}(...)")
+    if not isinstance(step_seconds, Real) or isinstance(step_seconds, bool):
+        raise ConfigError(f"simulator: step_seconds = {step_seconds!r}", "expected a number of seconds")
+    for symbol in symbols:
+        _root(symbol)
     extras = extras or Extras()
     extras.check(parameters)
+    days = _dates(days)
     if not days:
         raise ConfigError("simulator: no days", "name at least one session")
     for before, after in pairwise(days):
         if next_session(before).date != after:
             raise ConfigError(f"simulator: {after:%Y-%m-%d} is not the session after {before:%Y-%m-%d}", "name sessions in a row, none left out")
-    return _Run(seed, tuple(days), regime_path(seed, len(days) + _AHEAD, parameters.regimes), step_seconds, extras)
+    return _Run(seed, days, regime_path(seed, len(days) + _AHEAD, parameters.regimes), step_seconds, extras)
 
 
 def sessions_from(first: date, count: int) -> list[date]:
     """So many sessions in a row, from a date on (which must be one; UserError otherwise)."""
+    _dates([first])
+    if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
+        raise ConfigError(f"simulator: {count!r} sessions", "expected a whole number of at least 1")
     option_close("", first)  # refuses a day without a session
     days = [first]
     while len(days) < count:
@@ -110,7 +144,7 @@ def _evening(symbol: str, grid: DayGrid, before: int, listed: Contracts, varianc
     surface = Surface(listed, clock, settles, p)
     return surface.volatility(state.spot, before, 0.0, state.smile(p), np.zeros(len(surface.settles)))
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #724ccc72
+# %% ../../nbs/25_feeds/28_simulator.ipynb #da7e7d87
 def kind_of_market(parameters: SimulatorParameters, seed: int) -> str:
     """What is to be known of a simulated market before a result in it is believed: whether anything can be earned in it."""
     if parameters.fair:
@@ -123,24 +157,36 @@ def simulate(seed: int, days: Sequence[date], symbols: Sequence[str] | Mapping[s
              parameters: SimulatorParameters | None = None, step_seconds: float = 60.0, extras: Extras | None = None) -> Iterator[SimulatedDay]:
     """Sessions in a row of one or many symbols, with the truth of each, day by day and within a day symbol by symbol.
 
-    `days` are sessions in a row (`sessions_from`). `symbols` may map each symbol to parameters of its own; the regimes are those of the first. Steps of
-    60 seconds make a session of minutes, shorter ones ticks. `extras` are auctions, books and volatility indices. Raises UserError where the market is
-    closed on a day, ConfigError for a negative seed or days that do not follow each other.
+    `days` are sessions in a row (`sessions_from`). `symbols` are one (a text) or several, and may map each to parameters of its own; the regimes are those of
+    the first. Steps of 60 seconds make a session of minutes, shorter ones ticks. `extras` are auctions, books and volatility indices. Raises at once, before
+    the first day is asked for: UserError for what is no symbol, ConfigError for what is no seed, date or parameter and for days that do not follow each
+    other. Where the market is closed on a day, its turn raises UserError.
     """
-    named = dict(symbols) if isinstance(symbols, Mapping) else {symbol: parameters or SimulatorParameters() for symbol in symbols}
+    if isinstance(symbols, str):
+        symbols = (symbols,)
+    elif not isinstance(symbols, Iterable):
+        raise ConfigError(f"simulator: symbols = {symbols!r}", "expected a list of texts as ['SPX']")
+    usual = SimulatorParameters() if parameters is None else parameters
+    named = dict(symbols) if isinstance(symbols, Mapping) else dict.fromkeys(symbols, usual)
     if not named:
         raise ConfigError("simulator: no symbols", "name at least one")
-    run = _run(seed, days, next(iter(named.values())), step_seconds, extras)
+    run = _run(seed, days, next(iter(named.values())), step_seconds, extras, named)
     for symbol, p in named.items():
+        if not isinstance(p, SimulatorParameters):
+            raise ConfigError(f"simulator: {p!r} are no parameters of {symbol}", "expected SimulatorParameters(...)")
         run.extras.check(p)
         if [r.name for r in p.regimes] != [r.name for r in next(iter(named.values())).regimes]:
             raise ConfigError(f"simulator: {symbol} has other regimes than the first symbol", "the market's regimes are common: give all the same names")
+    return _days(run, named)
+
+
+def _days(run: _Run, named: Mapping[str, SimulatorParameters]) -> Iterator[SimulatedDay]:
     carried = {symbol: _Carried(PathState(log_billionths(p.spot))) for symbol, p in named.items()}
     for number in range(len(run.days)):
         for symbol, p in named.items():
             day, orders, evening = _prepare(run, number, symbol, carried[symbol], p)
             parts = list(day.parts())
-            session, prints, effects = build_session(day, parts, orders, evening, run.extras, (kind_of_market(p, seed),))
+            session, prints, effects = build_session(day, parts, orders, evening, run.extras, (kind_of_market(p, run.seed),))
             carried[symbol] = _Carried(day.state, day.positions, day.next_parent)
             yield SimulatedDay(session, build_truth(day, parts, session, prints, effects, int(run.path[number])))
 
@@ -150,22 +196,22 @@ def simulate_session(seed: int, day: date = DEMO_DAY, symbol: str = "SIM", param
     """A session of a simulated option root, the same bytes for the same arguments.
 
     Minute steps from the open to the close of that day (half days end early). 408 contracts of four expiries by default.
-    Raises UserError where the market is closed that day, ConfigError for a negative seed.
+    Raises UserError where the market is closed that day and for what is no symbol, ConfigError for what is no seed, date or parameter.
     """
-    p = parameters or SimulatorParameters()
-    run = _run(seed, [day], p, step_seconds, extras)
+    p = SimulatorParameters() if parameters is None else parameters
+    run = _run(seed, [day], p, step_seconds, extras, (symbol,))
     one, orders, evening = _prepare(run, 0, symbol, _Carried(PathState(log_billionths(p.spot))), p)
     return build_session(one, list(one.parts()), orders, evening, run.extras, (kind_of_market(p, seed),))[0]
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #1ff95be3
+# %% ../../nbs/25_feeds/28_simulator.ipynb #4233d54b
 def stream(seed: int, day: date = DEMO_DAY, symbol: str = "SIM", parameters: SimulatorParameters | None = None, step_seconds: float = 1.0,
            until_seconds: float | None = None) -> tuple[Contracts, Iterator[DayPart]]:
     """The contracts of one day, and its rows five minutes at a time: quotes and trades as `simulate_session` gives them, no auctions and books.
 
     `until_seconds` ends it early, so many seconds after the open.
     """
-    p = parameters or SimulatorParameters()
-    one, _, _ = _prepare(_run(seed, [day], p, step_seconds), 0, symbol, _Carried(PathState(log_billionths(p.spot))), p)
+    p = SimulatorParameters() if parameters is None else parameters
+    one, _, _ = _prepare(_run(seed, [day], p, step_seconds, symbols=(symbol,)), 0, symbol, _Carried(PathState(log_billionths(p.spot))), p)
     last = one.grid.closes if until_seconds is None else one.grid.opens + round(until_seconds * NANO)
     return one.listed, _until(one.parts(), last)
 

@@ -125,7 +125,7 @@ def _in_batches(session: MarketSession, limits: QualityParameters, previous_clos
             kept[name], quarantine[name] = tape.where(keep), (rows_refused, tape.where(~keep))
     return Screened(replace(session, **kept) if kept else session, findings, quarantine, session_score(session, findings))
 
-# %% ../../nbs/80_jobs/849_imports.ipynb #a279cf3b
+# %% ../../nbs/80_jobs/849_imports.ipynb #fddc2208
 @dataclass(frozen=True)
 class ImportReport:
     """What became of a session: its manifest, whether anything was written (False: it was there already), and the seconds of each step."""
@@ -134,7 +134,7 @@ class ImportReport:
     manifest: Manifest
     written: bool
     seconds: Mapping[str, float]
-    replaced: str = ""  # what was there before from other files, in a few words
+    replaced: str = ""  # what was there before and is not what was written, and why, in a few words
 
     @property
     def accepted(self) -> int:
@@ -148,9 +148,9 @@ class ImportReport:
 
     def __str__(self) -> str:
         what = f"{how_many(self.accepted, 'row')}, {self.refused:,} refused, {self.manifest.bytes / 1e6:.2f} MB" if self.written else "already there"
-        return f"{self.key}: {what} in {sum(self.seconds.values()):.2f} s{self.replaced and f', replaces {self.replaced} from other files'}"
+        return f"{self.key}: {what} in {sum(self.seconds.values()):.2f} s{self.replaced and f', replaces {self.replaced}'}"
 
-# %% ../../nbs/80_jobs/849_imports.ipynb #f4367f7c
+# %% ../../nbs/80_jobs/849_imports.ipynb #13c47dda
 class OtherFiles(DataError):
     """A session of the same symbol, day and source is in the archive, made from other files: it is not replaced unasked."""
 
@@ -161,25 +161,40 @@ def _told(there: Manifest) -> str:
     first, last = ([ns for ns in ends if ns is not None] for ends in ([t.first for t in stored], [t.last for t in stored]))
     ends = [min(first), max(last)] if first and last else []
     clock = dict.fromkeys(f"{datetime.fromtimestamp(ns // 10**9, NEW_YORK):%H:%M}" for ns in ends)
-    rows = sum(int(both["accepted"]) for both in there.attributes["counts"].values())
+    rows = sum(int(both["accepted"]) for both in there.attributes.get("counts", {}).values())
     return f"{' to '.join(clock)} New York, {how_many(rows, 'row')}" if clock else how_many(rows, "row")
 
 
-def _there(session: MarketSession, key: SessionKey, archive: Archive, replace: bool) -> tuple[str, str]:
-    """The licence note that an earlier import of the session left, and what it replaces that was made from other files ("": nothing).
+def _there(session: MarketSession, key: SessionKey, archive: Archive, replace: bool) -> tuple[str, str, Manifest | None]:
+    """The licence note that an earlier import of the session left, what is replaced for what it is ("": nothing), and what was made of the same files.
 
-    Raises OtherFiles where something would be and `replace` does not say so.
+    Raises OtherFiles where something from other files would be replaced and `replace` does not say so.
     """
-    found = archive.sessions(symbols=[key.symbol], days=[key.day], sources=[key.source])
+    found, damaged = archive.survey(symbols=[key.symbol], days=[key.day], sources=[key.source])
+    if damaged:
+        return "", "what was there, whose manifest could not be read", None
     if not found:
-        return "", ""
+        return "", "", None
     if set(found[0].attributes.get("files", {}).values()) <= set(session.files.values()):
-        return str(found[0].attributes["licence"]), ""
+        return str(found[0].attributes.get("licence", "")), "", found[0]
     if not replace:
         raise OtherFiles(f"{key} is in the lake from other files ({_told(found[0])})", "--replace puts what is imported in its place")
-    return "", _told(found[0])
+    return "", f"{_told(found[0])} from other files", None
 
-# %% ../../nbs/80_jobs/849_imports.ipynb #15df7445
+
+def _otherwise(before: Manifest | None, now: Manifest) -> str:
+    """What a session that was made of the same files held, where it is not what they give now ("": the same)."""
+    if before is None or _content(before) == _content(now):
+        return ""
+    more = set(before.attributes.get("files", {}).values()) < set(now.attributes.get("files", {}).values())
+    return f"{_told(before)}, {'from fewer files' if more else 'read with other settings'}"
+
+
+def _content(of: Manifest) -> tuple[Any, ...]:
+    """What a session says: its rows, and what was found of them. Licence and names of files are left out."""
+    return {name: table.content_sha256 for name, table in of.tables.items()}, of.attributes.get("session_digest"), of.attributes.get("quality")
+
+# %% ../../nbs/80_jobs/849_imports.ipynb #2fe5f44b
 def _keep(session: MarketSession, archive: Archive, door: Door, licence: str, force: bool, seconds: dict[str, float],
           progress: Callable[[str], None], replace: bool = False) -> ImportReport:
     """Let a loaded session pass the door and write what came through."""
@@ -187,7 +202,7 @@ def _keep(session: MarketSession, archive: Archive, door: Door, licence: str, fo
     progress("looking at its quality")
     started = monotonic()
     with archive.writer(key, force=force) as writer:
-        noted, replaced = _there(session, key, archive, replace)
+        noted, replaced, before = _there(session, key, archive, replace)
         licence = licence or noted
         admitted = door(session, lambda name, tape: writer.append(name, tape_table(tape)))
         between = monotonic()
@@ -195,7 +210,7 @@ def _keep(session: MarketSession, archive: Archive, door: Door, licence: str, fo
         manifest, written = finish_session(writer, admitted.session, quarantine=admitted.quarantine, quality=admitted.quality, licence=licence,
                                            given=admitted.given)
     seconds |= {"quality": between - started, "write": monotonic() - between}
-    return ImportReport(key, manifest, written, seconds, replaced)
+    return ImportReport(key, manifest, written, seconds, replaced or (_otherwise(before, manifest) if written else ""))
 
 # %% ../../nbs/80_jobs/849_imports.ipynb #49bfca0a
 def import_session(importer: Importer, path: Path, key: SessionKey, archive: Archive, *, options: Mapping[str, str] | None = None, door: Door = admit,

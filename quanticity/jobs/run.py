@@ -89,7 +89,7 @@ def load_market(request: ReplayRequest, config: Config) -> MarketSession:
     """The session that a request names."""
     return market_reader(request, config)()
 
-# %% ../../nbs/80_jobs/846_run.ipynb #c0298cf7
+# %% ../../nbs/80_jobs/846_run.ipynb #bdc7fdee
 def _from_lake(url: str, symbol: str, day: date) -> MarketSession:
     from quanticity.feeds.importing import SessionKey
     from quanticity.feeds.recording import read_session
@@ -98,9 +98,11 @@ def _from_lake(url: str, symbol: str, day: date) -> MarketSession:
     archive = Archive(url)
     found = archive.sessions(symbols=[symbol], days=[day])
     if not found:
-        days = ", ".join(sorted({str(m.day) for m in archive.sessions(symbols=[symbol])})[:10])
-        there = f"days there: {days}" if days else f"symbols there: {', '.join(sorted({m.symbol for m in archive.sessions()})[:20]) or 'none'}"
-        raise DataMissing(f"no session of {symbol} on {day} in {url}", f"{there}; quanticity data import brings one in")
+        every, _ = archive.survey()
+        days = ", ".join(sorted({str(m.day) for m in every if m.symbol == symbol})[:10])
+        names = ", ".join(sorted({m.symbol for m in every})[:20])
+        there = f"days there: {days}; " if days else f"symbols there: {names}; " if names else "it holds no session yet: "
+        raise DataMissing(f"no session of {symbol} on {day} in {url}", f"{there}quanticity data import brings one in")
     if len(found) > 1:
         raise DataError(f"{symbol} {day} is in {url} from {' and '.join(m.source for m in found)}", "keep one of them")
     session = read_session(archive, SessionKey(symbol, day, found[0].source))

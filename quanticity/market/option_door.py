@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SpotBeliefs', 'by_minute', 'OptionDoor', 'refuse_split', 'refuse_strikes', 'refuse_forbidden']
 
-# %% ../../nbs/20_market/267_option_door.ipynb #18067234
+# %% ../../nbs/20_market/267_option_door.ipynb #90be9c68
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -16,6 +16,7 @@ from ..core.reasons import Reason
 from .chain import Contracts, FloatArray, IntArray
 from .contract_checks import ParityReading, ParityWatch, beyond_strikes, clock_lag
 from .findings import FindingsBuilder, Severity
+from .halts import Halts
 from .quality_parameters import QualityParameters
 from .quote_memory import QuoteMemory, take_quotes, take_trades
 from .row_checks import Screening
@@ -62,13 +63,14 @@ def by_minute(s: Screening, opens: int) -> list[tuple[int, IntArray]]:
     first, cuts = minute_cuts(s.tape.ts if s.clean else s.tape.ts[rows], opens)
     return [(first + k, rows[a:b]) for k, (a, b) in enumerate(pairwise(cuts.tolist())) if b > a]
 
-# %% ../../nbs/20_market/267_option_door.ipynb #91dd63f5
+# %% ../../nbs/20_market/267_option_door.ipynb #16e8d2a8
 class OptionDoor:
     """Judges quotes and trades of one session's options. `opens` and `closes` are nanoseconds UTC, `rate` is continuous per year."""
 
-    def __init__(self, contracts: Contracts, opens: int, closes: int, rate: float, verdict: npt.NDArray[np.int8], parameters: QualityParameters) -> None:
+    def __init__(self, contracts: Contracts, opens: int, closes: int, rate: float, verdict: npt.NDArray[np.int8], parameters: QualityParameters,
+                 halts: Halts | None = None) -> None:
         self.opens, self.p, self.verdict = opens, parameters, verdict
-        self.memory, self.parity = QuoteMemory(contracts, opens, parameters), ParityWatch(contracts, opens, rate, parameters)
+        self.memory, self.parity = QuoteMemory(contracts, opens, parameters, halts), ParityWatch(contracts, opens, rate, parameters)
         self.beliefs = SpotBeliefs(max(int((closes - opens) // _MINUTE), 0) + 2, parameters)
         strike = contracts.strike
         self.strikes = (float(strike.min()), float(np.median(strike)), float(strike.max())) if len(contracts) else (np.nan,) * 3

@@ -6,7 +6,7 @@
 __all__ = ['Door', 'Screened', 'screen_session', 'session_score', 'Findings', 'QualityParameters', 'QualityScore', 'Severity',
            'chain_quality', 'finding_lines', 'join_findings']
 
-# %% ../../nbs/20_market/26_quality.ipynb #8d96feb9
+# %% ../../nbs/20_market/26_quality.ipynb #476ca71b
 from dataclasses import dataclass, fields, replace
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
@@ -21,8 +21,10 @@ from .chain import BoolArray, Contracts, IntArray, nanoseconds
 from .chain_quality import QualityScore, chain_quality, combine
 from .contract_checks import check_listing
 from .findings import TAPES, Findings, FindingsBuilder, Severity, finding_lines, join_findings
+from .halts import Halts
 from .option_door import OptionDoor
 from .quality_parameters import QualityParameters
+from .quote_memory import QuoteMemory
 from .row_checks import Screening
 from .sequence_checks import GapWatch, TapeClock
 from .session import Batch, MarketSession
@@ -36,11 +38,12 @@ _FOREVER = 1 << 62
 _WATCHED = ("quotes", "underlying_bars", "underlying_quotes")
 _IN_A_BATCH = tuple(f.name for f in fields(Batch) if f.name != "now")
 
-# %% ../../nbs/20_market/26_quality.ipynb #cc0065c3
-def _clocks(opens: int, closes: int, p: QualityParameters) -> dict[str, TapeClock]:
+# %% ../../nbs/20_market/26_quality.ipynb #41423772
+def _clocks(opens: int, closes: int, p: QualityParameters, halts: Halts) -> dict[str, TapeClock]:
     """A clock a tape: options keep the option session's hours, the rest may come from early morning to evening."""
     start, stop = opens - int(p.before_hours * 3600e9), closes + int(p.after_hours * 3600e9)
-    return {name: TapeClock(opens, closes, *((opens, closes) if name in ("quotes", "trades") else (start, stop)), name in _WATCHED, p) for name in _IN_A_BATCH}
+    return {name: TapeClock(opens, closes, *((opens, closes) if name in ("quotes", "trades") else (start, stop)), name in _WATCHED, p, halts)
+            for name in _IN_A_BATCH}
 
 
 def _gap_watches(opens: int, closes: int, day: date, p: QualityParameters) -> dict[str, GapWatch]:
@@ -62,7 +65,7 @@ def _snapshot(watched: Iterable[GapWatch]) -> bool:
     return any(w.seen for w in watches) and not any(w.moving for w in watches)
 
 
-def _silences(watched: Mapping[str, GapWatch], seen: Mapping[str, int], now: int, halts: IntArray, builder: FindingsBuilder) -> None:
+def _silences(watched: Mapping[str, GapWatch], seen: Mapping[str, int], now: int, halts: Halts, builder: FindingsBuilder) -> None:
     """Notes on tapes that have been silent until `now`, each at the row that did not come; none for a snapshot."""
     if _snapshot(watched.values()):
         return
@@ -70,16 +73,15 @@ def _silences(watched: Mapping[str, GapWatch], seen: Mapping[str, int], now: int
         if minutes := watch.silence(now, halts):
             builder.add(name, Severity.NOTE, Reason.GAP, seen[name], watch.last, -1, minutes, watch.shortest / _MINUTE)
 
-# %% ../../nbs/20_market/26_quality.ipynb #b1428caf
-def _noticed(screened: Mapping[str, Screening], *kinds: NoticeKind) -> IntArray:
-    """The times of the accepted notices of some kinds."""
-    if "notices" not in screened:
-        return np.empty(0, np.int64)
-    notices = screened["notices"].accepted
+# %% ../../nbs/20_market/26_quality.ipynb #5d84e713
+def _hear(s: Screening, halts: Halts, memory: QuoteMemory) -> None:
+    """Take in what accepted notices tell: halts and their ends, news."""
+    notices = s.accepted
     assert isinstance(notices, Notices)
-    return notices.ts[np.isin(notices.kind, kinds)]
+    halts.heard(notices.ts, notices.kind)
+    memory.heard(notices.ts[np.isin(notices.kind, (NoticeKind.SCHEDULED_NEWS, NoticeKind.NEWS))])
 
-
+# %% ../../nbs/20_market/26_quality.ipynb #5aa98e2d
 def _remark(s: Screening, sized: bool) -> bool:
     """Notes on quotes that are kept but poor: locked, one-sided, empty, without size.
 
@@ -114,7 +116,7 @@ def _alone(s: Screening, now: int, contracts: Contracts, level_names: int, verdi
     clock.screen(s, now)
     repeats.screen(s)
 
-# %% ../../nbs/20_market/26_quality.ipynb #bf97cf54
+# %% ../../nbs/20_market/26_quality.ipynb #cf921444
 class Door:
     """Screens one session of an option root, batch by batch, in order of arrival.
 
@@ -132,12 +134,13 @@ class Door:
         builder = FindingsBuilder()
         self._verdict = check_listing(contracts, day, p, builder)
         self.listing, self._untold = builder.build(), True
-        self._clocks = _clocks(self.opens, self.closes, p)
+        self._halts = Halts()
+        self._clocks = _clocks(self.opens, self.closes, p, self._halts)
         self._gaps = _gap_watches(self.opens, self.closes, day, p)
         self._repeats = {name: RepeatWatch(name, len(contracts), self.opens) for name in _IN_A_BATCH}
         self._underlying = UnderlyingDoor(p, previous_close)
-        self._options = OptionDoor(contracts, self.opens, self.closes, rate, self._verdict, p)
-        self._seen, self._halts, self._sized = dict.fromkeys(TAPES, 0), np.empty(0, np.int64), False
+        self._options = OptionDoor(contracts, self.opens, self.closes, rate, self._verdict, p, self._halts)
+        self._seen, self._sized = dict.fromkeys(TAPES, 0), False
 
     def screen(self, batch: Batch) -> tuple[Batch, Findings]:
         """The rows of a batch that are accepted, and what was found."""
@@ -161,10 +164,11 @@ class Door:
 
     def _screen(self, tapes: Mapping[str, Tape], now: int, builder: FindingsBuilder) -> dict[str, Screening]:
         screened = {name: Screening(name, tape, self._seen[name], builder) for name, tape in tapes.items() if len(tape)}
-        for name, s in screened.items():
+        for name in sorted(screened, key=lambda name: name != "notices"):  # notices first: their halts explain leaps of the others
+            s = screened[name]
             _alone(s, now, self.contracts, self.level_names, self._verdict, self._clocks[name], self._repeats[name])
-        self._halts = np.append(self._halts, _noticed(screened, NoticeKind.HALT))
-        self._options.memory.heard(_noticed(screened, NoticeKind.SCHEDULED_NEWS, NoticeKind.NEWS))
+            if name == "notices":
+                _hear(s, self._halts, self._options.memory)
         self._underlying.screen(screened, builder)
         self._options.screen(screened, self._underlying.path, builder)
         for name in [n for n in _WATCHED if n in screened]:

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['QuoteBlock', 'QuoteMemory', 'take_quotes', 'prevailing', 'take_trades']
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #e4c6b9ff
+# %% ../../nbs/20_market/263_quote_memory.ipynb #73dfb976
 from typing import Any
 
 import numpy as np
 
 from ..core.reasons import Reason
 from .chain import NANOSECONDS_A_YEAR, BoolArray, Contracts, FloatArray, IntArray
+from .halts import Halts
 from ..core.types import Exercise
 from .quality_parameters import QualityParameters
 from .row_checks import Screening
@@ -96,12 +97,12 @@ class QuoteBlock:
         out.start = None if self.start is None else _starts(out.index)
         return out
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #2cfd2028
+# %% ../../nbs/20_market/263_quote_memory.ipynb #2a5ad411
 class QuoteMemory:
-    """One column a contract; `opens` is the session's start in nanoseconds UTC."""
+    """One column a contract; `opens` is the session's start in nanoseconds UTC, `halts` those told of so far (whoever hears the notices adds to them)."""
 
-    def __init__(self, contracts: Contracts, opens: int, parameters: QualityParameters) -> None:
-        n = len(contracts)
+    def __init__(self, contracts: Contracts, opens: int, parameters: QualityParameters, halts: Halts | None = None) -> None:
+        n, self.halts = len(contracts), halts if halts is not None else Halts()
         self.contracts, self.opens, self.p = contracts, opens, parameters
         self.sign = np.where(contracts.is_call, 1.0, -1.0)
         self.strike = np.asarray(contracts.strike, np.float64)
@@ -126,6 +127,10 @@ class QuoteMemory:
         """Whether news came out after each level and not after each row (nanoseconds since the open)."""
         found: BoolArray = np.searchsorted(self.news, ts, side="right") > np.searchsorted(self.news, level, side="right")
         return found
+
+    def halted(self, since: FloatArray, until: FloatArray, unfinished: bool = False) -> FloatArray:
+        """For how long trading was halted between times (nanoseconds since the open), as `Halts.between` has it."""
+        return self.halts.between(since.astype(np.int64) + self.opens, until.astype(np.int64) + self.opens, unfinished).astype(np.float64)
 
     def drift(self, level: FloatArray, nanoseconds: FloatArray) -> FloatArray:
         """How far the underlying may have moved in a time, dollars."""
@@ -265,7 +270,7 @@ def _refuse(s: Screening, block: QuoteBlock, mask: BoolArray, reason: Reason, va
     if mask.any():
         s.refuse(reason, block.rows[mask], np.nan if value is None else value[mask], np.nan if limit is None else limit[mask])
 
-# %% ../../nbs/20_market/263_quote_memory.ipynb #603538b8
+# %% ../../nbs/20_market/263_quote_memory.ipynb #8aec6af2
 def _unchanged(b: QuoteBlock) -> BoolArray:
     same: BoolArray = b.lo == b.before(b.lo, _LO)
     for values, field in ((b.hi, _HI), (b.bid_size, _BID_SIZE), (b.ask_size, _ASK_SIZE)):
@@ -274,7 +279,7 @@ def _unchanged(b: QuoteBlock) -> BoolArray:
 
 
 def _remarks(m: QuoteMemory, s: Screening, b: QuoteBlock) -> tuple[FloatArray, FloatArray]:
-    """Notes on quotes left behind and on silences; since when each quote has stood, and the spot then."""
+    """Notes on quotes left behind and on silences (`_silences`); since when each quote has stood, and the spot then."""
     same = _unchanged(b)
     since = np.where(same, b.before(b.ts, _SINCE, ~same), b.ts)
     since_spot = np.where(same, b.before(b.spot, _SINCE_SPOT, ~same), b.spot)
@@ -284,15 +289,25 @@ def _remarks(m: QuoteMemory, s: Screening, b: QuoteBlock) -> tuple[FloatArray, F
         allowed = 2 * (b.hi[long] - b.lo[long]) + m.p.unchanged_share * spot
         if len(left := long[moved > allowed]):
             s.note(Reason.UNCHANGED_QUOTE, b.rows[left], (b.ts - since)[left] / 1e9, m.p.unchanged_seconds)
-    passed = b.ts - b.before(b.ts, _TS)
-    if len(quiet := (passed > m.p.contract_gap_seconds * 1e9).nonzero()[0]):
-        known = b.held(_ROWS)[quiet] + (0 if b.start is None else quiet - b.start[quiet])
-        first = np.where(b.held(_ROWS)[quiet] > 0, b.held(_FIRST)[quiet], b.ts[quiet if b.start is None else b.start[quiet]])
-        usual = np.where(known >= 20, (b.ts[quiet] - passed[quiet] - first) / np.maximum(known - 1, 1), np.inf)
-        limit = np.maximum(m.p.contract_gap_seconds, m.p.contract_gap_intervals * usual / 1e9)
-        hits = (passed[quiet] / 1e9 > limit) & ((b.lo[quiet] > b.before(b.hi, _HI)[quiet]) | (b.hi[quiet] < b.before(b.lo, _LO)[quiet]))
-        s.note(Reason.GAP, b.rows[quiet[hits]], passed[quiet[hits]] / _MINUTE, limit[hits] / 60)
+    _silences(m, s, b)
     return since, since_spot
+
+
+def _silences(m: QuoteMemory, s: Screening, b: QuoteBlock) -> None:
+    """Note the rows that end a contract's silence, counted in trading time, and show that its quote lay elsewhere."""
+    passed = b.ts - b.before(b.ts, _TS)
+    if not len(quiet := (passed > m.p.contract_gap_seconds * 1e9).nonzero()[0]):
+        return
+    ts, passed = b.ts[quiet], passed[quiet]
+    known = b.held(_ROWS)[quiet] + (0 if b.start is None else quiet - b.start[quiet])
+    first = np.where(b.held(_ROWS)[quiet] > 0, b.held(_FIRST)[quiet], b.ts[quiet if b.start is None else b.start[quiet]])
+    active = ts - passed - first
+    if len(m.halts):
+        active, passed = active - m.halted(first, ts - passed), passed - m.halted(ts - passed, ts, unfinished=True)
+    usual = np.where(known >= 20, active / np.maximum(known - 1, 1), np.inf)
+    limit = np.maximum(m.p.contract_gap_seconds, m.p.contract_gap_intervals * usual / 1e9)
+    hits = (passed / 1e9 > limit) & ((b.lo[quiet] > b.before(b.hi, _HI)[quiet]) | (b.hi[quiet] < b.before(b.lo, _LO)[quiet]))
+    s.note(Reason.GAP, b.rows[quiet[hits]], passed[hits] / _MINUTE, limit[hits] / 60)
 
 
 def _remember(m: QuoteMemory, b: QuoteBlock, steady: FloatArray, since: FloatArray, since_spot: FloatArray) -> None:

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['NEVER', 'TapeClock', 'minute_cuts', 'GapWatch', 'LevelWatch', 'bar_spikes']
 
-# %% ../../nbs/20_market/262_sequence_checks.ipynb #fd20254e
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #59bd8c3e
 import numpy as np
 
 from ..core.reasons import Reason
 from .chain import FloatArray, IntArray
 from .findings import FindingsBuilder, Severity
+from .halts import Halts
 from .quality_parameters import QualityParameters
 from .row_checks import Screening
 from .tape import Bars
@@ -33,14 +34,16 @@ def _first_ahead(t: IntArray, opens: int, leap: int) -> int:
         at += 1
     return at
 
-# %% ../../nbs/20_market/262_sequence_checks.ipynb #183e8640
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #d78c7315
 class TapeClock:
     """The time of one tape. `start` and `stop` bound what may come at all, `opens` and `closes` the session (nanoseconds UTC).
 
     `busy` tapes move every minute; others only once they have had a hundred rows, and then a leap is a hundred times their usual interval.
+    `halts` are those that notices have told of so far; whoever hears the notices adds to them.
     """
 
-    def __init__(self, opens: int, closes: int, start: int, stop: int, busy: bool, parameters: QualityParameters) -> None:
+    def __init__(self, opens: int, closes: int, start: int, stop: int, busy: bool, parameters: QualityParameters, halts: Halts | None = None) -> None:
+        self.halts = halts if halts is not None else Halts()
         self.opens, self.closes, self.start, self.stop, self.busy = opens, closes, start, stop, busy
         self.leap = int(parameters.leap_seconds * _SECOND)
         self.clock, self.pending, self.rows, self.first = NEVER, NEVER, 0, NEVER
@@ -90,13 +93,35 @@ class TapeClock:
     def _leaps(self, ts: int) -> bool:
         return self.clock != NEVER and ts - max(self.clock, self.opens) > self.leap
 
-# %% ../../nbs/20_market/262_sequence_checks.ipynb #1c475351
-def _refuse_leap(clock: TapeClock, s: Screening, ts: int, row: IntArray) -> None:
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #ff350354
+def _halted(clock: TapeClock, before: int, rest: IntArray) -> int:
+    """For how much of a leap from `before` to the first of some rows trading was halted (nanoseconds): nothing where the rows behind it were there before."""
+    ts = int(rest[0])
+    behind = rest[1:][rest[1:] >= before][:2]
+    if not len(clock.halts) or (len(behind) and int(behind.max()) < ts):
+        return 0
+    return int(clock.halts.between(np.array([max(before, clock.opens)]), rest[:1])[0])
+
+
+def _first_leap(clock: TapeClock, rest: IntArray, before: IntArray, at: int) -> tuple[int, int]:
+    """The place of the first row that leaps ahead (else the number of rows), and by how much."""
+    ahead = rest - np.maximum(before, clock.opens)
+    if clock.clock == NEVER:
+        ahead[0] = 0  # nothing was there to leap from
+    limit = np.maximum(_leap_limit(clock.busy, clock.rows + at, before - clock.first), clock.leap)
+    for k in np.flatnonzero((ahead > limit) & (rest <= clock.closes)).tolist():
+        leap = int(ahead[k]) - _halted(clock, int(before[k]), rest[k:])
+        if leap > limit[k]:
+            return k, leap
+    return len(rest), 0
+
+
+def _refuse_leap(clock: TapeClock, s: Screening, ts: int, leap: int, row: IntArray) -> None:
     """Refuse a row that leaps ahead, unless the row before it did too."""
     if clock.pending != NEVER and abs(ts - clock.pending) <= clock.leap:
         clock.clock, clock.pending = ts, NEVER
     else:
-        s.refuse(Reason.CLOCK_SKEW, row, (ts - max(clock.clock, clock.opens)) / 1e9, clock.leap / 1e9)
+        s.refuse(Reason.CLOCK_SKEW, row, leap / 1e9, clock.leap / 1e9)
         clock.pending = ts
 
 
@@ -105,18 +130,14 @@ def _walk(clock: TapeClock, s: Screening, t: IntArray, rows: IntArray) -> None:
     while at < len(t):
         rest = t[at:]
         before = np.maximum.accumulate(np.append(clock.clock, rest))
-        ahead = rest - np.maximum(before[:-1], clock.opens)
-        if clock.clock == NEVER:
-            ahead[0] = 0  # nothing was there to leap from
-        leaps = np.flatnonzero((ahead > clock.leap) & (rest <= clock.closes) & (ahead > _leap_limit(clock.busy, clock.rows + at, before[:-1] - clock.first)))
-        upto = int(leaps[0]) if len(leaps) else len(rest)
+        upto, leap = _first_leap(clock, rest, before[:-1], at)
         late = np.flatnonzero(rest[:upto] < before[:upto])
         s.refuse(Reason.OUT_OF_ORDER, rows[at + late], (before[late] - rest[late]) / 1e9, 0.0)
         clock.clock = int(before[upto])
         if upto:
             clock.pending = NEVER
-        if len(leaps):
-            _refuse_leap(clock, s, int(rest[upto]), rows[at + upto:at + upto + 1])
+        if upto < len(rest):
+            _refuse_leap(clock, s, int(rest[upto]), leap, rows[at + upto:at + upto + 1])
         at += upto + 1
 
 # %% ../../nbs/20_market/262_sequence_checks.ipynb #731fa972
@@ -126,7 +147,7 @@ def minute_cuts(t: IntArray, opens: int) -> tuple[int, IntArray]:
     ends = opens + _MINUTE * np.arange(first, last)
     return first, np.concatenate(([0], np.searchsorted(t, ends, side="right"), [len(t)]))
 
-# %% ../../nbs/20_market/262_sequence_checks.ipynb #cdfb88db
+# %% ../../nbs/20_market/262_sequence_checks.ipynb #05b09f91
 class GapWatch:
     """Watches one tape for minutes without rows, between the open and the close (nanoseconds UTC)."""
 
@@ -137,8 +158,8 @@ class GapWatch:
         self.seen, self.moment, self.moving = False, NEVER, False  # whether a row came, the first one's time, and whether one of another time came
         self._held: list[tuple[str, int, int, float, float]] = []
 
-    def screen(self, s: Screening, halts: IntArray, ends: IntArray | None = None) -> None:
-        """Note the rows that come after a silence; `halts` are the times at which trading was halted.
+    def screen(self, s: Screening, halts: Halts, ends: IntArray | None = None) -> None:
+        """Note the rows that come after a silence; time in which trading was halted does not count.
 
         `ends`: when the contract of each row of the tape stops trading. A row of that very moment, as a day's last prices have it, is no second moment.
         """
@@ -151,10 +172,10 @@ class GapWatch:
         inside = (t > self.opens) & (t <= self.closes)
         if (long := np.flatnonzero((steps > self.shortest) & inside)).size:
             rows = np.flatnonzero(s.keep)[long]
-            usual = self._usual(t, long)
-            for row, ts, step, often in zip(rows.tolist(), t[long].tolist(), steps[long].tolist(), usual.tolist(), strict=True):
-                halted = bool(np.any((halts >= ts - step) & (halts <= ts)))  # also at the very moment of the last row
-                if not halted and step > self.intervals * often:
+            usual = self._usual(t, long, halts)
+            steps = steps[long] - halts.between(t[long] - steps[long], t[long], unfinished=True)
+            for row, ts, step, often in zip(rows.tolist(), t[long].tolist(), steps.tolist(), usual.tolist(), strict=True):
+                if step > max(self.shortest, self.intervals * often):
                     self._held.append((s.name, s.first + row, ts, step / _MINUTE, max(self.shortest, self.intervals * often) / _MINUTE))
         self._count(t)
 
@@ -170,13 +191,15 @@ class GapWatch:
             builder.add(name, Severity.NOTE, Reason.GAP, row, ts, -1, minutes, limit)  # the tape's silence, not that of the contract which ended it
         self._held = []
 
-    def _usual(self, t: IntArray, long: IntArray) -> FloatArray:
+    def _usual(self, t: IntArray, long: IntArray, halts: Halts) -> FloatArray:
         """The usual interval, in nanoseconds, before each of some rows: minutes passed over minutes that had a row."""
         numbers = -((self.opens - t) // _MINUTE)
         fresh = np.cumsum(np.diff(numbers, prepend=-((self.opens - self.last) // _MINUTE)) > 0)
         seen = self.minutes + np.where(long > 0, fresh[long - 1], 0)
         before = np.maximum(np.where(long > 0, t[long - 1], self.last), self.opens)
-        return np.where(seen > 1, (before - max(self.opens, self.first)) / np.maximum(seen - 1, 1), float(_MINUTE) / self.intervals)
+        first = int(t[np.searchsorted(t, self.opens, side="right")]) if self.first == NEVER else self.first  # as `_count` will have it
+        passed = before - first - halts.between(np.minimum(first, before), before)
+        return np.where(seen > 1, passed / np.maximum(seen - 1, 1), float(_MINUTE) / self.intervals)
 
     def _count(self, t: IntArray) -> None:
         if not len(t) or t[0] <= self.opens or t[-1] > self.closes:
@@ -190,12 +213,15 @@ class GapWatch:
             self.first = int(t[0]) if self.first == NEVER else self.first
             self.last = int(t[-1])
 
-    def silence(self, now: int, halts: IntArray) -> float:
+    def silence(self, now: int, halts: Halts) -> float:
         """Minutes of silence up to `now` (at most to the close) if they are too many, else 0."""
         until = min(now, self.closes)
-        often = (self.last - self.first) / (self.minutes - 1) if self.minutes > 1 else _MINUTE / self.intervals
-        halted = bool(np.any((halts >= self.last) & (halts <= until)))
-        return 0.0 if halted or until - self.last <= max(self.shortest, self.intervals * often) else (until - self.last) / _MINUTE
+        since = np.array([self.first, self.last]), np.array([self.last, until])
+        before, _ = halts.between(*since).tolist()
+        _, halted = halts.between(*since, unfinished=True).tolist()
+        often = (self.last - self.first - before) / (self.minutes - 1) if self.minutes > 1 else _MINUTE / self.intervals
+        silent = until - self.last - halted
+        return 0.0 if silent <= max(self.shortest, self.intervals * often) else silent / _MINUTE
 
 # %% ../../nbs/20_market/262_sequence_checks.ipynb #5ec9059a
 class LevelWatch:

@@ -6,7 +6,7 @@
 __all__ = ['MOST_GROUPS', 'equity_figure', 'market_figure', 'exposure_figure', 'exposure_groups', 'exposure_by_figure',
            'with_room', 'group_figure', 'costs_figure']
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #5c7f6ae7
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #c69f5bad
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from ..core.words import how_many
 from ..market.chain import FloatArray
 
 from .backtest_run import BacktestRun
-from .figures import BLACK, BLUE, COLOURS, GREEN, ORANGE, PURPLE, RED, SKY, Note, _figure, _line
+from .figures import BLACK, BLUE, COLOURS, GREEN, ORANGE, RED, SKY, Note, _figure, _line
 from .run import new_york
 from .session_axis import SessionAxis, axis_settings, session_line
 
@@ -59,35 +59,44 @@ def _over(axis: SessionAxis, times: Sequence[datetime], values: FloatArray, name
     """A line over sessions, broken between them."""
     return _line(name=name, colour=colour, **session_line(axis, times, values), **more)
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #846ef5eb
-_ENDS = (("target", GREEN), ("stop", RED), ("time", ORANGE), ("settlement", PURPLE), ("assignment", PURPLE), ("exercise", PURPLE))
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #d0691661
+_MARKS = "Triangles up are calls, down puts; filled is an entry, open an exit; a colour is a strategy."
+_SHAPES = {"C": ("triangle-up", "calls"), "P": ("triangle-down", "puts")}
 
 
 def market_figure(run: BacktestRun, symbol: str) -> Any:
-    """A symbol's spot with the entries and exits of its trades. Plotly figure or `Note`."""
+    """A symbol's spot with the entries and exits of its trades: a colour a strategy, up for calls and down for puts, filled for an entry.
+
+    Plotly figure or `Note`.
+    """
     import plotly.graph_objects as go
 
     rows, axis = run.rows(symbol), run.axis
     spot = run.column("spot", rows)
     if not np.isfinite(spot).any():
         return Note(f"No spot of {symbol} was known, so there is nothing to draw.")
-    figure = _figure(f"{symbol}: trades over the market", "equity.parquet: ts, spot; trades.parquet: opened, closed, exit_reason, net", height=430,
+    source = "equity.parquet: ts, spot; trades.parquet: opened, closed, strategy, contract, exit_reason, net"
+    figure = _figure(f"{symbol}: trades over the market", source, [_MARKS], height=430,
                      xaxis=axis_settings(axis) | {"title": {"text": "New York time"}}, yaxis={"title": {"text": f"{symbol}, dollars"}, "tickformat": ",.6~f"})
     figure.add_trace(_over(axis, run.times(rows), spot, "spot", BLACK))
     moments = [run.equity["ts"][i] for i in rows]
     legs = [i for i, name in enumerate(run.trades["symbol"]) if name == symbol]
 
-    def mark(name: str, column: str, chosen: list[int], shape: str, colour: str) -> None:
+    def mark(strategy: str, what: str, column: str, chosen: list[int], shape: str, colour: str) -> None:
         found = [(i, ts) for i in chosen if (ts := run.trades[column][i]) is not None]
         if found:
             at = [max(int(np.searchsorted(moments, ts, side="right")) - 1, 0) for _, ts in found]
             places, texts = [axis.at(new_york(ts)) for _, ts in found], [_words(run, i) for i, _ in found]
-            figure.add_trace(go.Scatter(x=places, y=spot[at], name=name, mode="markers", text=texts, hoverinfo="text+name",
-                                        marker={"symbol": shape, "size": 11, "color": colour, "line": {"color": BLACK, "width": 1}}))
+            edge = {"color": colour, "width": 2} if shape.endswith("-open") else {"color": BLACK, "width": 1}
+            figure.add_trace(go.Scatter(x=places, y=spot[at], name=strategy, meta=what, mode="markers", text=texts, hoverinfo="text", legendgroup=strategy,
+                                        showlegend=all(trace.name != strategy for trace in figure.data),
+                                        marker={"symbol": shape, "size": 11, "color": colour, "line": edge}))
 
-    mark("entry", "opened", legs, "triangle-up", SKY)
-    for reason, colour in _ENDS:
-        mark(f"exit: {reason}", "closed", [i for i in legs if run.trades["exit_reason"][i] == reason], "triangle-down", colour)
+    for number, strategy in enumerate(sorted({run.trades["strategy"][i] for i in legs})):
+        for right, (shape, kind) in _SHAPES.items():
+            own = [i for i in legs if run.trades["strategy"][i] == strategy and run.trades["contract"][i][-9:-8] == right]
+            mark(strategy, f"{kind}, entry", "opened", own, shape, COLOURS[number % len(COLOURS)])
+            mark(strategy, f"{kind}, exit", "closed", own, f"{shape}-open", COLOURS[number % len(COLOURS)])
     return figure
 
 
@@ -122,7 +131,7 @@ def exposure_figure(run: BacktestRun, symbol: str) -> Any:
         figure.add_trace(_over(axis, run.times(rows), run.column(name, rows), label, colour, line={"shape": "hv"}, **_on(number)))
     return figure
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #fec96798
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #b1fb8300
 MOST_GROUPS = len(COLOURS) - 1
 
 
@@ -155,7 +164,7 @@ def exposure_by_figure(run: BacktestRun, symbol: str, by: str) -> Any:
             for i in own:
                 values[place[run.exposure["ts"][i]]] += run.exposure[name][i]
             more: dict[str, Any] = {"line": {"shape": "hv"}, "showlegend": number == 0, **_on(number)}
-            figure.add_trace(_over(axis, run.times(rows), values, label.replace("_", " "), colour, **more))
+            figure.add_trace(_over(axis, run.times(rows), values, label, colour, **more))
     return figure
 
 # %% ../../nbs/75_reports/781_backtest_figures.ipynb #cadce7f9
@@ -181,7 +190,7 @@ def with_room(lengths: Sequence[float], texts: Sequence[str]) -> list[float]:
     whole = ((high - low) or 1.0) / (1.0 - room[True] - room[False])
     return [low - room[True] * whole, high + room[False] * whole]
 
-# %% ../../nbs/75_reports/781_backtest_figures.ipynb #bb323123
+# %% ../../nbs/75_reports/781_backtest_figures.ipynb #a1ba2ab9
 def group_figure(run: BacktestRun, dimension: str) -> Any:
     """Net by the groups of a dimension of the attribution, with the number of trades. Plotly figure or `Note`."""
     import plotly.graph_objects as go
@@ -189,7 +198,7 @@ def group_figure(run: BacktestRun, dimension: str) -> Any:
     groups = [g for g in run.summary["attribution"] if g["dimension"] == dimension]
     if not groups:
         return Note(f"No trade, so no profit {_OF[dimension]}.")
-    labels, net = [str(g["label"]).replace("_", " ") for g in groups], [g["net"] or 0.0 for g in groups]
+    labels, net = [str(g["label"]) if dimension == "strategy" else str(g["label"]).replace("_", " ") for g in groups], [g["net"] or 0.0 for g in groups]
     texts = [f"{money:+,.0f} ({g['trades']})" for money, g in zip(net, groups, strict=True)]
     figure = _figure(
         f"Net {_OF[dimension]}",

@@ -124,13 +124,13 @@ def significance_table(run: BacktestRun) -> Table:
          "Deflated: the probability that the true ratio beats it; 95% is wanted. Days lost: with fewer than 10 it is not known what a loss costs."),
     )
 
-# %% ../../nbs/75_reports/782_backtest_tables.ipynb #54d3f0f8
+# %% ../../nbs/75_reports/782_backtest_tables.ipynb #15a1ac09
 def groups_table(run: BacktestRun) -> Table | Note:
     """Where the money came from, all dimensions."""
     rows = tuple(
         (
             g["dimension"],
-            words(g["label"]),
+            str(g["label"]) if g["dimension"] == "strategy" else words(g["label"]),
             f"{g['trades']:,}",
             f"{g['wins']:,}",
             money(g["net"]),

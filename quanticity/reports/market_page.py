@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['EXPIRY_HEAD', 'FindingLine', 'finding_summary', 'new_york_times', 'coverage_over_time', 'strikes_over_time',
-           'spread_by_moneyness', 'volume_figure', 'percent', 'expiry_rows', 'no_holes', 'gap_rows', 'market_page']
+           'spread_by_moneyness', 'volume_figure', 'percent', 'expiry_rows', 'no_holes', 'gap_rows', 'notice_rows',
+           'market_page']
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #2be52edc
+# %% ../../nbs/75_reports/771_market_page.ipynb #d6d51123
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ import numpy as np
 from ..market.findings import Severity, finding_lines
 from ..market.quality import Screened
 from ..market.session import MarketSession
+from ..market.tape import NoticeKind
 from .figures import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
 from .market_view import (Gap, Map, contract_volume, expiry_profile, gaps, one_moment, spread_map, strike_map, strike_reference,
                                             time_profile, two_sided_share, underlying_rows, volume_by_strike)
@@ -153,7 +155,7 @@ def volume_figure(session: MarketSession) -> Any:
     figure.update_xaxes(title_text="strike")
     return _look(figure, "Volume by strike, as the vendor publishes it" if contract_volume(session)[1] else "Volume by strike", 380)
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #b8820651
+# %% ../../nbs/75_reports/771_market_page.ipynb #fad486a6
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> str:
     if not rows:
         return f"<p class='none'>{escape(empty)}</p>"
@@ -188,8 +190,19 @@ def no_holes(session: MarketSession) -> str:
 
 
 def gap_rows(found: Sequence[Gap], most: int = 20) -> list[list[str]]:
-    """The longest holes as rows of text: tape, from, to, minutes."""
-    return [[_LABELS[g.tape], *(f"{t:%H:%M:%S}" for t in new_york_times([g.start, g.end])), f"{g.minutes:.1f}"] for g in found[:most]]
+    """The longest holes as rows of text: tape (and that trading was halted), from, to, minutes."""
+    return [[_LABELS[g.tape] + (", halted" if g.halted else ""), *(f"{t:%H:%M:%S}" for t in new_york_times([g.start, g.end])), f"{g.minutes:.1f}"]
+            for g in found[:most]]
+
+# %% ../../nbs/75_reports/771_market_page.ipynb #91447865
+_SAID = {NoticeKind.HALT: "trading halted", NoticeKind.RESUME: "trading resumed", NoticeKind.SCHEDULED_NEWS: "scheduled news", NoticeKind.NEWS: "news"}
+
+
+def notice_rows(session: MarketSession) -> list[list[str]]:
+    """The notices as rows of text: when, New York, and what."""
+    kinds = session.notices.kind.tolist()
+    times = new_york_times(session.notices.ts.tolist())
+    return [[f"{t:%H:%M:%S}", _SAID.get(kind, f"notice of kind {kind}")] for t, kind in zip(times, kinds, strict=True)]
 
 # %% ../../nbs/75_reports/771_market_page.ipynb #f8f9d0cf
 _STYLE = """
@@ -233,7 +246,7 @@ def _head(session: MarketSession) -> str:
     return (f"<h1>{escape(session.symbol)} {session.date:%Y-%m-%d}</h1><p class='sub'>{session.date:%A}, {opens:%H:%M} to {closes:%H:%M} New York, "
             f"{escape(session.source)}; underlying {escape(session.contracts.underlying)}</p>")
 
-# %% ../../nbs/75_reports/771_market_page.ipynb #8d9cb686
+# %% ../../nbs/75_reports/771_market_page.ipynb #416fe54e
 def market_page(session: MarketSession, findings: Sequence[FindingLine] = (), score: Mapping[str, float] | None = None, licence: str = "") -> str:
     """The day as one HTML page that needs no network. `findings` and `score` (0 to 1 by part) are those of the quality checks, `licence` the data's."""
     import plotly.io as pio
@@ -249,11 +262,12 @@ def market_page(session: MarketSession, findings: Sequence[FindingLine] = (), sc
         _head(session), _tiles(session, score or {}), figures[0],
         f"<p class='sub'>Outside the session: {escape(', '.join(outside))}.</p>" if outside else "",
         "<h2>Holes</h2>", _table(("tape", "from", "to", "minutes"), gap_rows(gaps(session)), no_holes(session)),
+        "<h2>Notices</h2>" + _table(("New York", "what"), notice_rows(session), "") if len(session.notices) else "",
         "<h2>Expiries</h2>", _table(EXPIRY_HEAD, expiry_rows(session), "No contracts are listed."),
         *figures[1:],
         "<h2>What the door found</h2><div class='words'>", _table(("reason", "done", "rows", "the first of them"), found, "Nothing was found wrong."), "</div>",
         "<h2>Notes</h2>" + "".join(f"<p>{escape(note)}</p>" for note in session.notes) if session.notes else "",
-        "<footer>" + "<br>".join([*([f"licence: {escape(licence)}"] if licence else []),
+        "<footer>" + "<br>".join([f"licence: {escape(licence or 'not known')}",
                                   *(f"{escape(name)} sha256 {escape(digest)}" for name, digest in session.files.items())]) + "</footer>"]
     return (f"<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width,initial-scale=1'>"
             f"<title>{escape(session.symbol)} {session.date}</title><style>{_STYLE}</style><script>{get_plotlyjs()}</script></head>"

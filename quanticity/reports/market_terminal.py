@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['sparkline', 'shade', 'print_market']
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #4e2c98db
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #ca6138e5
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ import numpy as np
 from ..core.words import how_many
 from ..market.chain import FloatArray
 from ..market.session import MarketSession
-from .market_page import EXPIRY_HEAD, FindingLine, expiry_rows, gap_rows, no_holes, percent
+from .market_page import EXPIRY_HEAD, FindingLine, expiry_rows, gap_rows, no_holes, notice_rows, percent
 from .market_view import (Map, contract_volume, expiry_profile, gaps, reference_spot, spread_map, strike_map, strike_reference, time_profile,
                                             two_sided_share, underlying_rows, volume_by_strike)
 
@@ -142,10 +142,12 @@ def _print_maps(session: MarketSession, console: "Console", bins: int) -> None:
         console.print(Text(f"Volume{which}{published}", style="bold"))
         console.print(_rich_table("", ("strike", "calls", "puts", ""), rows))
 
-# %% ../../nbs/75_reports/772_market_terminal.ipynb #74ca88ec
+# %% ../../nbs/75_reports/772_market_terminal.ipynb #a2381023
 def print_market(session: MarketSession, console: "Console", findings: Sequence[FindingLine] = (), score: Mapping[str, float] | None = None,
                  licence: str = "") -> None:
-    """Draw a session on a terminal: coverage, holes, expiries, strikes over time, spreads, volume, and what the door found; `licence` is the data's."""
+    """Draw a session on a terminal: coverage, holes, notices, expiries, strikes over time, spreads, volume, and what the door found; `licence` is the
+    data's (empty: not known).
+    """
     from rich.text import Text
 
     bins = max(20, min(80, console.width - 52))
@@ -164,6 +166,9 @@ def print_market(session: MarketSession, console: "Console", findings: Sequence[
     holes = gap_rows(gaps(session), 8)
     silent = _rich_table("Holes", ("tape", "from", "to", "minutes"), holes) if holes else Text(f"{no_holes(session)}\n")
     console.print(silent)
+    if notices := notice_rows(session):
+        console.print(_rich_table("Notices", ("New York", "what"), notices[:12], (0, 1)))
+        console.print(Text(f"and {how_many(len(notices) - 12, 'more notice')}\n") if len(notices) > 12 else Text(""), end="")
     if len(session.contracts):
         _print_expiries(session, console)
         _print_maps(session, console, bins)
@@ -172,5 +177,4 @@ def print_market(session: MarketSession, console: "Console", findings: Sequence[
         console.print(_rich_table("What the door found", ("reason", "done", "rows", "the first of them"), rows, (0, 1, 3)))
     for note in session.notes:
         console.print(Text(f"note: {note}"))
-    if licence:
-        console.print(Text(f"licence: {licence}"))
+    console.print(Text(f"licence: {licence or 'not known'}"))

@@ -59,7 +59,7 @@ def _dress(axis: Any, settings: Any) -> None:
         axis.set_tick_params(labelbottom=False)
     axis.set_tick_params(labelsize=8.5, colors=_INK)
 
-# %% ../../nbs/75_reports/76_show.ipynb #1d2eaef4
+# %% ../../nbs/75_reports/76_show.ipynb #d933939a
 def _draw_scatter(panel: Any, trace: Any, layout: Any, number: int, count: int) -> Any:
     mode = trace.mode or "lines"
     if mode not in ("lines", "markers", "lines+markers"):
@@ -73,8 +73,14 @@ def _draw_scatter(panel: Any, trace: Any, layout: Any, number: int, count: int) 
     return panel.plot(
         x, y, color=colour, label=trace.name, drawstyle="steps-post" if line.shape == "hv" else "default",
         linestyle=_DASHES[line.dash or "solid"] if "lines" in mode else "none", linewidth=(line.width or 2) * 0.8,
-        marker=_MARKERS[marker.symbol or "circle"] if "markers" in mode else "", markersize=(marker.size or 6) * 0.75,
-        markeredgecolor=_INK, markeredgewidth=0.5 if mode == "markers" else 0, zorder=3 if "markers" in mode else 2)[0]
+        marker=_MARKERS[(marker.symbol or "circle").removesuffix("-open")] if "markers" in mode else "", markersize=(marker.size or 6) * 0.75,
+        zorder=3 if "markers" in mode else 2, **_edge(mode, marker))[0]
+
+
+def _edge(mode: str, marker: Any) -> dict[str, Any]:
+    if (marker.symbol or "").endswith("-open"):
+        return {"markerfacecolor": "none", "markeredgecolor": marker.color, "markeredgewidth": 1.4}
+    return {"markeredgecolor": _INK, "markeredgewidth": 0.5 if mode == "markers" else 0}
 
 
 def _plain(values: Any) -> Any:

@@ -74,10 +74,11 @@ class Costs:
         """The schedule of one's own, or None."""
         return self.commissions if isinstance(self.commissions, CommissionSchedule) else None
 
-# %% ../../nbs/85_research/895_backtest.ipynb #a36452c7
+# %% ../../nbs/85_research/895_backtest.ipynb #5e66639a
 def strategies_from(named: Any, config: Config) -> tuple[LoadedStrategy, ...]:
-    """Strategies by name, path or object, one or several; None: those enabled in the configuration. Those of the user's own files as they were saved last (`load_as_saved`).
+    """Strategies by name, path or object, one or several; None: those enabled in the configuration.
 
+    Those of the user's own files as they were saved last (`load_as_saved`).
     ConfigError, one line, for what is none, or a name given twice; UserError for an object with values of its own whose file changed since it was first used.
     """
     if named is None:
@@ -170,7 +171,7 @@ class Backtest:
             out[day.date] = round(out.get(day.date, 0.0) + day.net, 6)
         return dict(sorted(out.items()))
 
-# %% ../../nbs/85_research/895_backtest.ipynb #60e25eea
+# %% ../../nbs/85_research/895_backtest.ipynb #27f0b6d7
 @dataclass(frozen=True)
 class Setup:
     """What one of several backtests has of its own; see `backtest` for what each means."""
@@ -193,8 +194,9 @@ def backtest(
     """Run strategies over a session, or several in a row, and fold what came of it.
 
     `sessions` in the order of their days (several option roots may alternate); they are taken one at a time, so a generator keeps memory small.
-    `strategies`: one or several, see `strategies_from`. `state` is an empty namespace (default: an embedded server of its own), `folder` takes the deliveries (default:
-    a temporary one). `check` proves that the trades add up to the ledgers' cash. Raises UserError and its kinds, one line, for what does not fit.
+    `strategies`: one or several, see `strategies_from`. `state` is an empty namespace (default: an embedded server of its own), `folder` takes the
+    deliveries (default: a temporary one). `check` proves that the trades add up to the ledgers' cash. Raises UserError and its kinds, one line, for
+    what does not fit.
     """
     if config is not None and not isinstance(config, Config):
         given = _in_short(config)

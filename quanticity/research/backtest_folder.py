@@ -89,7 +89,7 @@ class BacktestRequest:
         if self.capital is not None and not 0 < self.capital < math.inf:
             raise UserError(f"--capital {self.capital:g} is no sum of dollars", "choose a number above 0")
 
-# %% ../../nbs/85_research/896_run_folder.ipynb #8ed82d30
+# %% ../../nbs/85_research/896_run_folder.ipynb #127f77e9
 def session_days(request: BacktestRequest, config: Config) -> list[tuple[date, str]]:
     """(day, option root) of every session that the request means, by day and then in the order of the symbols. DataMissing where there is none."""
     if request.source == "sim":
@@ -105,8 +105,8 @@ def session_days(request: BacktestRequest, config: Config) -> list[tuple[date, s
             asked = f" on {lacking[0]}" if lacking else " in that span" if own else ""
             if not own:
                 names = sorted({name for _, name in _there(request, config, every=True)})
-                there = f"symbols there: {', '.join(names[:20]) or 'none'}{' ...' if len(names) > 20 else ''}"
-                raise DataMissing(f"no session of {symbol}{asked}", there + ("; quanticity data import brings one in" if request.source == "lake" else ""))
+                known = f"symbols there: {', '.join(names[:20]) or 'none'}{' ...' if len(names) > 20 else ''}"
+                raise DataMissing(f"no session of {symbol}{asked}", known + ("; quanticity data import brings one in" if request.source == "lake" else ""))
             raise DataMissing(f"no session of {symbol}{asked}", f"days there: {', '.join(map(str, own[:10]))}{' ...' if len(own) > 10 else ''}")
     return sorted(wanted, key=lambda key: (key[0], request.symbols.index(key[1])))
 

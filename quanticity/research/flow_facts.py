@@ -6,13 +6,14 @@
 __all__ = ['BINS', 'SECONDS', 'LAGS', 'SESSIONS_A_YEAR', 'day_shape', 'Burstiness', 'burstiness', 'autocorrelation',
            'quote_signs', 'as_one', 'power_law', 'signature', 'jump_share', 'outliers', 'FlowFacts', 'flow_facts']
 
-# %% ../../nbs/85_research/862_flow_facts.ipynb #f399219d
+# %% ../../nbs/85_research/862_flow_facts.ipynb #464d5475
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from ..core.errors import UserError
 from ..market.chain import FloatArray, IntArray
 from ..market.tape import Bars, Quotes, Trades
 
@@ -60,9 +61,14 @@ def autocorrelation(x: FloatArray, lags: tuple[int, ...]) -> FloatArray:
     power = float(y @ y)
     return np.array([float(y[:-k] @ y[k:]) / power * len(y) / (len(y) - k) if len(y) >= 10 * k and power > 0 else np.nan for k in lags])
 
-# %% ../../nbs/85_research/862_flow_facts.ipynb #c0535438
+# %% ../../nbs/85_research/862_flow_facts.ipynb #32c3fa02
 def quote_signs(trades: Trades, quotes: Quotes) -> FloatArray:
-    """+1 above the midpoint just before, -1 below, at the midpoint (or without quotes) the sign of the last price change; 0 before any."""
+    """+1 above the midpoint just before, -1 below, at the midpoint (or without quotes) the sign of the last price change; 0 before any.
+
+    Of one instrument: rows of several contracts raise UserError (`analytics.trade_signs.sign_trades` signs each trade by its own contract's quotes).
+    """
+    if len(np.unique(np.concatenate([trades.index, quotes.index]))) > 1:
+        raise UserError("quote_signs: trades or quotes of several contracts", "use analytics.trade_signs.sign_trades, which takes each contract's own quotes")
     at = np.searchsorted(quotes.ts, trades.ts, side="left") - 1
     mid = np.where(at >= 0, (quotes.bid + quotes.ask)[np.maximum(at, 0)] / 2, np.nan) if len(quotes) else np.full(len(trades), np.nan)
     quoted = np.nan_to_num(np.sign(trades.price - mid))

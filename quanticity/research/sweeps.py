@@ -275,7 +275,7 @@ def configured(strategy: str, given: Mapping[str, Any], market: BacktestRequest,
         raise UserError(f"{said}: {twice[0]} is given as a cost of all sets, too", "give it once")
     return made
 
-# %% ../../nbs/85_research/898_sweeps.ipynb #a3b85408
+# %% ../../nbs/85_research/898_sweeps.ipynb #6f2eea34
 def _data(market: BacktestRequest, config: Config, progress: Progress | None) -> list[Any]:
     """What names the data of each session; they are read for it, and one that no worker could run is refused."""
     data = list[Any]()
@@ -290,7 +290,8 @@ def _importable(strategy: object) -> str:
     if isinstance(strategy, str):
         return strategy
     kind = strategy if isinstance(strategy, type) else type(strategy)
-    name = f"{kind.__module__}:{kind.__qualname__}" if hasattr(strategy, "propose") and kind.__module__ != "__main__" and kind.__qualname__.isidentifier() else ""
+    found = hasattr(strategy, "propose") and kind.__module__ != "__main__" and kind.__qualname__.isidentifier()
+    name = f"{kind.__module__}:{kind.__qualname__}" if found else ""
     path = strategy.__name__ if isinstance(strategy, ModuleType) else strategy.name if isinstance(strategy, LoadedStrategy) else name
     raise UserError("a sweep wants the strategy's name as a text, which its workers import", f'write "{path or "NAME, module or module:Class"}"')
 

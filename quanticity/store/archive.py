@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Result', 'ROOT', 'MANIFEST', 'FORMAT', 'Choice', 'Attributes', 'SessionName', 'folder_of', 'StoredTable', 'Manifest',
-           'encode_manifest', 'decode_manifest', 'folders', 'manifest_in', 'SessionWriter', 'Archive', 'read_rows',
-           'snapshot', 'remove_session']
+           'DamagedSession', 'encode_manifest', 'decode_manifest', 'folders', 'manifest_in', 'SessionWriter', 'Archive',
+           'read_rows', 'snapshot', 'remove_session']
 
 # %% ../../nbs/10_store/16_archive.ipynb #2478ee07
 import re
@@ -60,7 +60,7 @@ def folder_of(key: SessionName, root: str = ROOT) -> str:
 def _label(key: SessionName) -> str:
     return f"{key.symbol} {key.day:%Y-%m-%d} ({key.source})"
 
-# %% ../../nbs/10_store/16_archive.ipynb #8ceecfb2
+# %% ../../nbs/10_store/16_archive.ipynb #e505ddae
 @dataclass(frozen=True)
 class StoredTable:
     """A file of a session: its name, rows and bytes, the hash of its content, and the first and last `ts` (nanoseconds UTC, None: has none)."""
@@ -73,7 +73,8 @@ class StoredTable:
     last: int | None
 
     def __post_init__(self) -> None:
-        if not (type(self.rows) is type(self.bytes) is int and isinstance(self.file, str) and isinstance(self.content_sha256, str)):
+        known = type(self.rows) is type(self.bytes) is int and isinstance(self.file, str) and isinstance(self.content_sha256, str)
+        if not known or any(ts is not None and type(ts) is not int for ts in (self.first, self.last)):
             raise TypeError(f"not a table of a session: {self}")
 
 
@@ -98,6 +99,16 @@ class Manifest:
         return {name: t.rows for name, t in self.tables.items()}
 
 
+@dataclass(frozen=True)
+class DamagedSession:
+    """A session of an archive whose manifest cannot be read: what its folders call it, and why."""
+
+    symbol: str
+    day: str
+    source: str
+    error: DataError
+
+
 def encode_manifest(manifest: Manifest) -> bytes:
     """A manifest as JSON text; the same manifest gives the same bytes."""
     out = {"format": FORMAT, "symbol": manifest.symbol, "day": manifest.day, "source": manifest.source,
@@ -112,6 +123,8 @@ def decode_manifest(text: bytes, where: str) -> Manifest:
         number = data["format"]
         tables = {name: StoredTable(**stored) for name, stored in data["tables"].items()}
         found = Manifest(data["symbol"], date.fromisoformat(data["day"]), data["source"], tables, data["attributes"])
+        if not (isinstance(found.symbol, str) and isinstance(found.source, str) and isinstance(found.attributes, dict)):
+            raise TypeError("not the values of a manifest")
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"{where}: not the manifest of a session", "import it again from its source") from None
     if number != FORMAT or not all(_FILE.fullmatch(t.file) for t in tables.values()):
@@ -291,7 +304,7 @@ class SessionWriter:
         finally:
             self._lock.__exit__(None, None, None)
 
-# %% ../../nbs/10_store/16_archive.ipynb #4b68c10b
+# %% ../../nbs/10_store/16_archive.ipynb #898f1e28
 class Archive:
     """Recorded sessions under `url`: a local folder, or a URL that fsspec knows (`s3://bucket/prefix`)."""
 
@@ -321,9 +334,26 @@ class Archive:
         raise DataMissing(f"no session {_label(key)} in {self.files.url}", _present(self, key.symbol))
 
     def sessions(self, symbols: Choice = None, days: Choice = None, sources: Choice = None) -> tuple[Manifest, ...]:
-        """The manifests of the whole sessions, in order of symbol, day and source, narrowed to what is given."""
-        found = (manifest_in(self.files, folder) for folder in folders(self.files, symbols, days, sources))
-        return tuple(sorted((m for m in found if m is not None), key=lambda m: (m.symbol, m.day, m.source)))
+        """The manifests of the whole sessions, in order of symbol, day and source, narrowed to what is given. DataError where one cannot be read."""
+        found, damaged = self.survey(symbols, days, sources)
+        if damaged:
+            raise damaged[0].error
+        return found
+
+    def survey(self, symbols: Choice = None, days: Choice = None, sources: Choice = None) -> tuple[tuple[Manifest, ...], tuple[DamagedSession, ...]]:
+        """What `sessions` gives, and beside it those whose manifest cannot be read. DataError where the lake itself cannot."""
+        found: list[Manifest] = []
+        damaged: list[DamagedSession] = []
+        for folder in folders(self.files, symbols, days, sources):
+            try:
+                manifest = manifest_in(self.files, folder)
+            except DataError as error:
+                symbol, day, source = (unquote(part.partition("=")[2]) for part in folder.split("/")[1:])
+                damaged.append(DamagedSession(symbol, day, source, error))
+            else:
+                found += [manifest] if manifest is not None else []
+        return (tuple(sorted(found, key=lambda m: (m.symbol, m.day, m.source))),
+                tuple(sorted(damaged, key=lambda d: (d.symbol, d.day, d.source))))
 
     def read(self, key: SessionName, table: str, columns: Sequence[str] | None = None, start: int | None = None, stop: int | None = None) -> "pa.Table":
         """Columns (all: None) of the rows with `start <= ts < stop` (nanoseconds UTC), of one table.
@@ -341,10 +371,10 @@ class Archive:
         raise DataMissing(f"no {table} in {self.files.url}" if found else f"no such session in {self.files.url}",
                           f"tables present: {', '.join(there)}" if found else _present(self, None))
 
-# %% ../../nbs/10_store/16_archive.ipynb #639e98cf
+# %% ../../nbs/10_store/16_archive.ipynb #49765d99
 def _present(archive: Archive, symbol: str | None) -> str:
     """What to say of the sessions that are there: the symbol's days, else the symbols."""
-    there = archive.sessions()
+    there, _ = archive.survey()
     if days := [f"{m.day:%Y-%m-%d} ({m.source})" for m in there if m.symbol == symbol]:
         return f"{symbol} is there on {_some(days)}"
     return f"symbols present: {_some(sorted({m.symbol for m in there}))}" if there else "the lake has no sessions"

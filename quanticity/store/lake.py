@@ -28,7 +28,7 @@ def escape_name(name: str, kind: str = "symbol") -> str:
         raise DataError(f"{name!r} is not a {kind}", remedy)
     return quote(name, safe="")
 
-# %% ../../nbs/10_store/14_lake.ipynb #16129d62
+# %% ../../nbs/10_store/14_lake.ipynb #53c7082d
 def _why(error: BaseException) -> str:
     """An error's own words, short: `No space left on device`."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -56,7 +56,12 @@ def readable(what: str) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"cannot read {what}: {_why(error)}", "import it again from its source") from None
+        raise _unreadable(what, error) from None
+
+
+def _unreadable(what: str, error: BaseException) -> DataError:
+    return DataError(f"cannot read {what}: {_why(error)}",
+                     "check its permissions" if isinstance(error, PermissionError) else "import it again from its source")
 
 # %% ../../nbs/10_store/14_lake.ipynb #c88e59ad
 class ContentHash:
@@ -125,7 +130,7 @@ def _is_local(system: Any) -> bool:
     """Whether a file system is this machine's."""
     return "file" in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
 
-# %% ../../nbs/10_store/14_lake.ipynb #db3a3770
+# %% ../../nbs/10_store/14_lake.ipynb #d2d5e18f
 class LakeReader:
     """The files below `url`: a local folder, or a URL that fsspec knows (`s3://bucket/prefix`). Names are relative to it, with `/`."""
 
@@ -142,13 +147,15 @@ class LakeReader:
         return f"{self.root}/{name}" if name else self.root
 
     def entries(self, folder: str) -> list[str]:
-        """The names in a folder, one level, sorted; none where there is no such folder."""
+        """The names in a folder, one level, sorted; none where there is no such folder. DataError where it may not be read."""
         try:
             if self.local:
                 return sorted(os.listdir(self.path(folder)))  # noqa: PTH208 (names only, and fast)
             return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in self.system.ls(self.path(folder), detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            raise _unreadable(self.path(folder), error) from None
 
     def read(self, name: str) -> bytes:
         """A file's bytes. Raises FileNotFoundError, and DataError where it cannot be read."""
@@ -161,6 +168,8 @@ class LakeReader:
             return Path(self.path(name)).stat().st_size if self.local else int(self.system.size(self.path(name)))
         except FileNotFoundError:
             return -1
+        except PermissionError as error:
+            raise _unreadable(self.path(name), error) from None
 
 # %% ../../nbs/10_store/14_lake.ipynb #03e251c6
 def _flock(path: str, what: str) -> int:

@@ -54,7 +54,7 @@ BAD = {
     "a module that raises": (("--strategy", "raises"), "raises cannot be imported: ZeroDivisionError: division by zero"),
     "an unknown parameter": (("--strategy", "zero_dte", "-p", "min_strech=1"), "strategies.zero_dte.parameters: unknown parameter min_strech"),
     "no time to wait": (("--strategy", "zero_dte", "--timeout", "0"), "--timeout: got 0; a number of seconds above 0"),
-    "a file": (("--strategy", "fails.py"), "the file my_strategy.py is the module my_strategy"),
+    "a file": (("--strategy", "fails.py"), "the file fails.py is the module fails"),
     "a closed day": (("--strategy", "zero_dte", "--date", "2025-11-27"), "2025-11-27"),
     "one that fails when asked": (("--strategy", "fails", *HALF_DAY), "strategy fails: propose fails with IndexError: list index out of range at 09:30"),
 }

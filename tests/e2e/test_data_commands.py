@@ -110,6 +110,23 @@ def test_quality_counts_and_lists(lake):
     assert record["refused"]["crossed_quote"] == 48 and len(record["findings"]) == 5 and 0 < record["score"] <= 1
 
 
+def test_quality_lists_a_few_of_each_reason_or_one_reason(lake):
+    home, folder = lake
+    lines = [line for line in quanticity(home, "data", "quality", "GOOG", "--lake", folder).stdout.splitlines() if line.endswith((", refused", ", noted"))]
+    assert len(lines) == 20 and sum("off quote" in line and line.endswith("refused") for line in lines) == 3
+    assert all(line.endswith("refused") for line in lines[:6]) and all(line.endswith("noted") for line in lines[6:])
+    assert lines[0].endswith("outside session 1 minute (limit 0 minutes), refused")
+    done = quanticity(home, "data", "quality", "GOOG", "--lake", folder, "--reason", "off-quote", "--most", "5").stdout
+    lines = [line for line in done.splitlines() if line.endswith((", refused", ", noted"))]
+    assert [line.rsplit(", ", 1)[1] for line in lines] == ["refused"] * 3 + ["noted"] * 2 and "  and 2 more: --most lists them\n" in done
+    assert lines[0].endswith("off quote 2.15 dollars (limit 0.75 dollars), refused")
+    record = json.loads(quanticity(home, "data", "quality", "GOOG", "--lake", folder, "--reason", "gap", "--json").stdout)
+    assert record["findings"] == [] and record["refused"] == {"outside_session": 166, "off_quote": 3}
+    assert "no row is refused or noted as gap" in quanticity(home, "data", "quality", "GOOG", "--lake", folder, "--reason", "gap").stdout
+    line = one_line(quanticity(home, "data", "quality", "GOOG", "--lake", folder, "--reason", "off_qoute"))
+    assert "--reason off_qoute: the door knows no such reason; it knows above_bound, " in line and "off_quote" in line
+
+
 def test_a_table_of_ones_own_comes_in_by_its_mapping(tmp_path):
     rows = ["when,contract,bid,ask,bid_size,ask_size"]
     for minute in range(10):
@@ -184,6 +201,67 @@ def test_a_source_chooses_among_those_of_a_folder(tmp_path):
     assert session["source"] == "desk"
     line = one_line(quanticity(tmp_path, "data", "show", lake, "--source", "lean"))
     assert "no session from lean; it holds: XYZ 2026-03-20 columns, XYZ 2026-03-20 desk" in line
+
+
+@pytest.mark.parametrize("left", [500, 0])
+def test_a_damaged_session_is_named_beside_the_others_and_made_again(tmp_path, left):
+    lake = mine(tmp_path)
+    (manifest,) = lake.rglob("manifest.json")
+    archive = Archive(str(lake))
+    write_session(archive, replace(read_session(archive, SessionKey("XYZ", date(2026, 3, 20), "columns")), source="desk"))
+    manifest.write_bytes(manifest.read_bytes()[:left])
+    done = quanticity(tmp_path, "data", "list", "--lake", lake)
+    line = one_line(done)
+    assert "desk" in done.stdout and "columns" not in done.stdout
+    assert line.startswith("quanticity: XYZ 2026-03-20 (columns): ") and "not the manifest of a session; import it again from its source, or " in line
+    assert line.endswith("quanticity data remove XYZ 2026-03-20 --source columns takes it out")
+    done = quanticity(tmp_path, "data", "list", "--lake", lake, "--json")
+    shown = json.loads(done.stdout)
+    assert done.returncode == 2 and [s["source"] for s in shown["sessions"]] == ["desk"] and shown["unreadable"][0]["session"] == "XYZ 2026-03-20 (columns)"
+    assert mine(tmp_path) == lake  # as the line says
+    done = quanticity(tmp_path, "data", "list", "--lake", lake, COLUMNS="200")
+    assert done.returncode == 0 and done.stdout.count("XYZ") == 2 and done.stdout.count("not known") == 2
+
+
+def test_the_same_file_under_another_mapping_says_what_it_replaces(tmp_path):
+    lake, names = mine(tmp_path), {"timestamp": "when", "occ": "contract", "bid": "bid", "ask": "ask"}
+    done = quanticity(tmp_path, "data", "import", tmp_path / "mine.csv", "--lake", lake, QUANTICITY_DATA__COLUMNS=json.dumps({"mine": {"names": names}}))
+    assert done.returncode == 0 and ", replaces 09:31 to 09:40 New York, 20 rows, read with other settings" in done.stdout
+
+
+def test_what_a_lake_is_not_and_what_it_does_not_hold(tmp_path):
+    lake = mine(tmp_path)
+    done = quanticity(tmp_path, "data", "list", "--symbol", "NOPE", "--lake", lake)
+    assert done.returncode == 0 and done.stdout.startswith("  no sessions of NOPE in ") and "symbols there: XYZ; quanticity data import" in done.stdout
+    for command in (("list",), ("show", "XYZ"), ("import", tmp_path / "mine.csv", "--format", "columns")):
+        with_lake = quanticity(tmp_path, "data", *command, "--lake", tmp_path / "mine.csv", QUANTICITY_DATA__COLUMNS=json.dumps(
+            {"mine": {"names": {"timestamp": "when", "occ": "contract", "bid": "bid", "ask": "ask"}}}))
+        assert "mine.csv: a file, and a lake is a folder; name a folder with --lake" in one_line(with_lake, after="importing")
+
+
+@pytest.mark.parametrize("page", ["", ".", "..", "folder"])
+def test_a_page_is_a_file(tmp_path, monkeypatch, page):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    line = one_line(quanticity(tmp_path, "data", "show", "SPXW", "--html", page))
+    assert line.startswith("quanticity: --html ") and line.endswith("a folder, or no name; name a file, e.g. goog.html")
+
+
+def test_where_a_column_mapping_belongs_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_bytes(b"when,what,b,a\n1,2,3,4\n")
+    for name in ("settings.ini", "pyproject.toml"):  # a project of one's own
+        (tmp_path / name).touch()
+    for more in ((), ("--format", "columns")):
+        line = one_line(quanticity(tmp_path, "data", "import", "mine.csv", *more))
+        assert "add one to data.columns in config/config.yaml (none was read: the defaults apply); docs/guides/data.md" in line
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_text("market: {rate: 0.03}\n")
+    for more in ((), ("--format", "columns")):
+        assert "config/config.yaml; docs/guides/data.md" in one_line(quanticity(tmp_path, "data", "import", "mine.csv", *more))
+    (tmp_path / "config" / "config.yaml").write_text("data: {columns: {desk: {names: {timestamp: when, occ: what, bid: b, ask: x}}}}\n")
+    line = one_line(quanticity(tmp_path, "data", "import", "mine.csv"))
+    assert "no column 'x', which data.columns.desk names; mend the mapping, or add one to data.columns in " in line and "config/config.yaml; docs" in line
 
 
 @pytest.mark.parametrize(("arguments", "says"), [

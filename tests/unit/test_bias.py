@@ -448,7 +448,7 @@ def test_what_does_not_come_back_is_given_up_whether_it_computes_or_waits(second
 
 NAMES = {
     "one_day": "no strategy one_day in the configuration .there: .*zero_dte.*., and no module of that name; give NAME, module or module:Class",
-    "a/path.py": "no strategy a/path.py in the configuration .there: .*, and no module can have that name; give NAME, module or module:Class; the file my_strategy.py is",
+    "a/path.py": "no strategy a/path.py in the configuration .there: .*, and no module can have that name; give NAME, module or module:Class; the file a/path.py is the module path, given where the file lies",
     "": "no strategy '' in the configuration", ":Class": "no strategy :Class in the configuration", "./planted": "no strategy ./planted in the configuration",
     "unnamed": "--strategy: its NAME is '', no text", "gated": "--strategy: its PLAYBOOK is a str, not a Playbook; see quanticity.playbooks.playbook",
     "quanticity.strategies.nothing": "no strategy quanticity.strategies.nothing in the configuration",

@@ -1,8 +1,10 @@
 """The door and what it is made of, on small sessions whose every row is known."""
 
+import re
 import warnings
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +13,15 @@ from quanticity.core.errors import ConfigError
 from quanticity.core.reasons import Reason
 from quanticity.core.types import Exercise
 from quanticity.market.chain import Contracts, OptionChain, nanoseconds
-from quanticity.market.findings import TAPES, FindingsBuilder, Severity, finding_lines, join_findings
+from quanticity.market import findings
+from quanticity.market.findings import TAPES, FindingsBuilder, Severity, finding_lines, join_findings, some_of_each
 from quanticity.market.quality import Door, QualityParameters, chain_quality, screen_session
 from quanticity.market.session import Batch, MarketSession, batches
 from quanticity.market.tape import Bars, Depth, Imbalances, IndexLevels, NoticeKind, Notices, Published, Quotes, Trades, empty
 
 MINUTE = 60_000_000_000
 NAN = float("nan")
+DOOR = ("row_checks", "sequence_checks", "quote_memory", "contract_checks", "tape_door", "option_door", "quality")
 OPENS = datetime(2026, 3, 19, 13, 30, tzinfo=UTC)
 START = nanoseconds(OPENS)
 DAY = (date(2026, 4, 17) - date(1970, 1, 1)).days
@@ -294,8 +298,39 @@ def test_findings_in_words():
     builder.add("contracts", Severity.QUARANTINE, Reason.WRONG_MULTIPLIER, 3, 0, 3, 10.0, 100.0)
     builder.add("underlying_bars", Severity.NOTE, Reason.GAP, 7, START, -1, 12.0, 5.0)
     assert finding_lines(builder.build(), listed()) == [
-        "09:31:00 quotes[12] XYZ 2026-04-17 95P: price jump 3.25 (limit 0.4), refused", "--:--:-- contracts[3] XYZ 2026-04-17 100P: wrong multiplier 10 (limit 100), refused",
-        "09:30:00 underlying_bars[7]: gap 12 (limit 5), noted"]
+        "09:31:00 quotes[12] XYZ 2026-04-17 95P: price jump 3.25 dollars (limit 0.4 dollars), refused",
+        "--:--:-- contracts[3] XYZ 2026-04-17 100P: wrong multiplier 10 shares a contract (limit 100 shares a contract), refused",
+        "09:30:00 underlying_bars[7]: gap 12 minutes (limit 5 minutes), noted"]
+
+
+def test_figures_in_words_have_the_units_of_their_reason_and_tape():
+    for reason, tape, value, limit, words in (
+            (Reason.CLOCK_SKEW, "quotes", 1860.0, 1800.0, "clock skew 1860 seconds (limit 1800 seconds)"), (Reason.OUT_OF_ORDER, "trades", 1.0, 0.0, "out of order 1 second (limit 0 seconds)"),
+            (Reason.OUTSIDE_SESSION, "quotes", 1.0, 0.0, "outside session 1 minute (limit 0 minutes)"), (Reason.EXPIRED, "trades", 2.5, 0.0, "expired 2.5 minutes (limit 0 minutes)"),
+            (Reason.PRICE_JUMP, "underlying_bars", 0.065, 0.05, "price jump 6.5% (limit 5%)"), (Reason.CROSSED_QUOTE, "quotes", 0.05, 0.0, "crossed quote 0.05 dollars (limit 0 dollars)"),
+            (Reason.WRONG_EXPIRY, "contracts", 3000.0, 2200.0, "wrong expiry 3000 days ahead (limit 2200 days ahead)"), (Reason.SPLIT, "session", 2.0, 1.4, "split 2 times (limit 1.4 times)"),
+            (Reason.NO_BID, "quotes", NAN, NAN, "no bid")):
+        builder = FindingsBuilder()
+        builder.add(tape, Severity.NOTE, reason, 0, START, -1, value, limit)
+        assert finding_lines(builder.build(), listed()) == [f"09:30:00 {tape}[0]: {words}, noted"]
+
+
+def test_every_reason_the_door_gives_is_one_that_can_be_asked_for():
+    folder = Path(findings.__file__).parent
+    used = {name for path in folder.glob("*.py") if path.stem in DOOR for name in re.findall(r"Reason\.([A-Z_]+)", path.read_text())}
+    assert {r.name for r in findings.DOOR_REASONS} == used
+
+
+def test_a_few_findings_of_each_reason_refused_rows_first():
+    builder = FindingsBuilder()
+    builder.add("quotes", Severity.NOTE, Reason.NO_BID, range(100, 1100), START, 0)
+    builder.add("quotes", Severity.NOTE, Reason.OFF_QUOTE, [7], START, 0)
+    builder.add("quotes", Severity.QUARANTINE, Reason.OUTSIDE_SESSION, range(100), START, 0, 1.0, 0.0)
+    builder.add("trades", Severity.QUARANTINE, Reason.OFF_QUOTE, [5, 6], START, 0, 2.0, 0.5)
+    few = some_of_each(builder.build(), 9)
+    assert [(r, findings.REASONS[c].value, s) for r, c, s in zip(few.row.tolist(), few.reason.tolist(), few.severity.tolist(), strict=True)] == [
+        (0, "outside_session", 1), (1, "outside_session", 1), (2, "outside_session", 1), (5, "off_quote", 1), (6, "off_quote", 1), (7, "off_quote", 0),
+        (100, "no_bid", 0), (101, "no_bid", 0), (102, "no_bid", 0)]
 
 
 def test_an_expired_contract_is_quoted_no_more():

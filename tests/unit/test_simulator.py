@@ -1,13 +1,13 @@
 """The simulator: the same bytes for a seed, and a market that makes sense."""
 
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
 import pytest
 
 from quanticity.core.errors import ConfigError, UserError
 from quanticity.core.types import Exercise, Settlement
-from quanticity.feeds.simulator import DEMO_DAY, SimulatorParameters, simulate_session
+from quanticity.feeds.simulator import DEMO_DAY, SimulatorParameters, sessions_from, simulate, simulate_session, stream
 from quanticity.market.chain import nanoseconds
 from quanticity.market.parity import pair_rows, parity_spot
 from quanticity.market.session import ChainState, batches, session_digest
@@ -145,3 +145,39 @@ def test_a_day_without_a_session_and_a_bad_seed():
         simulate_session(1, date(2026, 3, 21))
     with pytest.raises(ConfigError, match="seed = -2"):
         simulate_session(-2)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"edges": ("flow",)}, r"edges \('flow',\); expected a tuple of PlantedEdge"), ({"edges": "flow"}, "edges 'flow'"),
+    ({"halts": ("10:30",)}, r"halts \('10:30',\); expected pairs: minutes after the open"), ({"news": ((30.0, "large"),)}, "news .* expected pairs"),
+    ({"news": 30.0}, "news 30.0"), ({"regimes": ("calm",)}, r"regimes \('calm',\); expected a tuple of Regime"), ({"day_shape": "u"}, "day_shape 'u'"),
+    ({"spot": "500"}, "spot = '500'; expected a number above 0"), ({"strikes": None}, "strikes = None"), ({"fair": "no"}, "fair = 'no'; expected True or False"),
+])
+def test_parameters_of_another_kind_are_refused_at_once(change, message):
+    with pytest.raises(ConfigError, match=message) as raised:
+        SimulatorParameters(**change)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ((7.5,), "seed = 7.5; expected a whole number"), (("7",), "seed = '7'"), ((True,), "seed = True"), ((7, "2026-03-20"), "'2026-03-20' is no date"),
+    ((7, datetime(2026, 3, 20)), "is no date"), ((7, DEMO_DAY, "spx"), "symbol 'spx'; expected capitals: 'SPX'"), ((7, DEMO_DAY, "S P"), "'S P' is no symbol"),
+    ((7, DEMO_DAY, 500), "500 is no symbol"), ((7, DEMO_DAY, "SIM", {"spot": 1.0}), "are no parameters"), ((7, DEMO_DAY, "SIM", None, "60"), "step_seconds = '60'"),
+])
+def test_arguments_of_another_kind_are_refused_in_one_line(arguments, message):
+    for make in (simulate_session, stream):
+        with pytest.raises(UserError, match=message) as raised:
+            make(*arguments)
+        assert "\n" not in str(raised.value)
+
+
+def test_a_run_of_days_is_refused_before_the_first_is_asked_for():
+    small = SimulatorParameters(strikes=2, expiries=1)
+    assert [one.session.symbol for one in simulate(7, [DEMO_DAY], "SPX", small, 3600.0)] == ["SPX"]  # a text is one symbol
+    for arguments, message in (((7, DEMO_DAY), "expected a list of dates"), ((7, "2026-03-20"), "expected a list of dates"), ((7, ["2026-03-20"]), "is no date"),
+                               ((7, [DEMO_DAY], ("spx",)), "expected capitals"), ((7, [DEMO_DAY], {"SIM": {}}), "are no parameters"), ((7, [DEMO_DAY], 5), "symbols = 5")):
+        with pytest.raises(UserError, match=message):
+            simulate(*arguments)
+    for first, count in (("2026-03-20", 2), (DEMO_DAY, 0), (DEMO_DAY, 1.5)):
+        with pytest.raises(ConfigError):
+            sessions_from(first, count)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from quanticity.app.backtest_cli import not_done_rows, result_rows, show_backtest
-from quanticity.reports.backtest_figures import equity_figure, exposure_by_figure, exposure_figure, market_figure
+from quanticity.reports.backtest_figures import equity_figure, exposure_by_figure, exposure_figure, group_figure, market_figure
 from quanticity.reports.backtest_run import BacktestRun, load_backtest, write_backtest_example
 from quanticity.reports.backtest_tables import backtest_headline, groups_table, not_done_table, parameters_table, significance_table, statistics_table
 from quanticity.reports.document import _markdown, _new_pdf, html_page
@@ -26,9 +26,36 @@ def test_nights_and_weekends_take_no_room_and_no_line_bridges_them(run):
     assert int(np.isnan(y).sum()) == 1 and len(y) == 29  # two sessions of fourteen steps, a break between them
     assert np.diff(x).max() < 31 and x[-1] < 2 * 13 * 30 + 30  # minutes of trading; the night of seventeen hours and a half is not there
     market = market_figure(run, "SIM")
-    entry = next(t for t in market.data if t.name == "entry")
-    exits = [t for t in market.data if t.name.startswith("exit")]
+    entry = next(t for t in market.data if t.meta == "calls, entry")
+    exits = [t for t in market.data if t.meta == "calls, exit"]
     assert min(abs(a - b) for a in entry.x for t in exits for b in t.x) >= 45 - 1e-9  # three quarters of an hour lie between an entry and its exit
+
+
+def test_the_marks_of_trades_are_those_of_the_notebooks_pictures(run):
+    """The colour is the strategy's, the shape the right's, filled is an entry; the still picture of the PDF has them, too."""
+    from quanticity.reports.show import static_png
+
+    contracts = [c[:-9] + "P" + c[-8:] if i == 0 else c for i, c in enumerate(run.trades["contract"])]
+    strategies = [name if i < 2 else "moc" for i, name in enumerate(run.trades["strategy"])]
+    figure = market_figure(replace(run, trades={**run.trades, "contract": contracts, "strategy": strategies}), "SIM")
+    look = {f"{t.name}: {t.meta}": (t.marker.symbol, t.marker.color) for t in figure.data if t.name != "spot"}
+    assert {name.split(": ")[0] for name in look} == {"moc", "zero_dte"} and any("puts" in n for n in look)
+    for name, (symbol, _) in look.items():
+        assert symbol.startswith({"calls": "triangle-up", "puts": "triangle-down"}[name.split(": ")[1].split(",")[0]]) and symbol.endswith("-open") == name.endswith("exit")
+    assert {len({c for n, (_, c) in look.items() if n.startswith(who)}) for who in ("moc", "zero_dte")} == {1} and len({c for _, c in look.values()}) == 2
+    assert [t.name for t in figure.data if t.showlegend is not False] == ["spot", "moc", "zero_dte"]
+    assert "filled is an entry" in figure.layout.meta["notes"][0] and len(static_png(figure)) > 5_000
+    texts = [text for t in figure.data if t.text for text in t.text]
+    assert any(", target, " in text for text in texts)
+
+
+def test_a_strategy_has_one_name_in_all_tables_and_pictures(run):
+    group = dict(run.summary["attribution"][0]) | {"dimension": "strategy", "label": "zero_dte"}
+    other = group | {"dimension": "exit", "label": "not_listed"}
+    summary = {**run.summary, "attribution": [group, other]}
+    told = replace(run, summary=summary)
+    assert [row[1] for row in groups_table(told).rows] == ["zero_dte", "not listed"] == [row[1] for row in result_rows(summary)["Where it came from"][1:]]
+    assert list(group_figure(told, "strategy").data[0].y) == ["zero_dte"] and list(group_figure(told, "exit").data[0].y) == ["not listed"]
 
 
 def test_where_a_held_option_had_no_bid_the_curve_says_so(run):
@@ -47,7 +74,7 @@ def test_a_moment_outside_all_sessions_stands_at_the_end_of_the_one_before():
 
 def test_exposure_is_shown_by_strategy_and_by_expiry_and_adds_up(run):
     whole = exposure_figure(run, "SIM")
-    for by, names in (("strategy", ["moc", "zero dte"]), ("expiry", ["2026-03-20", "2026-03-27"])):
+    for by, names in (("strategy", ["moc", "zero_dte"]), ("expiry", ["2026-03-20", "2026-03-27"])):
         figure = exposure_by_figure(run, "SIM", by)
         assert [t.name for t in figure.data if t.showlegend] == names
         for panel, book in enumerate(whole.data):
