@@ -80,18 +80,27 @@ class _ReadOnce(MetaPathFinder):
         loader.code = code
         return importlib.util.spec_from_file_location(fullname, spec.origin, loader=loader, submodule_search_locations=spec.submodule_search_locations)
 
-# %% ../../nbs/85_research/8913_bias_runs.ipynb #6cc64c25
+# %% ../../nbs/85_research/8913_bias_runs.ipynb #35aca6e0
 def fresh_strategy(path: str, parameters: Mapping[str, Any] = MappingProxyType({}), playbook: Playbook | None = None, key: str = "strategy") -> MakeStrategy:
     """A function that loads the strategy at a module or `module:Class` anew at each call: its module's state, and that of the user's modules that it imports.
 
     What installed modules keep for it is not renewed. ConfigError, one line beginning with `key`, where it does not fit.
     """
     name, finder = path.partition(":")[0], _ReadOnce()
+    known: tuple[object, tuple[str, ...]] = None, ()
+
+    def own() -> dict[str, ModuleType]:
+        """`_beside`, looked for again where modules came or went since: there are thousands in a notebook's process, and a check makes thousands of strategies."""
+        nonlocal known
+        there = len(sys.modules), next(reversed(sys.modules))
+        if known[0] != there:
+            known = there, tuple(_beside(name))
+        return {other: sys.modules[other] for other in known[1] if other in sys.modules}
 
     def make() -> LoadedStrategy:
         if name not in sys.modules:
             strategy_at(path, parameters, playbook, key)  # says what does not fit
-        before = _beside(name)
+        before = own()
         finder.keep(before)
         for other in before:
             del sys.modules[other]

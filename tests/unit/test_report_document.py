@@ -120,11 +120,12 @@ def test_money(value: float | None, text: str) -> None:
 def test_a_tables_title_stays_with_its_first_row() -> None:
     """Wherever on the page it comes, also where that row is of many lines."""
     row = ["09:30:00", " ".join(["a sentence of some length that takes a line or two"] * 12)]
+    pdf, titled = document._new_pdf("t", "r"), list[int]()
+    draw = pdf.cell
+    pdf.cell = lambda *a, **k: (titled.append(pdf.page_no()) if "Messages" in a else None, draw(*a, **k))[1]
     for down in range(150, 285, 5):
-        pdf, titled = document._new_pdf("t", "r"), []
         pdf.add_page()
         pdf.set_y(down)
-        draw = pdf.cell
-        pdf.cell = lambda *a, draw=draw, pdf=pdf, titled=titled, **k: (titled.append(pdf.page_no()) if "Messages" in a else None, draw(*a, **k))[1]
+        titled.clear()
         document._table(pdf, {"title": "Messages", "columns": ["when", "text"], "rows": [row], "align": "ll", "under": []})
         assert titled == [pdf.page_no()], f"{down} mm down the page the title is on page {titled} and its row on {pdf.page_no()}"
