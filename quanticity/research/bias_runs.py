@@ -80,7 +80,7 @@ class _ReadOnce(MetaPathFinder):
         loader.code = code
         return importlib.util.spec_from_file_location(fullname, spec.origin, loader=loader, submodule_search_locations=spec.submodule_search_locations)
 
-# %% ../../nbs/85_research/8913_bias_runs.ipynb #35aca6e0
+# %% ../../nbs/85_research/8913_bias_runs.ipynb #64afa892
 def fresh_strategy(path: str, parameters: Mapping[str, Any] = MappingProxyType({}), playbook: Playbook | None = None, key: str = "strategy") -> MakeStrategy:
     """A function that loads the strategy at a module or `module:Class` anew at each call: its module's state, and that of the user's modules that it imports.
 
@@ -90,7 +90,7 @@ def fresh_strategy(path: str, parameters: Mapping[str, Any] = MappingProxyType({
     known: tuple[object, tuple[str, ...]] = None, ()
 
     def own() -> dict[str, ModuleType]:
-        """`_beside`, looked for again where modules came or went since: there are thousands in a notebook's process, and a check makes thousands of strategies."""
+        """`_beside`, looked for again where modules came or went: a process may have thousands, and a check makes thousands of strategies."""
         nonlocal known
         there = len(sys.modules), next(reversed(sys.modules))
         if known[0] != there:
