@@ -5490,6 +5490,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                  'quanticity/research/bias_runs.py'),
                                                'quanticity.research.bias_runs._beside': ( '85_research/bias_runs.html#_beside',
                                                                                           'quanticity/research/bias_runs.py'),
+                                               'quanticity.research.bias_runs._exchanged': ( '85_research/bias_runs.html#_exchanged',
+                                                                                             'quanticity/research/bias_runs.py'),
                                                'quanticity.research.bias_runs._failed': ( '85_research/bias_runs.html#_failed',
                                                                                           'quanticity/research/bias_runs.py'),
                                                'quanticity.research.bias_runs._scales': ( '85_research/bias_runs.html#_scales',

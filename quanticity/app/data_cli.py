@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None,
                        help="Recorded markets: bring them in, list them, look at them, fetch public ones, ask what is wrong with them.")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #4cd3e61e
+# %% ../../nbs/95_app/970_data_cli.ipynb #0ad95204
 def _symbol(text: str | None) -> str | None:
     """What `--symbol` says, in capitals. UserError for what is no symbol."""
     return None if text is None else symbol_of(text)
@@ -78,7 +78,7 @@ def _watched() -> TextIO:
     """Where progress is told: a bar on the terminal, or where nobody watches a line with the others, before them."""
     return sys.stderr if sys.stderr.isatty() else sys.stdout
 
-
+# %% ../../nbs/95_app/970_data_cli.ipynb #bf6586a2
 def _options(pairs: list[str] | None) -> dict[str, str]:
     split = [pair.partition("=") for pair in pairs or []]
     if bad := [name for name, equals, _ in split if not equals or not name]:
@@ -115,7 +115,7 @@ def refuse_misplaced(context: typer.Context, named: "Sequence[str]", symbol: str
     if not roots and files:
         refuse_given(context, ("lake",), f"is where option roots are looked for, and {files[0]} is a file or folder", "leave it out")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #8861ea65
+# %% ../../nbs/95_app/970_data_cli.ipynb #7ee6b198
 def _read_from(config: "Config") -> str:
     """The file in which a column mapping is, or belongs: the one that says `data.columns`, else the project's; empty where there is none."""
     from quanticity.core.project import find_project
@@ -161,7 +161,7 @@ def _instead(archive: "Archive", symbol: str, sources: bool) -> str:
         return f"symbols there: {', '.join(every[:20])}{' ...' if len(every) > 20 else ''}; quanticity data import brings one in"
     return "it holds no session yet: quanticity data import brings some in, quanticity data fetch gets public ones"
 
-
+# %% ../../nbs/95_app/970_data_cli.ipynb #c269130f
 def _from_lake(config: "Config", lake: str | None, symbol: str, day: Any, source: str | None) -> "tuple[MarketSession, str]":
     from quanticity.feeds.importing import SessionKey
     from quanticity.feeds.recording import read_session
@@ -416,7 +416,7 @@ def show(context: typer.Context, what: _What, date: _When = None, symbol: _Symbo
     if html is not None:
         typer.echo(f"  page: {html}")
 
-# %% ../../nbs/95_app/970_data_cli.ipynb #806206ad
+# %% ../../nbs/95_app/970_data_cli.ipynb #da9b47f8
 def quality_record(screened: "Screened") -> dict[str, Any]:
     """A session's quality as plain JSON: `score` and its `parts` (0 to 1, None: not to be told, `missing` says why), rows `refused` and `noted` by reason."""
     from quanticity.analytics.snapshot import explained
@@ -439,7 +439,7 @@ def _door_reason(name: str | None) -> "Reason | None":
         raise UserError(f"--reason {name}: the door knows no such reason", "it knows " + ", ".join(sorted(DOOR_REASONS)))
     return reason
 
-
+# %% ../../nbs/95_app/970_data_cli.ipynb #2a9dadb0
 @data_app.command()
 def quality(context: typer.Context, what: _What, date: _When = None, symbol: _Symbol = None, source: _Source = None, format: _Format = None,
             lake: _Lake = None, option: _Option = None,

@@ -36,7 +36,7 @@ DEMO_DAY = date(2026, 3, 20)
 _MINUTE = 60_000_000_000
 _AHEAD = 800  # sessions for which variance is expected; a fair market knows its regimes so far ahead
 
-# %% ../../nbs/25_feeds/28_simulator.ipynb #8dba0758
+# %% ../../nbs/25_feeds/28_simulator.ipynb #823bd864
 @dataclass(frozen=True, eq=False)
 class SimulatedDay:
     """A symbol's day as the market showed it, and as it was."""
@@ -64,7 +64,7 @@ class _Run:
     step_seconds: float
     extras: Extras
 
-
+# %% ../../nbs/25_feeds/28_simulator.ipynb #eb1114a0
 def _dates(days: Any) -> tuple[date, ...]:
     """Dates in a tuple; ConfigError for what is none, and for one date that stands alone."""
     if isinstance(days, str | date) or not isinstance(days, Iterable):

@@ -152,7 +152,7 @@ def scratch_folder(place: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
-# %% ../../nbs/80_jobs/846_run.ipynb #57d3ef49
+# %% ../../nbs/80_jobs/846_run.ipynb #513399a5
 def _stage(out: Path, kind: str) -> Path:
     """A new hidden folder beside `out`, which is looked at first; what killed replays to the same place left is cleared away."""
     try:
@@ -186,7 +186,7 @@ def check_out(out: Path, kind: str = "replay") -> None:
     """OutputError, as `staged` raises it, where a run cannot be written to `out`."""
     _stage(out.absolute(), kind).rmdir()
 
-
+# %% ../../nbs/80_jobs/846_run.ipynb #74ff0c37
 @contextmanager
 def staged(out: Path, kind: str = "replay") -> Iterator[Path]:
     """A hidden folder beside `out` that takes its place when the block ends well, and disappears when it does not.

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['MakeStrategy', 'fresh_strategy', 'Failed', 'Run', 'row_at', 'Reference', 'reference_run']
 
-# %% ../../nbs/85_research/8913_bias_runs.ipynb #90255567
+# %% ../../nbs/85_research/8913_bias_runs.ipynb #809d2aec
 import importlib.util
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -80,7 +81,24 @@ class _ReadOnce(MetaPathFinder):
         loader.code = code
         return importlib.util.spec_from_file_location(fullname, spec.origin, loader=loader, submodule_search_locations=spec.submodule_search_locations)
 
-# %% ../../nbs/85_research/8913_bias_runs.ipynb #64afa892
+# %% ../../nbs/85_research/8913_bias_runs.ipynb #f17fa597
+@contextmanager
+def _exchanged(before: Mapping[str, ModuleType], finder: MetaPathFinder) -> Iterator[None]:
+    """Within it some modules are imported anew, by a finder; afterwards those of before are back in their place."""
+    for other in before:
+        del sys.modules[other]
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        sys.modules.update(before)
+        for other, module in before.items():
+            parent, _, last = other.rpartition(".")
+            if parent in sys.modules:
+                setattr(sys.modules[parent], last, module)
+
+
 def fresh_strategy(path: str, parameters: Mapping[str, Any] = MappingProxyType({}), playbook: Playbook | None = None, key: str = "strategy") -> MakeStrategy:
     """A function that loads the strategy at a module or `module:Class` anew at each call: its module's state, and that of the user's modules that it imports.
 
@@ -102,18 +120,8 @@ def fresh_strategy(path: str, parameters: Mapping[str, Any] = MappingProxyType({
             strategy_at(path, parameters, playbook, key)  # says what does not fit
         before = own()
         finder.keep(before)
-        for other in before:
-            del sys.modules[other]
-        sys.meta_path.insert(0, finder)
-        try:
+        with _exchanged(before, finder):
             return strategy_at(path, parameters, playbook, key)
-        finally:
-            sys.meta_path.remove(finder)
-            sys.modules.update(before)
-            for other, module in before.items():
-                parent, _, last = other.rpartition(".")
-                if parent in sys.modules:
-                    setattr(sys.modules[parent], last, module)
 
     return make
 

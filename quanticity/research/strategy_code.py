@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['code_of', 'refuse_changed', 'load_as_saved']
 
-# %% ../../nbs/85_research/8949_strategy_code.ipynb #8d742466
+# %% ../../nbs/85_research/8949_strategy_code.ipynb #9ced0a70
 import importlib.util
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import date, time, timedelta
 from hashlib import sha256
@@ -26,9 +26,9 @@ from ..core.config import Config
 from ..core.errors import UserError
 from ..core.provenance import imported_modules, is_own
 from ..jobs.wiring import LoadedStrategy, strategy_at, strategy_named, strategy_of
-from .bias_runs import _beside
+from .bias_runs import _beside, _exchanged
 
-# %% ../../nbs/85_research/8949_strategy_code.ipynb #27bdb520
+# %% ../../nbs/85_research/8949_strategy_code.ipynb #e96afa97
 def code_of(strategy: LoadedStrategy) -> str:
     """A hash of a strategy's code: of its module's file, or of the byte code of what a notebook defined, and of the modules of one's own that it imports.
 
@@ -66,7 +66,7 @@ def _own_code(names: Iterable[str], without: str = "") -> list[str]:
 
 _PLATFORM = "quanticity"
 
-
+# %% ../../nbs/85_research/8949_strategy_code.ipynb #f100a987
 def _said(function: Any, seen: set[int]) -> Iterator[str]:
     """What a function does, as texts: its byte code and names, what is defined within it, and the notebook's functions and constants that it names."""
     owner = getattr(function, "__self__", None)
@@ -108,7 +108,7 @@ def _held(value: Any) -> dict[str, Any]:
     names = [name for some in slots for name in ((some,) if isinstance(some, str) else some)]
     return dict(getattr(value, "__dict__", {})) | {name: getattr(value, name) for name in names if not name.startswith("__") and hasattr(value, name)}
 
-# %% ../../nbs/85_research/8949_strategy_code.ipynb #b41e56ef
+# %% ../../nbs/85_research/8949_strategy_code.ipynb #610bd7ec
 class _FromSource(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
@@ -130,23 +130,10 @@ class _Again(MetaPathFinder):
                                                       submodule_search_locations=spec.submodule_search_locations)
 
 
-@contextmanager
-def _renewed(name: str) -> Iterator[None]:
+def _renewed(name: str) -> AbstractContextManager[None]:
     """Within it a loaded module, and what is of the user's beside it, is imported anew; afterwards those of before are back in their place."""
     before = _beside(name)
-    finder = _Again(before)
-    for other in before:
-        del sys.modules[other]
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)
-        sys.modules.update(before)
-        for other, module in before.items():
-            parent, _, last = other.rpartition(".")
-            if parent in sys.modules:
-                setattr(sys.modules[parent], last, module)
+    return _exchanged(before, _Again(before))
 
 # %% ../../nbs/85_research/8949_strategy_code.ipynb #c426ba3d
 _FIRST: dict[str, tuple[object, dict[str, str]]] = {}

@@ -60,7 +60,7 @@ def folder_of(key: SessionName, root: str = ROOT) -> str:
 def _label(key: SessionName) -> str:
     return f"{key.symbol} {key.day:%Y-%m-%d} ({key.source})"
 
-# %% ../../nbs/10_store/16_archive.ipynb #e505ddae
+# %% ../../nbs/10_store/16_archive.ipynb #3d45a320
 @dataclass(frozen=True)
 class StoredTable:
     """A file of a session: its name, rows and bytes, the hash of its content, and the first and last `ts` (nanoseconds UTC, None: has none)."""
@@ -108,7 +108,7 @@ class DamagedSession:
     source: str
     error: DataError
 
-
+# %% ../../nbs/10_store/16_archive.ipynb #ae46cd22
 def encode_manifest(manifest: Manifest) -> bytes:
     """A manifest as JSON text; the same manifest gives the same bytes."""
     out = {"format": FORMAT, "symbol": manifest.symbol, "day": manifest.day, "source": manifest.source,
