@@ -1,12 +1,14 @@
 """`quanticity demo`: one Prefect flow run takes a day to a rendered report."""
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     done = quanticity(folder, "demo", "--seed", 7, "--out", folder / "run", timeout=400)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder, done.stdout
+
+
+def flow_runs(folder: Path) -> list[str]:
+    """The states of the flow runs that Prefect's database under `folder` knows."""
+    with closing(sqlite3.connect(f"file:{folder / 'state' / 'prefect' / 'prefect.db'}?mode=ro", uri=True)) as database:
+        return [state for (state,) in database.execute("select state_type from flow_run")]
 
 
 def test_says_which_day_and_where_the_report_is(demo: tuple[Path, str]) -> None:
@@ -65,26 +73,23 @@ def test_what_the_user_can_mend_is_one_line(demo: tuple[Path, str]) -> None:
         port = str(taken.getsockname()[1])
         said = one_line(quanticity(folder, "demo", "--seed", 7, "--out", folder / "other", QUANTICITY_REDIS__PORT=port, timeout=400))
     assert port in said and "in use" in said and not (folder / "other").exists()
-    database = sqlite3.connect(f"file:{folder / 'state' / 'prefect' / 'prefect.db'}?mode=ro", uri=True)
-    failed = database.execute("select state_type from flow_run where state_type = 'FAILED'").fetchall()
-    database.close()
-    assert len(failed) == 1
+    assert flow_runs(folder).count("FAILED") == 1
 
 
-def test_nothing_outlives_a_demo_that_was_killed(tmp_path: Path) -> None:
-    """The process gets kill -9 when Prefect's server runs: server, its guard and the state's servers are gone soon after."""
+def test_nothing_outlives_a_demo_that_was_killed(demo: tuple[Path, str], tmp_path: Path) -> None:
+    """The process gets kill -9 within the flow run: Prefect's server, its guard and the state's servers are gone soon after."""
+    shutil.copytree(demo[0] / "state" / "prefect", tmp_path / "state" / "prefect")  # a home that is set up
     child = subprocess.Popen([str(COMMAND), "demo", "--seed", "7", "--out", str(tmp_path / "run")], cwd=Path(__file__).parents[2], env=environment(tmp_path),
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    started: dict[int, str] = {}
+    before = len(flow_runs(tmp_path))
     deadline = time.monotonic() + 120
-    while child.poll() is None and time.monotonic() < deadline and not (tmp_path / "state" / "prefect" / "prefect.db").exists():
-        time.sleep(0.02)
-    while child.poll() is None and time.monotonic() < deadline and sum("uvicorn" in c or "sys.stdin.read" in c for c in started.values()) < 2:
-        time.sleep(0.02)
-        started |= descendants(child.pid)
+    while child.poll() is None and time.monotonic() < deadline and len(flow_runs(tmp_path)) == before:
+        time.sleep(0.05)
+    started = descendants(child.pid)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    assert any("uvicorn" in command for command in started.values()), started
+    assert len(flow_runs(tmp_path)) == before + 1
+    assert any("uvicorn" in command for command in started.values()) and any("sys.stdin.read" in command for command in started.values()), started
     left = left_after(started)
     assert not left, left
 
