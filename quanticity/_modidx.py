@@ -7058,8 +7058,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'quanticity/store/server.py'),
                                          'quanticity.store.server._PortInUse': ( '10_store/server.html#_portinuse',
                                                                                  'quanticity/store/server.py'),
-                                         'quanticity.store.server._Watched': ( '10_store/server.html#_watched',
-                                                                               'quanticity/store/server.py'),
                                          'quanticity.store.server._adopt': ('10_store/server.html#_adopt', 'quanticity/store/server.py'),
                                          'quanticity.store.server._clear': ('10_store/server.html#_clear', 'quanticity/store/server.py'),
                                          'quanticity.store.server._configuration': ( '10_store/server.html#_configuration',

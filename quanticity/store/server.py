@@ -103,24 +103,21 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
-# %% ../../nbs/10_store/11_server.ipynb #ca686b20
+# %% ../../nbs/10_store/11_server.ipynb #b1f6f5aa
 class _PortInUse(Exception):
     """Somebody else has the port."""
 
 
-class _Watched(Exception):
-    """The watchdog of a starter that was killed came up just now."""
-
-
-def _launch(directory: Path, settings: dict[str, Any], meanwhile: Callable[[], object] | None) -> "subprocess.Popen[bytes]":
-    """Start watchdog and server, and return when the server answers."""
+def _launch(directory: Path, settings: dict[str, Any], guard: IO[bytes], meanwhile: Callable[[], object] | None) -> "subprocess.Popen[bytes]":
+    """Start watchdog and server, and return when the server answers. `guard` is the lock of watching, which the watchdog takes over."""
     conf, log = directory / "server.conf", directory / "server.log"
-    conf.write_text(_configuration(directory, Path(settings["socket"]), settings["port"], settings["append_only"]))
-    (directory / "server.json").write_text(json.dumps(settings))
-    if log.exists():
-        log.replace(directory / "server.log.old")
-    with log.open("wb") as out:
-        watchdog = start_watchdog(directory, 0, [settings["binary"], str(conf)], out)
+    with guard:
+        conf.write_text(_configuration(directory, Path(settings["socket"]), settings["port"], settings["append_only"]))
+        (directory / "server.json").write_text(json.dumps(settings))
+        if log.exists():
+            log.replace(directory / "server.log.old")
+        with log.open("wb") as out:
+            watchdog = start_watchdog(directory, guard, 0, [settings["binary"], str(conf)], out)
     if meanwhile:
         meanwhile()
     for _ in polls(20):
@@ -134,8 +131,6 @@ def _launch(directory: Path, settings: dict[str, Any], meanwhile: Callable[[], o
     said = log.read_text(errors="replace")
     if "Address already in use" in said:
         raise _PortInUse
-    if "BlockingIOError" in said:  # ours found the lock of watching taken
-        raise _Watched
     raise ServerError(f"the state server did not start: {_last_trouble(said)}", f"see {log}")
 
 # %% ../../nbs/10_store/11_server.ipynb #bc050712
@@ -155,7 +150,7 @@ def _last_trouble(log: str) -> str:
     troubles = [line for line in lines if any(w in line.lower() for w in words)]
     return (troubles or lines or ["it said nothing"])[-1]
 
-# %% ../../nbs/10_store/11_server.ipynb #58cec3ee
+# %% ../../nbs/10_store/11_server.ipynb #caf85d95
 def _adopt(directory: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     """The settings of the server that runs in this directory, with a watchdog over it; None if there is none."""
     try:
@@ -171,16 +166,16 @@ def _adopt(directory: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
         raise ServerError(f"the state server in {directory} runs on port {settings['port']}, not {wanted['port']}",
                           "use that port (or 0), or end the programs that use it")
     try:
-        _lock(directory / "watchdog.lock", True, 0.005, "watched").close()
+        guard = _lock(directory / "watchdog.lock", True, 0.005, "watched")
     except ServerError:
         return dict(settings)
-    with (directory / "server.log").open("ab") as out:
-        start_watchdog(directory, int(info["process_id"]), [], out).returncode = 0
+    with guard, (directory / "server.log").open("ab") as out:
+        start_watchdog(directory, guard, int(info["process_id"]), [], out).returncode = 0
     return dict(settings)
 
-# %% ../../nbs/10_store/11_server.ipynb #d793e518
-def _clear(directory: Path) -> None:
-    """Stop what is left of an earlier server, and wait until its watchdog has gone.
+# %% ../../nbs/10_store/11_server.ipynb #c1ffe1dd
+def _clear(directory: Path) -> IO[bytes]:
+    """Stop what is left of an earlier server, wait until its watchdog has gone, and take the lock of watching.
 
     Its starter may have been killed so early that the server only now comes up: it is looked for until nobody watches any more. As the caller holds the
     lock of starting, no living process can have started it.
@@ -188,23 +183,20 @@ def _clear(directory: Path) -> None:
     for _ in polls(15.0, 0.05):
         stop_leftover(directory)
         try:
-            _lock(directory / "watchdog.lock", True, 0.005, "watched").close()
-            return
+            return _lock(directory / "watchdog.lock", True, 0.005, "watched")
         except ServerError:
             pass
-    _lock(directory / "watchdog.lock", True, 0.005, "watched").close()
+    return _lock(directory / "watchdog.lock", True, 0.005, "watched")
 
 
 def _start_fresh(directory: Path, wanted: dict[str, Any], meanwhile: Callable[[], object] | None
                  ) -> tuple[dict[str, Any], "subprocess.Popen[bytes]"]:
     """Clear away what is left of an earlier server, and launch one; its settings and its watchdog."""
     for _ in range(20):
-        _clear(directory)
+        guard = _clear(directory)
         settings = wanted | {"port": wanted["port"] or _free_port()}
         try:
-            return settings, _launch(directory, settings, meanwhile)
-        except _Watched:
-            pass  # there is a server to clear away after all
+            return settings, _launch(directory, settings, guard, meanwhile)
         except _PortInUse:
             if wanted["port"]:
                 raise ServerError(f"port {wanted['port']} is in use by another program",

@@ -102,12 +102,11 @@ def stop_leftover(directory: Path) -> None:
                 return
     raise ServerError(f"the state server of {directory} (process {pid}) does not stop", f"end process {pid}")
 
-# %% ../../nbs/10_store/10_watchdog.ipynb #12e63058
+# %% ../../nbs/10_store/10_watchdog.ipynb #1f7980f5
 _WATCHDOG = """
 import fcntl, os, signal, sys, time
-directory, pid, command = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
-guard = open(os.path.join(directory, "watchdog.lock"), "a")
-fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+directory, guard, pid, command = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+os.set_inheritable(guard, False)  # held as long as this process lives; not by the server
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 users = open(os.path.join(directory, "users.lock"), "a")
@@ -146,9 +145,11 @@ finally:
     end()
 """
 
-# %% ../../nbs/10_store/10_watchdog.ipynb #28fae6ae
-def start_watchdog(directory: Path, pid: int, command: list[str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
-    """Start the watchdog over a server to be started (`pid` 0, `command`) or one that runs (`pid`)."""
-    program = [sys.executable, "-I", "-S", "-c", _WATCHDOG, str(directory), str(pid), *command]
-    return subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory,
-                            start_new_session=True)
+# %% ../../nbs/10_store/10_watchdog.ipynb #d211c997
+def start_watchdog(directory: Path, guard: IO[bytes], pid: int, command: list[str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """Start the watchdog over a server to be started (`pid` 0, `command`) or one that runs (`pid`).
+
+    `guard` is `watchdog.lock`, open and locked: the lock is the watchdog's from now on, and the caller closes its own copy.
+    """
+    program = [sys.executable, "-I", "-S", "-c", _WATCHDOG, str(directory), str(guard.fileno()), str(pid), *command]
+    return subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory, start_new_session=True, pass_fds=(guard.fileno(),))

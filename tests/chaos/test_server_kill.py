@@ -14,6 +14,7 @@ import pytest
 import quanticity
 from quanticity.core import keys
 from quanticity.core.errors import ServerError
+from quanticity.store import server as server_module
 from quanticity.store import watchdog as watchdog_module
 from quanticity.store.server import start_server
 from quanticity.store.state import connect
@@ -158,6 +159,27 @@ def test_a_killed_parent_does_not_take_the_server_from_another(place: Path) -> N
         time.sleep(0.6)
         assert connect(server.url).get_hash(COUNTS) == {"users": b"1"}
     assert gone(user.server)
+
+
+def test_a_killed_starters_watchdog_that_comes_up_late_starts_nothing_for_the_next(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server would have other settings than the next start thinks, or half of them where they are being written (then it serves port 6379), and nobody would stop it."""
+    late = place / "late-python"
+    late.write_text(f'#!/bin/sh\nsleep 1\nexec {sys.executable} "$@"\n')
+    late.chmod(0o700)
+    starter = subprocess.Popen([sys.executable, "-c", f"import sys; sys.executable = {str(late)!r}\n{USER}", str(place / "state")], stdout=subprocess.DEVNULL,
+                               env=dict(os.environ, PYTHONPATH=str(ROOT)), start_new_session=True)
+    while not psutil.Process(starter.pid).children() and starter.poll() is None:
+        time.sleep(0.005)
+    (watchdog,) = psutil.Process(starter.pid).children()
+    starter.kill()
+    starter.wait()
+    settle = server_module._configuration
+    monkeypatch.setattr(server_module, "_configuration", lambda *given: time.sleep(2) or settle(*given))  # the moment in which it would come up
+    with start_server(place / "state") as server:
+        assert gone(watchdog.pid) and server._watchdog is not None
+        assert psutil.Process(server.pid).ppid() == server._watchdog.pid and server._watchdog.poll() is None
+        assert connect(server.tcp_url).increment(COUNTS, "users") == 1
+    assert gone(server.pid)
 
 
 def test_starts_at_the_same_moment_get_one_server(place: Path) -> None:
