@@ -89,8 +89,11 @@ UNTRACED = ("property/", "architecture/", "unit/test_formulas.py", "unit/test_re
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """No coverage in tests marked `no_cover` and the files of `UNTRACED`, what is set up for them included: Python 3.11 takes half again as long where it traces lines."""
-    if not (item.get_closest_marker("no_cover") or place(item).startswith(UNTRACED)):
+    """No coverage in tests marked `untraced` and the files of `UNTRACED`, what is set up for them included: Python 3.11 takes half again as long where it traces lines.
+
+    (pytest-cov has a mark of its own, `no_cover`. Where coverage is stopped it starts it again after the test, once too often.)
+    """
+    if not (item.get_closest_marker("untraced") or place(item).startswith(UNTRACED)):
         return (yield)
     stopped = list[Coverage]()
     while (running := Coverage.current()) is not None:  # in a worker of pytest-xdist one lies under another, and goes on where that stops

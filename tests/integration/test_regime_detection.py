@@ -37,7 +37,7 @@ def simulated(seed, days):
 
 
 @pytest.mark.slow
-@pytest.mark.no_cover
+@pytest.mark.untraced
 def test_a_stressed_market_is_found_soon_and_seldom_for_nothing():
     past, was_stressed, _ = simulated(5, 20)
     calm, loud = (np.nanmedian(np.log(past.value[was_stressed == s])) for s in (False, True))

@@ -11,7 +11,7 @@ import pytest
 
 from quanticity.feeds.simulator import DEMO_DAY, Extras, PlantedEdge, SimulatorParameters, sessions_from, simulate
 
-pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
+pytestmark = [pytest.mark.slow, pytest.mark.untraced]
 FAIR = SimulatorParameters(fair=True, strikes=6, strike_step=5.0, expiries=2, trades=20.0, underlying_trades=6.0)
 PLAIN = Extras(books=None, levels=False)
 LOOKBACKS, HOLDS = (1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120), (1, 5, 15, 30, 60)

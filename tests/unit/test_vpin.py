@@ -70,7 +70,7 @@ def test_any_fractional_sizes_to_rounding(size, volume, seed):
     assert (np.abs(found.imbalance) <= volume + room).all()
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 def test_many_trades_over_many_chunks():
     rng = np.random.default_rng(5)
     size, sign = rng.integers(0, 300, 70_001).astype(float), rng.choice([-1, 0, 1], 70_001).astype(np.int8)
