@@ -83,8 +83,7 @@ UNTRACED = ("property/", "architecture/", "unit/test_formulas.py", "unit/test_re
             "integration/test_quality_faults.py", "integration/test_bias_planted.py", "integration/test_regime_detection.py", "integration/test_against_truth.py",
             "integration/test_spreads.py", "integration/test_sim_fairness.py", "unit/test_simulator.py", "unit/test_sim_rows_of_days.py", "contract/test_importers.py",
             "contract/test_feeds.py", "integration/test_session_analytics.py", "integration/test_backtest.py", "integration/test_sweeps.py", "integration/test_workers.py",
-            "integration/test_research_desk.py", "integration/test_report.py", "integration/test_jobs.py", "integration/test_imports.py", "unit/test_report_document.py",
-            "unit/test_quality_halts.py", "unit/test_market_view.py", "unit/test_first_tries.py", "chaos/")
+            "integration/test_research_desk.py", "integration/test_report.py", "chaos/")
 
 
 @pytest.hookimpl(wrapper=True)
