@@ -76,22 +76,39 @@ def test_what_the_user_can_mend_is_one_line(demo: tuple[Path, str]) -> None:
     assert flow_runs(folder).count("FAILED") == 1
 
 
-def test_nothing_outlives_a_demo_that_was_killed(demo: tuple[Path, str], tmp_path: Path) -> None:
-    """The process gets kill -9 within the flow run: Prefect's server, its guard and the state's servers are gone soon after."""
-    shutil.copytree(demo[0] / "state" / "prefect", tmp_path / "state" / "prefect")  # a home that is set up
-    child = subprocess.Popen([str(COMMAND), "demo", "--seed", "7", "--out", str(tmp_path / "run")], cwd=Path(__file__).parents[2], env=environment(tmp_path),
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    before = len(flow_runs(tmp_path))
-    deadline = time.monotonic() + 120
-    while child.poll() is None and time.monotonic() < deadline and len(flow_runs(tmp_path)) == before:
-        time.sleep(0.05)
-    started = descendants(child.pid)
+def start_demo(folder: Path) -> "subprocess.Popen[bytes]":
+    """A demonstration in a process of its own, its state under `folder`."""
+    return subprocess.Popen([str(COMMAND), "demo", "--seed", "7", "--out", str(folder / "run")], cwd=Path(__file__).parents[2], env=environment(folder),
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def kill(child: "subprocess.Popen[bytes]", started: dict[int, str]) -> None:
+    """kill -9: Prefect's server and its guard ran, and they and the state's servers are gone soon after."""
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    assert len(flow_runs(tmp_path)) == before + 1
     assert any("uvicorn" in command for command in started.values()) and any("sys.stdin.read" in command for command in started.values()), started
     left = left_after(started)
     assert not left, left
+
+
+def test_nothing_outlives_a_demo_that_was_killed_while_its_server_came_up(tmp_path: Path) -> None:
+    child, started, deadline = start_demo(tmp_path), dict[int, str](), time.monotonic() + 120
+    while child.poll() is None and time.monotonic() < deadline and not (tmp_path / "state" / "prefect" / "prefect.db").exists():
+        time.sleep(0.02)
+    while child.poll() is None and time.monotonic() < deadline and sum("uvicorn" in c or "sys.stdin.read" in c for c in started.values()) < 2:
+        time.sleep(0.02)
+        started |= descendants(child.pid)
+    kill(child, started)
+
+
+def test_nothing_outlives_a_demo_that_was_killed_within_its_flow_run(demo: tuple[Path, str], tmp_path: Path) -> None:
+    shutil.copytree(demo[0] / "state" / "prefect", tmp_path / "state" / "prefect")  # a home that is set up
+    before, deadline = len(flow_runs(tmp_path)), time.monotonic() + 120
+    child = start_demo(tmp_path)
+    while child.poll() is None and time.monotonic() < deadline and len(flow_runs(tmp_path)) == before:
+        time.sleep(0.05)
+    kill(child, descendants(child.pid))
+    assert len(flow_runs(tmp_path)) == before + 1
 
 
 def test_the_flow_refuses_what_it_does_not_know() -> None:
